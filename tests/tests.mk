@@ -1,0 +1,22 @@
+# Tests. Unit tests are built with ASan and UBSan from the same sources as libcore.a and need no root.
+SAN       := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+UNIT_BIN  := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRC))
+SAN_OBJ   := $(patsubst %.c,$(BUILD)/san/%.o,$(CORE_SRC))
+
+$(BUILD)/san/%.o: %.c
+	@echo "  CC(san) $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -O1 $(SAN) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libcore-san.a: $(SAN_OBJ)
+
+$(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libcore-san.a
+	@echo "  LINK    $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SAN) -o $@ $^ -lcmocka $(CORE_LIBS)
+
+unit: $(UNIT_BIN)
+	$(Q)tests/run-unit $(UNIT_BIN)
+
+include tests/target/target.mk

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The code of a live process: its modules, the symbols and inlined functions at an address, and unwinding of a stack that
+ * was copied from it. Nothing is stopped or ptraced: mappings come from /proc/PID/maps, files from /proc/PID/root and map_files.
+ */
+#ifndef CULPRIT_IMAGE_H
+#define CULPRIT_IMAGE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../../bpf/abi/stack.h"
+#include "report/finding.h"
+#include "util/err.h"
+
+struct image;
+
+/* debuginfo_dir may be NULL: then .gnu_debuglink, /usr/lib/debug and the build-id tree serve. */
+int image_open(struct image **ret, pid_t pid, const char *debuginfo_dir, struct err *err);
+void image_close(struct image *im); /* NULL is fine */
+/* Reads the mappings again (dlopen, exec). Cheap if nothing changed. */
+int image_refresh(struct image *im, struct err *err);
+/*
+ * Appends the frames at pc, innermost inlined first. is_return: pc is a return address (or the address after the store of a
+ * watchpoint), so the instruction in question is the one before. Always adds at least one frame.
+ */
+int image_symbolize(struct image *im, uint64_t pc, bool is_return, struct frames *out);
+/*
+ * Unwinds a copied stack into symbolised frames, outermost last. pc_is_return: reg[ABI_REG_IP] itself points after the
+ * instruction in question (watchpoint hits). Memory outside the copy is read from the mapped files or the live process.
+ * Returns 0 even if the unwind stops early (out->truncated).
+ */
+int image_unwind(struct image *im, const struct abi_stack *st, bool pc_is_return, struct frames *out);
+
+#endif

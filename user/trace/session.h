@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The life of a tracing session: waits for records, the deadline, Ctrl-C or SIGTERM and the target's exit, calls the engine
+ * at each, and measures what the tool itself costs. Attaching is the command's; whatever it attached must be owned by
+ * file descriptors, so that kill -9 leaves nothing behind.
+ */
+#ifndef CULPRIT_SESSION_H
+#define CULPRIT_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "report/finding.h"
+#include "trace/transport.h"
+#include "util/err.h"
+
+enum session_end { END_TIME, END_INTERRUPTED, END_TARGET_EXIT, END_ENGINE };
+const char *session_end_name(enum session_end e);
+
+struct session_ops {
+	/* every tick_ms, and once after the last drain (last = true). Return <0 to end with an error, 1 to end the session. */
+	int (*tick)(void *ctx, uint64_t now_ns, bool last, struct err *err);
+	/* writes the live progress line's text into buf; NULL = none */
+	void (*progress)(void *ctx, char *buf, size_t len);
+};
+
+struct session_cfg {
+	pid_t pid;
+	double duration_s; /* 0 = until interrupted */
+	unsigned tick_ms;  /* 0 = 100 */
+	bool quiet;	   /* no progress line (also none when stderr is no terminal, unless verbose) */
+};
+
+/*
+ * SIGINT and SIGTERM are blocked for this thread by session_signals_block(), to be called before anything is attached, so that
+ * a Ctrl-C while arming is kept for session_run, which then ends at once.
+ */
+int session_signals_block(struct err *err);
+/* Runs to its end; *why says which. Drains t before it returns. */
+int session_run(const struct session_cfg *cfg, struct transport *t, const struct session_ops *ops, void *ctx,
+		enum session_end *why, struct err *err);
+
+/* CPU this process used since the last session_usage_start, and run time of all its BPF programs if the kernel counts it. */
+struct session_usage {
+	uint64_t wall_ns, cpu_ns, bpf_ns;
+	bool bpf_known;
+	int stats_fd;
+};
+void session_usage_start(struct session_usage *u);
+/* Fills duration, cpu percentages and rss of s. */
+void session_usage_finish(struct session_usage *u, struct summary *s);
+
+uint64_t mono_now_ns(void);
+struct report_clock report_clock_now(void);
+
+#endif
