@@ -19,4 +19,4 @@ $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libcore-san.a
 unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
 
-include tests/target/target.mk
+-include tests/target/target.mk
