@@ -41,13 +41,19 @@ int session_signals_block(struct err *err);
 int session_run(const struct session_cfg *cfg, struct transport *t, const struct session_ops *ops, void *ctx,
 		enum session_end *why, struct err *err);
 
-/* CPU this process used since the last session_usage_start, and run time of all its BPF programs if the kernel counts it. */
+/* What the tool costs: its own CPU time and, where the kernel counts it, the run time of the BPF programs added. */
 struct session_usage {
-	uint64_t wall_ns, cpu_ns, bpf_ns;
-	bool bpf_known;
-	int stats_fd;
+	uint64_t wall_ns, cpu_ns;
+	int stats_fd; /* keeps BPF run time counting on; -1 = the kernel cannot */
+	int prog_fd[64];
+	size_t n_progs;
 };
 void session_usage_start(struct session_usage *u);
+struct bpf_object;
+/* Counts obj's loaded programs too; obj must outlive the usage. */
+void session_usage_add(struct session_usage *u, const struct bpf_object *obj);
+/* Run time of all added programs so far in ns, and runs; false if not known. */
+bool session_usage_bpf(const struct session_usage *u, uint64_t *run_ns, uint64_t *runs);
 /* Fills duration, cpu percentages and rss of s. */
 void session_usage_finish(struct session_usage *u, struct summary *s);
 

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+
+const char COMMON_HELP[] =
+	"Target and session:\n"
+	"  -p, --pid PID           the process to look at\n"
+	"  -n, --comm NAME         the same, by name (must be the only one of it)\n"
+	"  -d, --duration SECONDS  how long (default 60; 0 = until Ctrl-C); the summary is printed at the end in any case\n"
+	"      --json              JSON Lines on stdout instead of text; the last line is the summary\n"
+	"      --debuginfo DIR     where separate debuginfo files are (beside .gnu_debuglink and /usr/lib/debug)\n"
+	"      --btf FILE          kernel types, where the kernel has no /sys/kernel/btf/vmlinux\n"
+	"      --max-overhead PCT  budget, of one CPU (default 3)\n"
+	"      --allow-vm-watchpoints  use hardware watchpoints although this is a virtual machine\n"
+	"      --dry-run           print the plan, attach nothing\n"
+	"  -q, --quiet             no progress line\n"
+	"  -v, --verbose           more detail on stderr\n"
+	"  -h, --help              this\n"
+	"\n"
+	"Exit code: 0 nothing found, coverage complete; 1 findings; 2 usage; 3 cannot run here; 4 nothing found, coverage incomplete\n";
+
+void common_init(struct common_opts *o)
+{
+	*o = (struct common_opts){.duration_s = 60, .max_overhead_pct = 3};
+}
+
+static int parse_long(const char *arg, long min, long max, long *ret)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(arg, &end, 10);
+	if (errno || end == arg || *end || v < min || v > max)
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+static int parse_number(const char *arg, double min, double max, double *ret)
+{
+	char *end;
+	double v;
+
+	errno = 0;
+	v = strtod(arg, &end);
+	if (errno || end == arg || *end || !isfinite(v) || v < min || v > max)
+		return -EINVAL;
+	*ret = v;
+	return 0;
+}
+
+int common_option(struct common_opts *o, int opt, const char *arg, struct err *err)
+{
+	long v;
+
+	switch (opt) {
+	case 'p':
+		if (parse_long(arg, 1, INT_MAX, &v))
+			return err_set(err, -EINVAL, "-p takes a process id, not '%s'", arg);
+		o->pid = (pid_t)v;
+		return 0;
+	case 'n':
+		o->comm = arg;
+		return 0;
+	case 'd':
+		if (parse_number(arg, 0, 1e7, &o->duration_s))
+			return err_set(err, -EINVAL, "-d takes seconds, not '%s'", arg);
+		return 0;
+	case 'q':
+		o->quiet = true;
+		return 0;
+	case 'v':
+		o->verbose++;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case OPT_BTF:
+		o->btf = arg;
+		return 0;
+	case OPT_DEBUGINFO:
+		o->debuginfo = arg;
+		return 0;
+	case OPT_OVERHEAD:
+		if (parse_number(arg, 0.01, 100, &o->max_overhead_pct))
+			return err_set(err, -EINVAL, "--max-overhead takes a percentage of one CPU, not '%s'", arg);
+		return 0;
+	case OPT_DRY_RUN:
+		o->dry_run = true;
+		return 0;
+	case OPT_VM_WATCH:
+		o->allow_vm_watchpoints = true;
+		return 0;
+	}
+	return 1;
+}
+
+int common_target(struct common_opts *o, struct err *err)
+{
+	if (!o->pid) {
+		err_set(err, -EINVAL, "which process? give -p PID or -n NAME");
+		return -EINVAL;
+	}
+	if (kill(o->pid, 0) && errno == ESRCH) {
+		err_set(err, -ESRCH, "no process with pid %d", (int)o->pid);
+		err_hint(err, "`pidof NAME` gives the pid of a running program; -n NAME takes the name itself");
+		return -ESRCH;
+	}
+	return 0;
+}
+
+int common_privilege(struct err *err)
+{
+	if (geteuid() == 0)
+		return 0;
+	err_set(err, -EPERM, "tracing needs root (you are uid %d)", (int)geteuid());
+	err_hint(err, "run it with sudo");
+	return -EPERM;
+}
+
+int fail(enum exit_code code, const struct err *err)
+{
+	fprintf(stderr, "culprit: %s\n", err->msg);
+	if (err->hint[0])
+		fprintf(stderr, "         %s\n", err->hint);
+	return code;
+}
+
+int usage(const char *cmd, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "culprit %s: ", cmd);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\nTry 'culprit %s --help'.\n", cmd);
+	return EXIT_USAGE;
+}
