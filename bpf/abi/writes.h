@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Records, tables and configuration of bpf/writes.bpf.c. User space fills cfg, types, fields and probes before it
+ * attaches; the kernel keeps objects and nodes; slots is shared with bpf/watch.bpf.c (bpf_map__reuse_fd).
+ *
+ * An object is what the user guards (a cached lease); its nodes are the messages it is made of: the object itself
+ * (the root) and those reached through its fields. A node is known by its address.
+ */
+#ifndef CULPRIT_ABI_WRITES_H
+#define CULPRIT_ABI_WRITES_H
+
+#include "base.h"
+#include "stack.h"
+
+#define WR_MAX_TYPES	   32
+#define WR_MAX_FIELDS	   1024 /* over all types; a type's are consecutive */
+#define WR_MAX_TYPE_FIELDS 128	/* of one type */
+#define WR_MAX_PROBES	   4096
+#define WR_MAX_VPTRS	   4  /* addresses of a type's own vtable (copy relocation, several modules) */
+#define WR_NODE_BYTES	   512 /* of a node are shadowed; the rest of a bigger one is not, and counted */
+#define WR_NODE_WORDS	   (WR_NODE_BYTES / 8)
+#define WR_PATH_DEPTH	   4  /* steps from the object to the node */
+#define WR_MAX_WALK	   40 /* nodes visited at one touch */
+#define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
+#define WR_TOUCHES	   8
+#define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
+#define WR_MAX_SLOTS	   4
+#define WR_MAX_DEREF	   3
+#define WR_NO_FIELD	   0xffff
+
+/* What a probe means. */
+enum wr_role {
+	WR_ROLE_NONE = 0,
+	WR_ROLE_INSERT,	 /* arg is an object that enters the cache */
+	WR_ROLE_CHECK,	 /* arg is an object in the cache */
+	WR_ROLE_REMOVE,	 /* arg is an object that leaves the cache */
+	WR_ROLE_DESTROY, /* arg is an object or node about to be destroyed */
+	WR_ROLE_CREATE,	 /* arg is memory in which a node is about to be built */
+	WR_ROLE_MUTATE,	 /* arg is a node a legitimate writer is about to change; arg2 too if used (Swap) */
+	WR_ROLE_STORE,	 /* arg is a node whose field `field` a legitimate store is about to change */
+	WR_ROLE_TOUCH,	 /* arg is an object: remembered as touched, not checked */
+	WR_ROLE_MAX,
+};
+
+/* Value of an argument: v = reg + off[0]; then n_deref times v = *(u64 *)v + off[i]. reg is a DWARF number (abi/stack.h). */
+struct wr_arg {
+	__u8 used;
+	__u8 reg;
+	__u8 n_deref;
+	__u8 pad;
+	__s32 off[WR_MAX_DEREF + 1];
+};
+_Static_assert(sizeof(struct wr_arg) == 20, "wr_arg");
+
+struct wr_probe {
+	__u16 role;  /* enum wr_role */
+	__u16 type;  /* index into types: what arg points to */
+	__u16 field; /* WR_ROLE_STORE: the type's field, counted from its first; else WR_NO_FIELD */
+	__u16 pad;
+	struct wr_arg arg, arg2;
+};
+_Static_assert(sizeof(struct wr_probe) == 48, "wr_probe");
+
+/* Kind of a guarded field: which invariant holds and how to walk on. */
+enum wr_field_kind {
+	WR_F_SCALAR = 0,   /* no invariant */
+	WR_F_VPTR,	   /* one of the type's vptr[] */
+	WR_F_MESSAGE,	   /* NULL or a message whose vptr is vptr[] of type `pointee` */
+	WR_F_STRING_PTR,   /* std::string *, never NULL (protobuf 2.x) */
+	WR_F_STRING_TAGGED, /* protobuf 3.21: std::string *, low two bits are a tag */
+	WR_F_REPEATED_PTR, /* pointers to messages of type `pointee` (WR_NO_FIELD: not messages) */
+	WR_F_REPEATED,	   /* scalars */
+	WR_F_BOOL,	   /* 0 or 1 */
+	WR_F_ENUM,	   /* min..max, 4 bytes signed */
+	WR_F_HASBITS,	   /* 4 bytes, no bit outside max */
+	WR_F_RANGE,	   /* min..max, signed, width bytes: reference counts */
+};
+
+enum wr_field_flags {
+	WR_FF_SHADOW = 1,  /* a change without a licence is a finding: every legitimate writer has a probe */
+	WR_FF_NODE = 2,	   /* what it points to is walked as nodes of type `pointee` */
+};
+
+struct wr_field {
+	__u16 off;   /* from the start of the node */
+	__u8 width;  /* bytes of the field itself; 24 or 16 for a repeated field */
+	__u8 kind;   /* enum wr_field_kind */
+	__u8 flags;
+	__u8 rep_header;  /* repeated: bytes before the elements in what rep_off points to (3.x: 8) */
+	__u8 rep_off;	  /* repeated, relative to off: pointer to the elements */
+	__u8 current_off; /* repeated, relative to off: s32 */
+	__u8 total_off;	  /* repeated, relative to off: s32 */
+	__u8 alloc_off;	  /* repeated, relative to off: s32; 0xff: not in the node (3.x) */
+	__u16 pointee;	  /* index into types or WR_NO_FIELD */
+	__u32 pad;
+	__s64 min, max;
+};
+_Static_assert(sizeof(struct wr_field) == 32, "wr_field");
+
+struct wr_type {
+	__u32 size;	   /* bytes of the class */
+	__u32 first_field; /* into fields */
+	__u32 n_fields;
+	__u32 n_vptrs;	      /* 0: not polymorphic, never adopted */
+	__u64 vptr[WR_MAX_VPTRS]; /* of this very type; runtime addresses */
+	__u64 mask[WR_NODE_WORDS]; /* bytes that belong to a guarded field; others may change freely */
+};
+_Static_assert(sizeof(struct wr_type) == 48 + WR_NODE_BYTES, "wr_type");
+
+struct wr_cfg {
+	__u32 tgid; /* as the host counts; 0: everything is a no-op */
+	__u32 n_types;
+	__u64 deadline_ns; /* CLOCK_MONOTONIC; moved on by user space; past it every probe is a no-op */
+	__u64 licence_ns;  /* how long after its entry a mutator may still store */
+	__u64 next_id;	   /* unused by the kernel */
+};
+_Static_assert(sizeof(struct wr_cfg) == 32, "wr_cfg");
+
+struct wr_touch {
+	__u64 ts_ns; /* 0: never */
+	__u32 tid;
+	__u32 probe; /* index into probes */
+	char comm[ABI_COMM_LEN];
+};
+_Static_assert(sizeof(struct wr_touch) == 32, "wr_touch");
+
+enum wr_object_flags {
+	WR_OBJ_ADOPTED = 1, /* was in the cache before the session; since_ns is its first touch */
+};
+
+/* objects: address of the object -> this. */
+struct wr_object {
+	__u64 id;	/* never reused: time of insertion or adoption, made unique by cpu */
+	__u64 since_ns;
+	__u32 type;
+	__u32 flags;	/* enum wr_object_flags */
+	__u32 n_nodes;	/* visited at the last touch */
+	__u32 n_touches; /* ever; touch[(n_touches - 1) % WR_TOUCHES] is the newest */
+	struct wr_touch last_good; /* last check that found nothing */
+	struct wr_touch touch[WR_TOUCHES];
+};
+_Static_assert(sizeof(struct wr_object) == 64 + 32 * WR_TOUCHES, "wr_object");
+
+struct wr_step {
+	__u16 field; /* of the parent's type, counted from its first */
+	__u16 index; /* element of a repeated field, else 0 */
+};
+
+struct wr_pending {
+	__u32 off;   /* of the 8-byte word in the node */
+	__u16 field; /* of the node's type */
+	__u16 reason; /* enum wr_reason */
+	__u64 value; /* that was seen in it; compared again at destruction */
+	__u64 old;
+};
+
+enum wr_node_flags {
+	WR_NODE_ROOT = 1,
+};
+
+/* nodes: address of the node -> this. */
+struct wr_node {
+	__u64 object;	 /* address of the object it belongs to */
+	__u64 object_id; /* wr_object.id: a node of another id is stale */
+	__u16 type;
+	__u8 depth;	/* steps used; 0 for the root */
+	__u8 flags;	/* enum wr_node_flags */
+	struct wr_step step[WR_PATH_DEPTH];
+	__u32 n_pending;
+	__u64 shadow_ns;  /* when the shadow was read from the target */
+	__u64 mutate_seq; /* whole-node mutators entered so far */
+	__u64 mutate_ns;  /* when the last one was entered */
+	__u64 store_ns;	  /* when the last licensed single-field store was */
+	__u64 store_fields[WR_MAX_TYPE_FIELDS / 64]; /* fields licensed by single-field stores */
+	struct wr_pending pending[WR_PENDING];
+	__u64 shadow[WR_NODE_WORDS];
+};
+_Static_assert(sizeof(struct wr_node) == 184 + WR_NODE_BYTES, "wr_node");
+
+/*
+ * slots: index 0..WR_MAX_SLOTS-1 -> one hardware watchpoint. Written by the slot scheduler (user space) when it arms or disarms, by
+ * bpf/writes.bpf.c when the object is destroyed. A hit counts only while state is WR_SLOT_ARMED.
+ */
+enum wr_slot_state {
+	WR_SLOT_FREE = 0,
+	WR_SLOT_ARMED,
+	WR_SLOT_RELEASED, /* the object is being destroyed: hits are no longer of interest; to be disarmed */
+};
+
+struct wr_slot {
+	__u32 state;
+	__u32 width;	 /* bytes watched: 1, 2, 4, 8 */
+	__u64 addr;	 /* watched address, aligned to width */
+	__u64 object;	 /* object it belongs to */
+	__u64 object_id;
+	__u64 node;	 /* node it lies in */
+	__u16 type;	 /* of the node */
+	__u16 field;	 /* of that type */
+	__u32 generation; /* one more at each arming */
+	__u64 armed_ns;
+	__u64 released_ns;
+};
+_Static_assert(sizeof(struct wr_slot) == 64, "wr_slot");
+
+/* Per-CPU counters, index into `counters`. */
+enum wr_counter {
+	WR_C_CHECKS = 0,     /* objects checked */
+	WR_C_NODES,	     /* nodes compared */
+	WR_C_INSERTED,
+	WR_C_ADOPTED,
+	WR_C_REMOVED,
+	WR_C_DESTROYED,
+	WR_C_REPLACED,	     /* inserted where an object was still known: its end was missed */
+	WR_C_CHANGED,	     /* nodes that had changed */
+	WR_C_ACCEPTED,	     /* changed fields accepted without a licence, because not every writer has a probe */
+	WR_C_LICENSED,	     /* changed fields accepted by a licence */
+	WR_C_VIOLATIONS,     /* candidates sent */
+	WR_C_MUTATIONS,	     /* licences given by mutators */
+	WR_C_STORES,	     /* licences given by single-field stores */
+	WR_C_NOT_ADOPTED,    /* argument was no object of the type */
+	WR_C_ARG_FAILED,     /* argument could not be read */
+	WR_C_OBJECTS_FULL,   /* an object could not be tracked: table full */
+	WR_C_NODES_FULL,
+	WR_C_WALK_BOUND,     /* nodes left out: WR_MAX_WALK, WR_MAX_ELEMENTS or WR_PATH_DEPTH */
+	WR_C_NODE_TOO_BIG,   /* nodes checked up to WR_NODE_BYTES only */
+	WR_C_READ_FAILED,    /* nodes that could not be read */
+	WR_C_DEADLINE,	     /* probe hits ignored: the loader did not move the deadline */
+	WR_C_SLOTS_RELEASED, /* watch slots released by a destruction */
+	WR_C_MAX = 32,
+};
+
+/* Why a field is suspected. */
+enum wr_reason {
+	WR_BAD_NONE = 0,
+	WR_BAD_VPTR,	   /* the node's own vptr */
+	WR_BAD_POINTER,	   /* not readable at the time: unmapped or not resident, user space decides */
+	WR_BAD_POINTEE,	   /* readable, but not a message of the right type */
+	WR_BAD_REPEATED,   /* counts or elements */
+	WR_BAD_VALUE,	   /* bool, enum, has-bits or range */
+	WR_BAD_UNEXPLAINED, /* changed without a licence */
+};
+
+enum wr_record_kind {
+	WR_REC_CANDIDATE = ABI_KIND_WRITES + 1,
+};
+
+enum wr_candidate_flags {
+	WR_CAND_FIRST_SIGHT = 1, /* the node was not known before: there is no old value */
+	WR_CAND_DESTROY = 2,	 /* seen by a destroy probe: nobody else may touch the object now */
+	WR_CAND_REPEATED = 4,	 /* the word was already pending with this very value: sent again at destruction */
+	WR_CAND_LICENSED = 8,	 /* a licence covers this field */
+};
+
+/* WR_REC_CANDIDATE: one suspicious field of one node. */
+struct wr_candidate {
+	struct abi_hdr hdr; /* tid and comm of the thread at the probe */
+	__u64 object, object_id, object_since_ns;
+	__u64 node;
+	__u64 old_value, new_value; /* of the field, zero-extended; repeated: of the damaged word */
+	__u64 pointee;	  /* what was found behind a pointer (a vptr), 0 if unreadable */
+	__u64 shadow_ns;  /* when old_value was read */
+	__u64 mutate_seq; /* of the node */
+	__u64 mutate_ns;
+	__u32 probe;
+	__u16 object_type, node_type;
+	__u16 field;	 /* of node_type, counted from its first */
+	__u16 reason;	 /* enum wr_reason */
+	__u16 index;	 /* element of a repeated field */
+	__u8 depth;
+	__u8 flags;	 /* enum wr_candidate_flags */
+	__u32 word_off;	 /* of the damaged field or word in the node */
+	__u32 word_width;
+	struct wr_step step[WR_PATH_DEPTH];
+	struct wr_touch last_good; /* ts_ns 0: never seen good */
+	__u32 n_touches;
+	__u32 object_flags;
+	struct wr_touch touch[WR_TOUCHES];
+};
+_Static_assert(sizeof(struct wr_candidate) == 48 + 80 + 24 + 4 * WR_PATH_DEPTH + 32 + 8 + 32 * WR_TOUCHES, "wr_candidate");
+
+#endif
