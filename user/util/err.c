@@ -33,17 +33,20 @@ void err_hint(struct err *e, const char *fmt, ...)
 
 int err_prefix(struct err *e, const char *fmt, ...)
 {
-	char old[ERR_MSG_LEN];
+	char text[ERR_MSG_LEN];
+	size_t n, keep;
 	va_list ap;
-	int n;
 
 	if (!e)
 		return -EINVAL;
-	memcpy(old, e->msg, sizeof(old));
 	va_start(ap, fmt);
-	n = vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
+	vsnprintf(text, sizeof(text) - 2, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(e->msg))
-		snprintf(e->msg + n, sizeof(e->msg) - (size_t)n, ": %s", old);
+	strcat(text, ": ");
+	n = strlen(text);
+	keep = strnlen(e->msg, sizeof(e->msg) - 1 - n); /* what no longer fits is cut at its end */
+	memmove(e->msg + n, e->msg, keep);
+	memcpy(e->msg, text, n);
+	e->msg[n + keep] = '\0';
 	return e->code;
 }
