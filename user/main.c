@@ -10,11 +10,13 @@
 
 static void help(FILE *f)
 {
-	fprintf(f, "culprit %s: names who wrote it, or who does not answer, in a live C++ daemon\n\n", CULPRIT_VERSION);
+	fprintf(f, "culprit %s: names who wrote it, or who does not answer, in a live C++ daemon\n\n",
+		CULPRIT_VERSION);
 	fprintf(f, "Usage: culprit COMMAND [OPTIONS]\n\nCommands:\n");
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(f, "  %-9s %s\n", c->name, c->summary);
-	fprintf(f, "\n'culprit COMMAND --help' explains one, with examples. The target is never stopped or changed.\n");
+	fprintf(f, "\n'culprit COMMAND --help' explains one, with examples. The target is never stopped or "
+		   "changed.\n");
 }
 
 int main(int argc, char **argv)

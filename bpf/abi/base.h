@@ -17,9 +17,9 @@
 /* One numbering for all engines, so that a record is never taken for another engine's. */
 enum abi_kind {
 	ABI_KIND_NONE = 0,
-	ABI_KIND_WRITES = 0x100, /* bpf/abi/writes.h counts up from here */
-	ABI_KIND_WATCH = 0x200,	 /* bpf/abi/watch.h */
-	ABI_KIND_STALLS = 0x300, /* bpf/abi/stalls.h */
+	ABI_KIND_WRITES = 0x100,  /* bpf/abi/writes.h counts up from here */
+	ABI_KIND_WATCH = 0x200,	  /* bpf/abi/watch.h */
+	ABI_KIND_STALLS = 0x300,  /* bpf/abi/stalls.h */
 	ABI_KIND_THREADS = 0x400, /* bpf/abi/threads.h */
 };
 

@@ -11,8 +11,8 @@
 #define ABI_STACK_BYTES 16384
 
 /*
- * x86-64 register numbers of the System V psABI (figure 3.36): rax rdx rcx rbx rsi rdi rbp rsp r8..r15, and 16 = return
- * address column, used here for rip.
+ * x86-64 register numbers of the System V psABI (figure 3.36): rax rdx rcx rbx rsi rdi rbp rsp r8..r15, and
+ * 16 = return address column, used here for rip.
  */
 #define ABI_REGS   17
 #define ABI_REG_BP 6

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How a record leaves the kernel, and how what could not leave is counted. One `events` and one `lost` map per object. */
+/* How a record leaves the kernel, and how what could not leave is counted. One `events` and one `lost` map
+ * per object. */
 #ifndef CULPRIT_EMIT_BPF_H
 #define CULPRIT_EMIT_BPF_H
 
@@ -41,7 +42,8 @@ static __always_inline void hdr_fill(struct abi_hdr *h, __u32 kind, __u32 size)
 	bpf_get_current_comm(h->comm, sizeof(h->comm));
 }
 
-/* rec must start with a filled struct abi_hdr; size is what is copied. Counts the loss if the ring is full. */
+/* rec must start with a filled struct abi_hdr; size is what is copied. Counts the loss if the ring is full.
+ */
 static __always_inline long emit(void *rec, __u64 size)
 {
 	long err = bpf_ringbuf_output(&events, rec, size, 0);

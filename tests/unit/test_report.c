@@ -40,8 +40,9 @@ static void test_json_bytes(void **state)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{"chunk-io", "chunk-io"}, {"\xe4\xbd\xa0", "\xe4\xbd\xa0"}, {"a\xe4\xbd", "a??"},
-		{"\xff\x01x", "?\x01x"},  {"\xc0\xaf", "??"},
+		{"chunk-io", "chunk-io"}, {"\xe4\xbd\xa0", "\xe4\xbd\xa0"},
+		{"a\xe4\xbd", "a??"},	  {"\xff\x01x", "?\x01x"},
+		{"\xc0\xaf", "??"},
 	};
 
 	(void)state;
@@ -69,7 +70,11 @@ static void test_json_time(void **state)
 
 static void test_json_summary(void **state)
 {
-	struct summary s = {.command = "writes", .complete = true, .probes_planned = 3, .probes_attached = 2, .bpf_cpu_pct = -1};
+	struct summary s = {.command = "writes",
+			    .complete = true,
+			    .probes_planned = 3,
+			    .probes_attached = 2,
+			    .bpf_cpu_pct = -1};
 	json_t *v;
 
 	(void)state;
@@ -80,9 +85,11 @@ static void test_json_summary(void **state)
 	assert_string_equal(json_string_value(json_object_get(v, "kind")), "summary");
 	assert_true(json_is_false(json_object_get(v, "complete")));
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(v, "probes"), "attached")), 2);
-	assert_int_equal(json_integer_value(json_object_get(json_object_get(v, "counters"), "checks")), 412008);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(v, "counters"), "checks")),
+			 412008);
 	assert_true(json_is_null(json_object_get(json_object_get(v, "overhead"), "bpf_cpu_pct")));
-	assert_string_equal(json_string_value(json_array_get(json_object_get(v, "notes"), 0)), "1 probe failed");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(v, "notes"), 0)),
+			    "1 probe failed");
 	json_decref(v);
 	summary_deinit(&s);
 }
@@ -90,8 +97,12 @@ static void test_json_summary(void **state)
 static void test_frames(void **state)
 {
 	struct frame v[] = {
-		{.module = (char *)"/usr/sbin/zbs-chunkd", .offset = 0x1234, .symbol = (char *)"zbs::f",
-		 .file = (char *)"/src/a/f.cc", .line = 7, .inlined = true},
+		{.module = (char *)"/usr/sbin/zbs-chunkd",
+		 .offset = 0x1234,
+		 .symbol = (char *)"zbs::f",
+		 .file = (char *)"/src/a/f.cc",
+		 .line = 7,
+		 .inlined = true},
 		{.module = (char *)"/usr/lib/libx.so", .offset = 0x99, .symbol = (char *)"g"},
 		{.module = (char *)"/usr/lib/libx.so", .offset = 0x100},
 		{.addr = 0xdead},
@@ -105,8 +116,10 @@ static void test_frames(void **state)
 	text_frames(f, &st, 2, 0);
 	text_frames(f, &st, 0, 1);
 	fclose(f);
-	assert_string_equal(text, "  #0  zbs::f (inlined)  f.cc:7\n  #1  g  (libx.so)\n  #2  libx.so+0x100\n  #3  0xdead\n"
-				  "#0  zbs::f (inlined)  f.cc:7\n... 3 more\n");
+	assert_string_equal(
+		text,
+		"  #0  zbs::f (inlined)  f.cc:7\n  #1  g  (libx.so)\n  #2  libx.so+0x100\n  #3  0xdead\n"
+		"#0  zbs::f (inlined)  f.cc:7\n... 3 more\n");
 	free(text);
 }
 
@@ -126,8 +139,9 @@ static void test_err(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_duration),  cmocka_unit_test(test_count),	      cmocka_unit_test(test_json_bytes),
-		cmocka_unit_test(test_json_time), cmocka_unit_test(test_json_summary), cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_duration),     cmocka_unit_test(test_count),
+		cmocka_unit_test(test_json_bytes),   cmocka_unit_test(test_json_time),
+		cmocka_unit_test(test_json_summary), cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_err),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The command table and what every command shares. A command parses, plans, runs and reports; it holds no logic. */
+/* The command table and what every command shares. A command parses, plans, runs and reports; it holds no
+ * logic. */
 #ifndef CULPRIT_CMD_H
 #define CULPRIT_CMD_H
 
@@ -9,7 +10,7 @@
 #include "util/err.h"
 
 enum exit_code {
-	EXIT_NOTHING = 0,    /* nothing found, coverage complete */
+	EXIT_NOTHING = 0, /* nothing found, coverage complete */
 	EXIT_FINDINGS = 1,
 	EXIT_USAGE = 2,
 	EXIT_CANNOT_RUN = 3, /* cannot run here; said why and what to do */
@@ -18,7 +19,7 @@ enum exit_code {
 
 struct command {
 	const char *name;
-	const char *summary; /* one line, for `culprit --help` */
+	const char *summary;		   /* one line, for `culprit --help` */
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns enum exit_code */
 };
 
@@ -32,11 +33,11 @@ int cmd_threads(int argc, char **argv);
 /* Options all tracing commands take; defaults by common_init. */
 struct common_opts {
 	pid_t pid;
-	const char *comm; /* -n */
+	const char *comm;  /* -n */
 	double duration_s; /* 0 = until Ctrl-C */
 	bool json, quiet, dry_run;
 	int verbose;
-	const char *btf;	/* --btf FILE */
+	const char *btf;       /* --btf FILE */
 	const char *debuginfo; /* --debuginfo DIR */
 	double max_overhead_pct;
 	bool allow_vm_watchpoints;
@@ -44,18 +45,30 @@ struct common_opts {
 
 #define COMMON_SHORT "p:n:d:qvh"
 /* Long options of struct common_opts: put COMMON_LONG first into the command's own struct option table. */
-enum { OPT_JSON = 1000, OPT_BTF, OPT_DEBUGINFO, OPT_OVERHEAD, OPT_DRY_RUN, OPT_VM_WATCH, OPT_COMMAND_FIRST = 1100 };
-#define COMMON_LONG                                                                                                       \
-	{"pid", 1, 0, 'p'}, {"comm", 1, 0, 'n'}, {"duration", 1, 0, 'd'}, {"quiet", 0, 0, 'q'},                           \
-		{"verbose", 0, 0, 'v'}, {"help", 0, 0, 'h'}, {"json", 0, 0, OPT_JSON}, {"btf", 1, 0, OPT_BTF},            \
-		{"debuginfo", 1, 0, OPT_DEBUGINFO}, {"max-overhead", 1, 0, OPT_OVERHEAD},                                 \
-		{"dry-run", 0, 0, OPT_DRY_RUN}, {"allow-vm-watchpoints", 0, 0, OPT_VM_WATCH}
+enum {
+	OPT_JSON = 1000,
+	OPT_BTF,
+	OPT_DEBUGINFO,
+	OPT_OVERHEAD,
+	OPT_DRY_RUN,
+	OPT_VM_WATCH,
+	OPT_COMMAND_FIRST = 1100
+};
+#define COMMON_LONG                                                                                          \
+	{"pid", 1, 0, 'p'}, {"comm", 1, 0, 'n'}, {"duration", 1, 0, 'd'}, {"quiet", 0, 0, 'q'},              \
+		{"verbose", 0, 0, 'v'}, {"help", 0, 0, 'h'}, {"json", 0, 0, OPT_JSON},                       \
+		{"btf", 1, 0, OPT_BTF}, {"debuginfo", 1, 0, OPT_DEBUGINFO},                                  \
+		{"max-overhead", 1, 0, OPT_OVERHEAD}, {"dry-run", 0, 0, OPT_DRY_RUN},                        \
+	{                                                                                                    \
+		"allow-vm-watchpoints", 0, 0, OPT_VM_WATCH                                                   \
+	}
 extern const char COMMON_HELP[]; /* the lines of --help that describe them */
 
 void common_init(struct common_opts *o);
 /* Takes one getopt_long result. 0 = taken, 1 = not a common option, negative = bad value (err says which). */
 int common_option(struct common_opts *o, int opt, const char *arg, struct err *err);
-/* After parsing: exactly one live target (by -p or -n); fills o->pid. -ESRCH and friends with a message and hint. */
+/* After parsing: exactly one live target (by -p or -n); fills o->pid. -ESRCH and friends with a message and
+ * hint. */
 int common_target(struct common_opts *o, struct err *err);
 /* Must be root (or have what BPF needs); -EPERM with what to do. */
 int common_privilege(struct err *err);

@@ -15,9 +15,11 @@ const char COMMON_HELP[] =
 	"Target and session:\n"
 	"  -p, --pid PID           the process to look at\n"
 	"  -n, --comm NAME         the same, by name (must be the only one of it)\n"
-	"  -d, --duration SECONDS  how long (default 60; 0 = until Ctrl-C); the summary is printed at the end in any case\n"
+	"  -d, --duration SECONDS  how long (default 60; 0 = until Ctrl-C); the summary is printed at the "
+	"end in any case\n"
 	"      --json              JSON Lines on stdout instead of text; the last line is the summary\n"
-	"      --debuginfo DIR     where separate debuginfo files are (beside .gnu_debuglink and /usr/lib/debug)\n"
+	"      --debuginfo DIR     where separate debuginfo files are (beside .gnu_debuglink and "
+	"/usr/lib/debug)\n"
 	"      --btf FILE          kernel types, where the kernel has no /sys/kernel/btf/vmlinux\n"
 	"      --max-overhead PCT  budget, of one CPU (default 3)\n"
 	"      --allow-vm-watchpoints  use hardware watchpoints although this is a virtual machine\n"
@@ -26,7 +28,8 @@ const char COMMON_HELP[] =
 	"  -v, --verbose           more detail on stderr\n"
 	"  -h, --help              this\n"
 	"\n"
-	"Exit code: 0 nothing found, coverage complete; 1 findings; 2 usage; 3 cannot run here; 4 nothing found, coverage incomplete\n";
+	"Exit code: 0 nothing found, coverage complete; 1 findings; 2 usage; 3 cannot run here; 4 nothing "
+	"found, coverage incomplete\n";
 
 void common_init(struct common_opts *o)
 {
@@ -93,7 +96,8 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 		return 0;
 	case OPT_OVERHEAD:
 		if (parse_number(arg, 0.01, 100, &o->max_overhead_pct))
-			return err_set(err, -EINVAL, "--max-overhead takes a percentage of one CPU, not '%s'", arg);
+			return err_set(err, -EINVAL, "--max-overhead takes a percentage of one CPU, not '%s'",
+				       arg);
 		return 0;
 	case OPT_DRY_RUN:
 		o->dry_run = true;
@@ -113,7 +117,8 @@ int common_target(struct common_opts *o, struct err *err)
 	}
 	if (kill(o->pid, 0) && errno == ESRCH) {
 		err_set(err, -ESRCH, "no process with pid %d", (int)o->pid);
-		err_hint(err, "`pidof NAME` gives the pid of a running program; -n NAME takes the name itself");
+		err_hint(err,
+			 "`pidof NAME` gives the pid of a running program; -n NAME takes the name itself");
 		return -ESRCH;
 	}
 	return 0;

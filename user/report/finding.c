@@ -17,8 +17,8 @@ const char *confidence_name(enum confidence c)
 const char *write_reason_name(enum write_reason r)
 {
 	static const char *const names[] = {
-		[WRITE_WILD_POINTER] = "wild-pointer", [WRITE_BAD_VTABLE] = "bad-vtable",
-		[WRITE_BAD_REPEATED] = "bad-repeated", [WRITE_BAD_VALUE] = "bad-value",
+		[WRITE_WILD_POINTER] = "wild-pointer",	    [WRITE_BAD_VTABLE] = "bad-vtable",
+		[WRITE_BAD_REPEATED] = "bad-repeated",	    [WRITE_BAD_VALUE] = "bad-value",
 		[WRITE_UNEXPLAINED] = "unexplained-change", [WRITE_NON_WRITER] = "non-writer-store",
 	};
 

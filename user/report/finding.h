@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What an engine concludes, ready to be rendered: the two kinds of finding and the summary that closes a session.
- * Plain values, owned by whoever holds the struct; strings are malloc'ed and freed by the _deinit functions. Times are
- * CLOCK_MONOTONIC nanoseconds; the renderer turns them into wall time with struct report_clock.
+ * What an engine concludes, ready to be rendered: the two kinds of finding and the summary that closes a
+ * session. Plain values, owned by whoever holds the struct; strings are malloc'ed and freed by the _deinit
+ * functions. Times are CLOCK_MONOTONIC nanoseconds; the renderer turns them into wall time with struct
+ * report_clock.
  */
 #ifndef CULPRIT_FINDING_H
 #define CULPRIT_FINDING_H
@@ -16,13 +17,13 @@
 
 /* One frame of a user stack. Inlined frames come before the frame that holds them. */
 struct frame {
-	char *module;	/* path of the mapped file, or "[vdso]"; NULL if the address is in none */
-	char *build_id; /* hex, NULL if the file has none */
+	char *module;	 /* path of the mapped file, or "[vdso]"; NULL if the address is in none */
+	char *build_id;	 /* hex, NULL if the file has none */
 	uint64_t offset; /* file-relative address (ELF vaddr) of the instruction */
 	uint64_t addr;	 /* address in the process */
-	char *symbol;	/* demangled, NULL if unknown */
-	char *file;	/* source, NULL without debuginfo */
-	int line;	/* 0 if unknown */
+	char *symbol;	 /* demangled, NULL if unknown */
+	char *file;	 /* source, NULL without debuginfo */
+	int line;	 /* 0 if unknown */
 	bool inlined;
 };
 
@@ -60,15 +61,15 @@ struct bad_write {
 	enum write_reason reason;
 	enum confidence confidence;
 	pid_t pid;
-	char *object_type;    /* "zbs::libmeta::CachedLease" */
-	char *cache;	      /* name of the spec's [cache NAME], NULL without one */
-	uint64_t object_addr; /* of the cached object */
+	char *object_type;	  /* "zbs::libmeta::CachedLease" */
+	char *cache;		  /* name of the spec's [cache NAME], NULL without one */
+	uint64_t object_addr;	  /* of the cached object */
 	uint64_t object_since_ns; /* when it was inserted or adopted */
-	char *node_type;      /* type that declares the field: "zbs::Chunk" */
-	char *field;	      /* "read_perf_" */
-	char *path;	      /* from the object: "chunks_[1].read_perf_" */
-	uint64_t addr;	      /* of the damaged word */
-	unsigned width;	      /* bytes of the field, 1..8 */
+	char *node_type;	  /* type that declares the field: "zbs::Chunk" */
+	char *field;		  /* "read_perf_" */
+	char *path;		  /* from the object: "chunks_[1].read_perf_" */
+	uint64_t addr;		  /* of the damaged word */
+	unsigned width;		  /* bytes of the field, 1..8 */
 	bool has_old;
 	uint64_t old_value, new_value;
 	struct touch last_good, found;
@@ -79,8 +80,8 @@ struct bad_write {
 		pid_t tid;
 		char comm[FINDING_COMM_LEN];
 		uint64_t ts_ns, ip;
-		bool in_kernel;	 /* the store was made by a system call */
-		char *syscall;	 /* its name, NULL if not in_kernel */
+		bool in_kernel; /* the store was made by a system call */
+		char *syscall;	/* its name, NULL if not in_kernel */
 		struct frames stack;
 	} writer;
 	unsigned hits;	   /* times the writer was seen at it */
@@ -108,14 +109,14 @@ const char *verdict_name(enum verdict v); /* "peer-silent", ... */
 struct sock_facts {
 	bool known;
 	uint64_t inode;
-	int family;	     /* AF_INET, AF_INET6, AF_UNIX */
-	char local[64], remote[64]; /* "10.0.0.1:4242", "[::1]:80", or a unix path */
-	char state[16];	     /* "ESTABLISHED", "SYN-SENT", ... */
-	bool accepted;	     /* our side is the server: the local port is listened on */
+	int family;			 /* AF_INET, AF_INET6, AF_UNIX */
+	char local[64], remote[64];	 /* "10.0.0.1:4242", "[::1]:80", or a unix path */
+	char state[16];			 /* "ESTABLISHED", "SYN-SENT", ... */
+	bool accepted;			 /* our side is the server: the local port is listened on */
 	uint32_t recv_queue, send_queue; /* bytes */
-	uint32_t unacked;    /* segments sent, not acknowledged */
-	uint32_t notsent;    /* bytes queued, not sent yet */
-	uint32_t retransmits; /* of the oldest unacknowledged segment now */
+	uint32_t unacked;		 /* segments sent, not acknowledged */
+	uint32_t notsent;		 /* bytes queued, not sent yet */
+	uint32_t retransmits;		 /* of the oldest unacknowledged segment now */
 	uint32_t total_retrans;
 	uint32_t rtt_us;
 	uint64_t bytes_acked, bytes_received, bytes_sent;
@@ -129,18 +130,18 @@ struct stall {
 	enum verdict verdict;
 	pid_t pid, tid;
 	char comm[FINDING_COMM_LEN];
-	uint64_t blocked_ns;	      /* how long by now */
-	bool blocked_at_least;	      /* blocked_ns is a lower bound */
+	uint64_t blocked_ns;   /* how long by now */
+	bool blocked_at_least; /* blocked_ns is a lower bound */
 	bool blocked_before_session;
-	const char *syscall;	      /* static: "poll" */
-	int64_t timeout_ms;	      /* -1 infinite, -2 the call has none */
-	int fd;			      /* -1 if none */
+	const char *syscall; /* static: "poll" */
+	int64_t timeout_ms;  /* -1 infinite, -2 the call has none */
+	int fd;		     /* -1 if none */
 	struct sock_facts sock;
-	char *file;		      /* what the fd is, when not a socket; or the dead file of polling-dead-fd */
-	char *rpc_method;	      /* "zbs.meta.MetaService.ListDb", NULL unknown */
-	int64_t rpc_age_ms;	      /* -1 unknown */
+	char *file;	    /* what the fd is, when not a socket; or the dead file of polling-dead-fd */
+	char *rpc_method;   /* "zbs.meta.MetaService.ListDb", NULL unknown */
+	int64_t rpc_age_ms; /* -1 unknown */
 	struct frames user_stack;
-	char **kernel_stack;	      /* innermost first */
+	char **kernel_stack; /* innermost first */
 	size_t n_kernel;
 	/* the other party: who closed the fd, who should read the reply, who read the request */
 	bool has_other;
@@ -154,7 +155,7 @@ struct stall {
 		char **kernel_stack;
 		size_t n_kernel;
 	} other;
-	char *request;	   /* evidence line about the request, NULL none */
+	char *request; /* evidence line about the request, NULL none */
 	char *explanation;
 	char *next;
 };
@@ -173,7 +174,8 @@ struct summary {
 	double own_cpu_pct, bpf_cpu_pct; /* of one CPU; bpf negative: not known */
 	uint64_t rss_kib;
 	const char *ended; /* static: "time is up", "interrupted", "target exited" */
-	/* engine's own counters, rendered in order: name -> value, and free text notes on what was not covered */
+	/* engine's own counters, rendered in order: name -> value, and free text notes on what was not
+	 * covered */
 	struct {
 		const char *name;
 		uint64_t value;
@@ -183,8 +185,10 @@ struct summary {
 	size_t n_notes;
 };
 void summary_count(struct summary *s, const char *name, uint64_t value); /* name must be static */
-/* Adds a note (printf); incomplete notes say what was lost, skipped, refused or not covered and clear s->complete. */
-void summary_note(struct summary *s, bool incomplete, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Adds a note (printf); incomplete notes say what was lost, skipped, refused or not covered and clear
+ * s->complete. */
+void summary_note(struct summary *s, bool incomplete, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void summary_deinit(struct summary *s);
 
 /* Both clocks read at the same moment, so that monotonic event times can be printed as wall time. */

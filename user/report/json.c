@@ -10,8 +10,11 @@
 /* Length of the UTF-8 sequence at s (of n bytes), 0 if it is none (RFC 3629). */
 static size_t utf8_len(const unsigned char *s, size_t n)
 {
-	size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-			: s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	size_t len = s[0] < 0x80		   ? 1
+		     : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		     : (s[0] & 0xf0) == 0xe0	   ? 3
+		     : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+						   : 0;
 
 	if (len == 0 || len > n)
 		return 0;
@@ -96,10 +99,11 @@ json_t *json_frames(const struct frames *st)
 	for (size_t i = 0; i < st->n; i++) {
 		const struct frame *f = &st->v[i];
 
-		json_array_append_new(a, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "module", json_str(f->module),
-						   "build_id", json_str(f->build_id), "offset", json_hex(f->offset),
-						   "symbol", json_str(f->symbol), "file", json_str(f->file), "line",
-						   f->line ? json_integer(f->line) : json_null(), "inlined", f->inlined));
+		json_array_append_new(
+			a, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "module", json_str(f->module),
+				     "build_id", json_str(f->build_id), "offset", json_hex(f->offset),
+				     "symbol", json_str(f->symbol), "file", json_str(f->file), "line",
+				     f->line ? json_integer(f->line) : json_null(), "inlined", f->inlined));
 	}
 	return a;
 }
@@ -109,15 +113,18 @@ json_t *json_summary(const struct summary *s)
 	json_t *v, *counters = json_object(), *cost;
 
 	for (size_t i = 0; i < s->n_counters; i++)
-		json_object_set_new(counters, s->counter[i].name, json_integer((json_int_t)s->counter[i].value));
+		json_object_set_new(counters, s->counter[i].name,
+				    json_integer((json_int_t)s->counter[i].value));
 	cost = json_pack("{s:f, s:o, s:I}", "own_cpu_pct", s->own_cpu_pct, "bpf_cpu_pct",
-			 s->bpf_cpu_pct < 0 ? json_null() : json_real(s->bpf_cpu_pct), "rss_kib", (json_int_t)s->rss_kib);
-	v = json_pack("{s:s, s:s, s:b, s:f, s:o, s:I, s:{s:i, s:i, s:i}, s:{s:I, s:I}, s:i, s:o, s:o, s:o}", "kind", "summary",
-		      "command", s->command, "complete", s->complete, "duration_s", s->duration_s, "ended",
-		      json_str(s->ended), "findings", (json_int_t)s->findings, "probes", "planned", (int)s->probes_planned,
-		      "attached", (int)s->probes_attached, "failed", (int)s->probes_failed, "events", "seen",
-		      (json_int_t)s->events_seen, "lost", (json_int_t)s->events_lost, "threads", (int)s->threads, "overhead",
-		      cost, "counters", counters, "notes", json_strs(s->note, s->n_notes));
+			 s->bpf_cpu_pct < 0 ? json_null() : json_real(s->bpf_cpu_pct), "rss_kib",
+			 (json_int_t)s->rss_kib);
+	v = json_pack("{s:s, s:s, s:b, s:f, s:o, s:I, s:{s:i, s:i, s:i}, s:{s:I, s:I}, s:i, s:o, s:o, s:o}",
+		      "kind", "summary", "command", s->command, "complete", s->complete, "duration_s",
+		      s->duration_s, "ended", json_str(s->ended), "findings", (json_int_t)s->findings,
+		      "probes", "planned", (int)s->probes_planned, "attached", (int)s->probes_attached,
+		      "failed", (int)s->probes_failed, "events", "seen", (json_int_t)s->events_seen, "lost",
+		      (json_int_t)s->events_lost, "threads", (int)s->threads, "overhead", cost, "counters",
+		      counters, "notes", json_strs(s->note, s->n_notes));
 	return v;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Rendering: findings and summaries to text (perf-style, on a FILE) and to JSON Lines. Renderers format values; they judge
- * nothing. JSON keys are those of docs/json.md. A NULL or unknown value is null in JSON and left out in text.
+ * Rendering: findings and summaries to text (perf-style, on a FILE) and to JSON Lines. Renderers format
+ * values; they judge nothing. JSON keys are those of docs/json.md. A NULL or unknown value is null in JSON
+ * and left out in text.
  */
 #ifndef CULPRIT_REPORT_H
 #define CULPRIT_REPORT_H
@@ -28,11 +29,13 @@ const char *text_count(uint64_t n, char buf[32]);
 
 /* JSON. Values are new references; json_line takes it over, writes it as one line and flushes. */
 json_t *json_frames(const struct frames *st);
-json_t *json_hex(uint64_t v);			/* "0x.." */
-json_t *json_str(const char *s);		/* null for NULL; bytes that are not UTF-8 are replaced, never refused */
+json_t *json_hex(uint64_t v);	 /* "0x.." */
+json_t *json_str(const char *s); /* null for NULL; bytes that are not UTF-8 are replaced, never refused */
 json_t *json_strs(char *const *v, size_t n);
-json_t *json_time(const struct report_clock *c, uint64_t mono_ns); /* ISO 8601 UTC with microseconds; null for 0 */
-json_t *json_touch(const struct report_clock *c, const struct touch *t); /* {"tid","comm","function","time"}; null for ts 0 */
+json_t *json_time(const struct report_clock *c,
+		  uint64_t mono_ns); /* ISO 8601 UTC with microseconds; null for 0 */
+json_t *json_touch(const struct report_clock *c,
+		   const struct touch *t); /* {"tid","comm","function","time"}; null for ts 0 */
 json_t *json_summary(const struct summary *s);
 int json_line(FILE *f, json_t *v); /* 0 or -errno (-EPIPE when the reader has gone) */
 

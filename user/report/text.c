@@ -95,14 +95,16 @@ void text_summary(FILE *f, const struct summary *s)
 
 	for (size_t i = 0; i < s->n_notes; i++)
 		fprintf(f, "note: %s\n", s->note[i]);
-	fprintf(f, "%s: %u/%u probes", s->complete ? "complete" : "INCOMPLETE", s->probes_attached, s->probes_planned);
+	fprintf(f, "%s: %u/%u probes", s->complete ? "complete" : "INCOMPLETE", s->probes_attached,
+		s->probes_planned);
 	if (s->probes_failed)
 		fprintf(f, " (%u failed)", s->probes_failed);
 	fprintf(f, ", %u threads, %s events, %s lost", s->threads, text_count(s->events_seen, n),
 		text_count(s->events_lost, m));
 	for (size_t i = 0; i < s->n_counters; i++)
 		fprintf(f, ", %s %s", text_count(s->counter[i].value, n), s->counter[i].name);
-	fprintf(f, "\n%.1f s (%s); own cost %.1f%% of one CPU", s->duration_s, s->ended ? s->ended : "ended", s->own_cpu_pct);
+	fprintf(f, "\n%.1f s (%s); own cost %.1f%% of one CPU", s->duration_s, s->ended ? s->ended : "ended",
+		s->own_cpu_pct);
 	if (s->bpf_cpu_pct >= 0)
 		fprintf(f, ", BPF %.1f%%", s->bpf_cpu_pct);
 	fprintf(f, ", %.1f MiB\n", (double)s->rss_kib / 1024);

@@ -33,12 +33,14 @@ uint64_t mono_now_ns(void)
 
 struct report_clock report_clock_now(void)
 {
-	return (struct report_clock){.mono_ns = clock_ns(CLOCK_MONOTONIC), .real_ns = clock_ns(CLOCK_REALTIME)};
+	return (struct report_clock){.mono_ns = clock_ns(CLOCK_MONOTONIC),
+				     .real_ns = clock_ns(CLOCK_REALTIME)};
 }
 
 const char *session_end_name(enum session_end e)
 {
-	static const char *const names[] = {"time is up", "interrupted", "target exited", "ended by the engine"};
+	static const char *const names[] = {"time is up", "interrupted", "target exited",
+					    "ended by the engine"};
 
 	return names[e];
 }
@@ -56,7 +58,8 @@ int session_signals_block(struct err *err)
 	sigset_t set;
 
 	stop_signals(&set);
-	/* a reader that goes away (`| head`) must end the session through EPIPE, with everything detached in order */
+	/* a reader that goes away (`| head`) must end the session through EPIPE, with everything detached in
+	 * order */
 	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return err_set(err, -errno, "cannot block signals: %s", strerror(errno));
@@ -85,7 +88,8 @@ static int waiter_add(struct waiter *w, enum wait_source s, int fd, struct err *
 static int timer_fd(double first_s, double interval_s)
 {
 	struct itimerspec its = {
-		.it_value = {.tv_sec = (time_t)first_s, .tv_nsec = (long)((first_s - (double)(time_t)first_s) * 1e9)},
+		.it_value = {.tv_sec = (time_t)first_s,
+			     .tv_nsec = (long)((first_s - (double)(time_t)first_s) * 1e9)},
 		.it_interval = {.tv_sec = (time_t)interval_s,
 				.tv_nsec = (long)((interval_s - (double)(time_t)interval_s) * 1e9)},
 	};
@@ -98,7 +102,8 @@ static int timer_fd(double first_s, double interval_s)
 	return fd;
 }
 
-static int waiter_open(struct waiter *w, const struct session_cfg *cfg, const struct transport *t, struct err *err)
+static int waiter_open(struct waiter *w, const struct session_cfg *cfg, const struct transport *t,
+		       struct err *err)
 {
 	double tick_s = (cfg->tick_ms ? cfg->tick_ms : DEFAULT_TICK_MS) / 1000.0;
 	sigset_t set;
@@ -131,8 +136,8 @@ static void waiter_close(struct waiter *w)
 		close(w->ep);
 }
 
-static void progress_show(const struct session_cfg *cfg, const struct session_ops *ops, void *ctx, uint64_t start,
-			  uint64_t now, bool clear)
+static void progress_show(const struct session_cfg *cfg, const struct session_ops *ops, void *ctx,
+			  uint64_t start, uint64_t now, bool clear)
 {
 	char text[200];
 	unsigned s = (unsigned)((now - start) / 1000000000);
@@ -159,7 +164,8 @@ static int session_step(struct waiter *w, struct transport *t, const struct sess
 
 	n = epoll_wait(w->ep, ev, WAIT_MAX, -1);
 	if (n < 0)
-		return errno == EINTR ? 0 : err_set(err, -errno, "cannot wait for events: %s", strerror(errno));
+		return errno == EINTR ? 0
+				      : err_set(err, -errno, "cannot wait for events: %s", strerror(errno));
 	for (int i = 0; i < n; i++) {
 		switch (ev[i].data.u32) {
 		case WAIT_RING:
@@ -231,7 +237,8 @@ void session_usage_add(struct session_usage *u, const struct bpf_object *obj)
 {
 	struct bpf_program *p;
 
-	bpf_object__for_each_program(p, obj) {
+	bpf_object__for_each_program(p, obj)
+	{
 		if (bpf_program__fd(p) >= 0 && u->n_progs < sizeof(u->prog_fd) / sizeof(u->prog_fd[0]))
 			u->prog_fd[u->n_progs++] = bpf_program__fd(p);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The life of a tracing session: waits for records, the deadline, Ctrl-C or SIGTERM and the target's exit, calls the engine
- * at each, and measures what the tool itself costs. Attaching is the command's; whatever it attached must be owned by
- * file descriptors, so that kill -9 leaves nothing behind.
+ * The life of a tracing session: waits for records, the deadline, Ctrl-C or SIGTERM and the target's exit,
+ * calls the engine at each, and measures what the tool itself costs. Attaching is the command's; whatever it
+ * attached must be owned by file descriptors, so that kill -9 leaves nothing behind.
  */
 #ifndef CULPRIT_SESSION_H
 #define CULPRIT_SESSION_H
@@ -19,7 +19,8 @@ enum session_end { END_TIME, END_INTERRUPTED, END_TARGET_EXIT, END_ENGINE };
 const char *session_end_name(enum session_end e);
 
 struct session_ops {
-	/* every tick_ms, and once after the last drain (last = true). Return <0 to end with an error, 1 to end the session. */
+	/* every tick_ms, and once after the last drain (last = true). Return <0 to end with an error, 1 to
+	 * end the session. */
 	int (*tick)(void *ctx, uint64_t now_ns, bool last, struct err *err);
 	/* writes the live progress line's text into buf; NULL = none */
 	void (*progress)(void *ctx, char *buf, size_t len);
@@ -33,15 +34,16 @@ struct session_cfg {
 };
 
 /*
- * SIGINT and SIGTERM are blocked for this thread by session_signals_block(), to be called before anything is attached, so that
- * a Ctrl-C while arming is kept for session_run, which then ends at once.
+ * SIGINT and SIGTERM are blocked for this thread by session_signals_block(), to be called before anything is
+ * attached, so that a Ctrl-C while arming is kept for session_run, which then ends at once.
  */
 int session_signals_block(struct err *err);
 /* Runs to its end; *why says which. Drains t before it returns. */
 int session_run(const struct session_cfg *cfg, struct transport *t, const struct session_ops *ops, void *ctx,
 		enum session_end *why, struct err *err);
 
-/* What the tool costs: its own CPU time and, where the kernel counts it, the run time of the BPF programs added. */
+/* What the tool costs: its own CPU time and, where the kernel counts it, the run time of the BPF programs
+ * added. */
 struct session_usage {
 	uint64_t wall_ns, cpu_ns;
 	int stats_fd; /* keeps BPF run time counting on; -1 = the kernel cannot */

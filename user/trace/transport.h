@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Records from the kernel to the engine. Validates that a record is as long as it says before the sink sees it; a sink
- * cannot stop the stream. What the kernel could not send is read from the object's `lost` map.
+ * Records from the kernel to the engine. Validates that a record is as long as it says before the sink sees
+ * it; a sink cannot stop the stream. What the kernel could not send is read from the object's `lost` map.
  */
 #ifndef CULPRIT_TRANSPORT_H
 #define CULPRIT_TRANSPORT_H

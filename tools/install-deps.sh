@@ -1,0 +1,56 @@
+#!/bin/bash
+# Installs what building, testing and the demo need on Debian 12 or 13. Quiet and quick when nothing is missing.
+# usage: tools/install-deps.sh [build|test]   (test, the default, includes what only the tests use)
+set -euo pipefail
+
+build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-dev libjansson-dev libcapstone-dev
+	libiberty-dev uthash-dev pkg-config binutils)
+target=(libprotobuf-dev protobuf-compiler)
+tests=(libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
+# Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports (elfutils goes along, libbpf links it).
+from_backports=(libbpf-dev bpftool libelf-dev libdw-dev)
+
+want=("${build[@]}" "${target[@]}")
+[ "${1:-test}" = build ] || want+=("${tests[@]}")
+
+missing=()
+for p in "${want[@]}"; do
+	dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
+done
+libbpf_ok() {
+	dpkg --compare-versions "$(dpkg-query -W -f '${Version}' libbpf-dev 2>/dev/null || echo 0)" ge 1:1.4
+}
+if [ ${#missing[@]} -eq 0 ] && libbpf_ok; then
+	exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "install-deps: missing: ${missing[*]:-libbpf-dev >= 1.4}" >&2
+	echo "install-deps: run 'sudo make deps' (or sudo tools/install-deps.sh)" >&2
+	exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+apt=(apt-get -y -q -o Dpkg::Use-Pty=0 --no-install-recommends)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+run() {
+	"$@" >"$log" 2>&1 || { cat "$log" >&2; echo "install-deps: failed: $*" >&2; exit 1; }
+}
+
+. /etc/os-release
+echo "install-deps: installing ${missing[*]:-a newer libbpf}" >&2
+run apt-get -q update
+if [ "${VERSION_CODENAME:-}" = bookworm ]; then
+	# the mirror that the system already uses, whichever it is
+	mirror=$(apt-get indextargets --format '$(ORIGIN)|$(CODENAME)|$(REPO_URI)' 'Created-By: Packages' |
+		awk -F'|' '$1 == "Debian" && $2 == "bookworm" { print $3; exit }')
+	if ! apt-get indextargets --format '$(CODENAME)' | grep -qx bookworm-backports; then
+		[ -n "$mirror" ] || { echo "install-deps: no Debian mirror in the apt sources" >&2; exit 1; }
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" \
+			>/etc/apt/sources.list.d/culprit-backports.list
+		run apt-get -q update
+	fi
+	run "${apt[@]}" install -t bookworm-backports "${from_backports[@]}"
+fi
+run "${apt[@]}" install "${want[@]}"
+libbpf_ok || { echo "install-deps: libbpf-dev is older than 1.4" >&2; exit 1; }
