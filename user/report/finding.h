@@ -124,6 +124,7 @@ struct sock_facts {
 	uint32_t peer_window; /* bytes the peer lets us send, UINT32_MAX = not known */
 	uint8_t probes;	      /* unanswered zero-window or keepalive probes */
 	char timer[16];	      /* "keepalive", "on", "persist", "" */
+	uint64_t peer_inode;  /* AF_UNIX: the other end's inode; 0 none */
 };
 
 struct stall {

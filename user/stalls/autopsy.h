@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every thread of a process as it is now: its call with decoded arguments, for how long, the descriptors it waits for and
+ * what they are. Pure: raw thread records come from user/trace/threads.h, everything else through struct autopsy_ops.
+ */
+#ifndef CULPRIT_AUTOPSY_H
+#define CULPRIT_AUTOPSY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../../bpf/abi/threads.h"
+#include "report/finding.h"
+#include "util/err.h"
+
+/* One thread as the kernel told it: by the iterator, or by /proc (then kstack_text instead of rec.kstack[]). */
+struct thread_raw {
+	struct threads_rec rec;
+	char *kstack_text; /* as /proc/PID/task/TID/stack; NULL with the iterator */
+};
+
+enum fd_kind { FD_UNKNOWN, FD_CLOSED, FD_SOCKET, FD_PIPE, FD_EVENTFD, FD_EPOLL, FD_TIMERFD, FD_ANON, FD_FILE };
+const char *fd_kind_name(enum fd_kind k);
+
+/* What a descriptor number of the process means now. One per number, shared by all threads that wait for it. */
+struct fd_facts {
+	int fd;
+	enum fd_kind kind;
+	uint64_t inode; /* 0 unknown */
+	char *name;	/* as readlink of /proc/PID/fd/N; NULL if closed */
+	struct sock_facts sock; /* .known only for sockets that sock_diag knows */
+	size_t *member; /* epoll: indexes into autopsy.fd[] */
+	size_t n_members;
+};
+
+/* One descriptor that a thread waits for. */
+struct thread_wait {
+	size_t fd;	 /* index into autopsy.fd[] */
+	uint32_t events; /* POLLIN and so on; 0 if the call has none */
+	/*
+	 * polling-dead-fd: the call holds another file than the one behind that number now. Known only for poll and select
+	 * with the iterator, and only when every file the call holds could be told apart.
+	 */
+	bool dead;
+	uint64_t held_inode;	     /* inode of the file it holds, when dead; 0 if several are possible */
+	struct sock_facts held_sock; /* of that file, if it is a socket that still exists */
+};
+
+enum call_class { CALL_OTHER, CALL_POLL, CALL_SELECT, CALL_EPOLL, CALL_READ, CALL_WRITE, CALL_CONNECT, CALL_ACCEPT,
+		  CALL_FUTEX, CALL_SLEEP };
+
+struct thread_facts {
+	pid_t tid;
+	char comm[FINDING_COMM_LEN];
+	char state;	      /* R S D T t X Z P I, as ps prints */
+	bool in_call;	      /* false: running in user space, or nothing known */
+	bool moved;	      /* it ran while it was looked at: arguments and descriptors may be of different calls */
+	int64_t nr;	      /* system call number, -1 none */
+	const char *syscall;  /* static; "syscall_NNN" ones too; NULL if not in_call */
+	enum call_class class;
+	uint64_t arg[6];
+	int64_t timeout_ms;   /* -1 infinite, -2 the call has none or it could not be read */
+	bool args_unread;     /* the poll set, fd sets or timespec could not be read */
+	int fd;		      /* the descriptor argument; of a poll set its first; -1 none */
+	struct thread_wait *wait; /* poll and select set, or the one descriptor; epoll: the epoll descriptor itself */
+	size_t n_wait;
+	uint64_t futex_addr;  /* CALL_FUTEX */
+	bool blocked_known;
+	uint64_t blocked_ns;  /* at least; at `taken_ns` of the autopsy */
+	uint64_t switches;    /* voluntary and not: unchanged in a later look = never ran since */
+	uint64_t start_ns;
+	const struct thread_raw *raw;
+	/* filled by autopsy_stacks, NULL before */
+	struct frames user_stack;
+	char **kernel_stack;  /* "do_sys_poll+0x493", innermost first */
+	size_t n_kernel;
+	bool stacks_taken;
+};
+
+enum autopsy_source { AUTOPSY_ITERATOR, AUTOPSY_PROC };
+const char *autopsy_source_name(enum autopsy_source s); /* "BPF task iterator", "/proc" */
+
+struct autopsy {
+	pid_t pid;
+	uint64_t taken_ns; /* CLOCK_MONOTONIC of the first look */
+	enum autopsy_source source;
+	char *source_why;  /* why not the iterator, NULL with it */
+	struct thread_facts *thread;
+	size_t n_threads;
+	size_t n_skipped;  /* threads that went away between the looks */
+	size_t n_moved;
+	struct fd_facts *fd;
+	size_t n_fds;
+	struct thread_raw *raw; /* owned; thread[].raw points into it */
+	size_t n_raw;
+};
+
+struct epoll_member {
+	int fd;
+	uint32_t events;
+	uint64_t inode; /* of the file the epoll set holds; 0 if the kernel does not say */
+};
+
+/* Facts that the autopsy asks for. Functions return -errno. */
+struct autopsy_ops {
+	void *ctx;
+	/* reads exactly len bytes of the target */
+	int (*read_mem)(void *ctx, uint64_t addr, void *buf, size_t len);
+	/* readlink of /proc/PID/fd/N, NUL-terminated */
+	int (*fd_link)(void *ctx, int fd, char *buf, size_t len);
+	/* members of an epoll descriptor; *out malloc'ed */
+	int (*epoll_members)(void *ctx, int fd, struct epoll_member **out, size_t *n);
+	/* struct file * behind a descriptor now; 0 closed or not known */
+	uint64_t (*file)(void *ctx, int fd, uint64_t *inode);
+	bool (*sock)(void *ctx, uint64_t inode, struct sock_facts *out);
+	/* name of the kernel function at addr and offset into it; NULL unknown. Valid until the next call. */
+	const char *(*ksym)(void *ctx, uint64_t addr, uint64_t *offset);
+	/* unwinds the user stack that starts with these registers, appending frames */
+	int (*unwind)(void *ctx, pid_t tid, const uint64_t reg[ABI_REGS], struct frames *out);
+};
+
+/*
+ * Builds the facts of all threads from one look. Takes over raw[] (freed by autopsy_free, also on error). Stacks are not
+ * symbolised yet. *ret is complete except for `moved`, which a second look settles (autopsy_confirm).
+ */
+int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_t n, const struct autopsy_ops *ops,
+		  struct err *err);
+/* Second look (brief records do): marks threads that ran in between as moved, and drops those that are gone. */
+void autopsy_confirm(struct autopsy *a, const struct thread_raw *again, size_t n);
+/* Takes and symbolises the stacks of one thread; once only, cheap when repeated. */
+int autopsy_stacks(struct autopsy *a, struct thread_facts *t, const struct autopsy_ops *ops);
+void autopsy_free(struct autopsy *a); /* NULL is fine */
+struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid); /* NULL if not there */
+void thread_raw_free(struct thread_raw *raw, size_t n);		   /* NULL is fine */
+
+#endif
