@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The code of a live process: its modules, the symbols and inlined functions at an address, and unwinding of a stack that
- * was copied from it. Nothing is stopped or ptraced: mappings come from /proc/PID/maps, files from /proc/PID/root and map_files.
+ * The code of a live process: its modules, the symbols and inlined functions at an address, and unwinding of
+ * a stack that was copied from it. Nothing is stopped or ptraced: mappings come from /proc/PID/maps, files
+ * from /proc/PID/root and map_files.
  */
 #ifndef CULPRIT_IMAGE_H
 #define CULPRIT_IMAGE_H
@@ -21,15 +22,38 @@ void image_close(struct image *im); /* NULL is fine */
 /* Reads the mappings again (dlopen, exec). Cheap if nothing changed. */
 int image_refresh(struct image *im, struct err *err);
 /*
- * Appends the frames at pc, innermost inlined first. is_return: pc is a return address (or the address after the store of a
- * watchpoint), so the instruction in question is the one before. Always adds at least one frame.
+ * Appends the frames at pc, innermost inlined first. is_return: pc is a return address (or the address after
+ * the store of a watchpoint), so the instruction in question is the one before. Always adds at least one
+ * frame.
  */
 int image_symbolize(struct image *im, uint64_t pc, bool is_return, struct frames *out);
 /*
- * Unwinds a copied stack into symbolised frames, outermost last. pc_is_return: reg[ABI_REG_IP] itself points after the
- * instruction in question (watchpoint hits). Memory outside the copy is read from the mapped files or the live process.
- * Returns 0 even if the unwind stops early (out->truncated).
+ * Unwinds a copied stack into symbolised frames, outermost last. pc_is_return: reg[ABI_REG_IP] itself points
+ * after the instruction in question (watchpoint hits). Memory outside the copy is read from the mapped files
+ * or the live process. Returns 0 even if the unwind stops early (out->truncated).
  */
 int image_unwind(struct image *im, const struct abi_stack *st, bool pc_is_return, struct frames *out);
+
+/* Registers of a thread of which not all need be known. Numbered as in bpf/abi/stack.h. */
+struct image_regs {
+	uint64_t reg[ABI_REGS];
+	uint32_t known; /* bit n: reg[n] is valid. ABI_REG_SP and ABI_REG_IP must be */
+};
+#define IMAGE_REGS_ALL	 ((1u << ABI_REGS) - 1)
+#define IMAGE_REGS_SP_IP ((1u << ABI_REG_SP) | (1u << ABI_REG_IP))
+
+/*
+ * Unwinds a thread that is blocked now, reading its stack live. Where a register that is not known would be
+ * needed, the unwind stops (out->truncated). If the thread runs meanwhile the result is worthless: compare
+ * the registers or switch counts before and after.
+ */
+int image_unwind_live(struct image *im, const struct image_regs *regs, struct frames *out);
+
+/*
+ * Value of a parameter (DWARF name, "this" too) of the function of frame `index` of the `out` of the last
+ * image_unwind or image_unwind_live. -ENODATA unless it is exactly known there: no debuginfo, no such
+ * parameter, optimised out, in a register that was clobbered, or not one word. -ESTALE: no such frame.
+ */
+int image_frame_param(struct image *im, size_t index, const char *name, uint64_t *value);
 
 #endif

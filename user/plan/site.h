@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where to put the entry probe of a function. The kernel emulates a few instructions at a probe and
+ * single-steps all others, which costs a multiple (a debug exception). So the cheapest instruction of the
+ * prologue is taken at which the arguments are still in their registers and the object has not been written
+ * yet.
+ *
+ * Emulated on all kernels since 4.18: push of a register and the one-byte nop, with or without 0x66
+ * (push_setup_xol_ops and branch_setup_xol_ops in arch/x86/kernel/uprobes.c). Jumps and calls are emulated
+ * too, but are never in a prologue.
+ */
+#ifndef CULPRIT_SITE_H
+#define CULPRIT_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct site {
+	uint32_t offset; /* of the probe, from the start of the function */
+	uint32_t pushed; /* bytes by which rsp is lower there than at the first instruction */
+	bool stepped;	 /* no emulated instruction serves: the probe is single-stepped */
+	bool looped;	 /* the function jumps back to offset: it may be hit more than once per call */
+};
+
+/*
+ * Chooses in the function whose whole code is code[0..size). Every general argument register (rdi rsi rdx rcx
+ * r8 r9) holds its value at the site, and rsp + pushed points to the return address. -EINVAL: size is 0 or
+ * the first instruction is not understood; -ENOTSUP: no disassembler for this machine.
+ */
+int site_choose(const uint8_t *code, size_t size, struct site *ret);
+
+#endif
