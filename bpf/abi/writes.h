@@ -16,6 +16,7 @@
 #define WR_MAX_FIELDS	   1024 /* over all types; a type's are consecutive */
 #define WR_MAX_TYPE_FIELDS 128	/* of one type */
 #define WR_MAX_PROBES	   4096
+#define WR_MAX_CHILDREN	   16 /* fields of one type that lead to other nodes */
 #define WR_MAX_VPTRS	   4  /* addresses of a type's own vtable (copy relocation, several modules) */
 #define WR_NODE_BYTES	   512 /* of a node are shadowed; the rest of a bigger one is not, and counted */
 #define WR_NODE_WORDS	   (WR_NODE_BYTES / 8)
@@ -102,19 +103,21 @@ struct wr_type {
 	__u32 first_field; /* into fields */
 	__u32 n_fields;
 	__u32 n_vptrs;	      /* 0: not polymorphic, never adopted */
+	__u32 n_children;
+	__u16 child[WR_MAX_CHILDREN]; /* its fields with WR_FF_NODE, counted from its first */
+	__u32 pad;
 	__u64 vptr[WR_MAX_VPTRS]; /* of this very type; runtime addresses */
 	__u64 mask[WR_NODE_WORDS]; /* bytes that belong to a guarded field; others may change freely */
 };
-_Static_assert(sizeof(struct wr_type) == 48 + WR_NODE_BYTES, "wr_type");
+_Static_assert(sizeof(struct wr_type) == 88 + WR_NODE_BYTES, "wr_type");
 
 struct wr_cfg {
 	__u32 tgid; /* as the host counts; 0: everything is a no-op */
 	__u32 n_types;
 	__u64 deadline_ns; /* CLOCK_MONOTONIC; moved on by user space; past it every probe is a no-op */
 	__u64 licence_ns;  /* how long after its entry a mutator may still store */
-	__u64 next_id;	   /* unused by the kernel */
 };
-_Static_assert(sizeof(struct wr_cfg) == 32, "wr_cfg");
+_Static_assert(sizeof(struct wr_cfg) == 24, "wr_cfg");
 
 struct wr_touch {
 	__u64 ts_ns; /* 0: never */
@@ -146,10 +149,11 @@ struct wr_step {
 	__u16 index; /* element of a repeated field, else 0 */
 };
 
+/* A field found damaged; entry field % WR_PENDING of its node. */
 struct wr_pending {
-	__u32 off;   /* of the 8-byte word in the node */
-	__u16 field; /* of the node's type */
-	__u16 reason; /* enum wr_reason */
+	__u16 field;  /* of the node's type */
+	__u16 reason; /* enum wr_reason; WR_BAD_NONE: entry is free */
+	__u32 pad;
 	__u64 value; /* that was seen in it; compared again at destruction */
 	__u64 old;
 };
@@ -166,7 +170,7 @@ struct wr_node {
 	__u8 depth;	/* steps used; 0 for the root */
 	__u8 flags;	/* enum wr_node_flags */
 	struct wr_step step[WR_PATH_DEPTH];
-	__u32 n_pending;
+	__u32 damaged; /* pending[] holds something */
 	__u64 shadow_ns;  /* when the shadow was read from the target */
 	__u64 mutate_seq; /* whole-node mutators entered so far */
 	__u64 mutate_ns;  /* when the last one was entered */
@@ -226,6 +230,7 @@ enum wr_counter {
 	WR_C_READ_FAILED,    /* nodes that could not be read */
 	WR_C_DEADLINE,	     /* probe hits ignored: the loader did not move the deadline */
 	WR_C_SLOTS_RELEASED, /* watch slots released by a destruction */
+	WR_C_BUSY,	     /* probe hits ignored: all scratch of this CPU in use by preempted threads */
 	WR_C_MAX = 32,
 };
 
@@ -257,6 +262,7 @@ struct wr_candidate {
 	__u64 object, object_id, object_since_ns;
 	__u64 node;
 	__u64 old_value, new_value; /* of the field, zero-extended; repeated: of the damaged word */
+	__u64 word_addr;  /* of the damaged field or word */
 	__u64 pointee;	  /* what was found behind a pointer (a vptr), 0 if unreadable */
 	__u64 shadow_ns;  /* when old_value was read */
 	__u64 mutate_seq; /* of the node */
@@ -268,14 +274,14 @@ struct wr_candidate {
 	__u16 index;	 /* element of a repeated field */
 	__u8 depth;
 	__u8 flags;	 /* enum wr_candidate_flags */
-	__u32 word_off;	 /* of the damaged field or word in the node */
-	__u32 word_width;
+	__u32 word_width; /* 1, 2, 4, 8 */
+	__u32 pad;
 	struct wr_step step[WR_PATH_DEPTH];
 	struct wr_touch last_good; /* ts_ns 0: never seen good */
 	__u32 n_touches;
 	__u32 object_flags;
 	struct wr_touch touch[WR_TOUCHES];
 };
-_Static_assert(sizeof(struct wr_candidate) == 48 + 80 + 24 + 4 * WR_PATH_DEPTH + 32 + 8 + 32 * WR_TOUCHES, "wr_candidate");
+_Static_assert(sizeof(struct wr_candidate) == 48 + 88 + 24 + 4 * WR_PATH_DEPTH + 32 + 8 + 32 * WR_TOUCHES, "wr_candidate");
 
 #endif
