@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records, tables and configuration of bpf/writes.bpf.c. User space fills cfg, types, fields and probes before it
- * attaches; the kernel keeps objects and nodes; slots is shared with bpf/watch.bpf.c (bpf_map__reuse_fd).
+ * attaches; the kernel keeps objects and nodes; watch_slots (bpf/abi/watch.h) is shared with bpf/watch.bpf.c (bpf_map__reuse_fd).
  *
  * An object is what the user guards (a cached lease); its nodes are the messages it is made of: the object itself
  * (the root) and those reached through its fields. A node is known by its address.
@@ -25,7 +25,6 @@
 #define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
 #define WR_TOUCHES	   8
 #define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
-#define WR_MAX_SLOTS	   4
 #define WR_MAX_DEREF	   3
 #define WR_NO_FIELD	   0xffff
 
@@ -180,31 +179,6 @@ struct wr_node {
 	__u64 shadow[WR_NODE_WORDS];
 };
 _Static_assert(sizeof(struct wr_node) == 184 + WR_NODE_BYTES, "wr_node");
-
-/*
- * slots: index 0..WR_MAX_SLOTS-1 -> one hardware watchpoint. Written by the slot scheduler (user space) when it arms or disarms, by
- * bpf/writes.bpf.c when the object is destroyed. A hit counts only while state is WR_SLOT_ARMED.
- */
-enum wr_slot_state {
-	WR_SLOT_FREE = 0,
-	WR_SLOT_ARMED,
-	WR_SLOT_RELEASED, /* the object is being destroyed: hits are no longer of interest; to be disarmed */
-};
-
-struct wr_slot {
-	__u32 state;
-	__u32 width;	 /* bytes watched: 1, 2, 4, 8 */
-	__u64 addr;	 /* watched address, aligned to width */
-	__u64 object;	 /* object it belongs to */
-	__u64 object_id;
-	__u64 node;	 /* node it lies in */
-	__u16 type;	 /* of the node */
-	__u16 field;	 /* of that type */
-	__u32 generation; /* one more at each arming */
-	__u64 armed_ns;
-	__u64 released_ns;
-};
-_Static_assert(sizeof(struct wr_slot) == 64, "wr_slot");
 
 /* Per-CPU counters, index into `counters`. */
 enum wr_counter {

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A store to a watched word. Runs from the debug trap, on every CPU and for every process that has the
+ * address mapped, so the process is compared first. A store made by the kernel (read(2) into the word) traps
+ * in the kernel: there only the nofault helpers used here are allowed, and what is not resident is left out.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "abi/watch.h"
+#include "lib/emit.bpf.h"
+#include "lib/slots.bpf.h"
+#include "lib/stack.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct watch_hit);
+} watch_scratch SEC(".maps");
+
+static __always_inline struct watch_slot *slot_of(__u64 addr, __u32 *no)
+{
+	for (__u32 i = 0; i < WATCH_SLOTS; i++) {
+		__u32 key = i;
+		struct watch_slot *s = bpf_map_lookup_elem(&watch_slots, &key);
+
+		if (!s)
+			return NULL;
+		if (s->state != WATCH_IDLE && s->addr == addr) {
+			*no = i;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* A vfork child is another process, but it stores into our memory: it has its parent's mm. */
+static __always_inline bool shares_memory(__u32 tgid)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+
+	return (__u32)BPF_CORE_READ(parent, tgid) == tgid &&
+	       BPF_CORE_READ(parent, mm) == BPF_CORE_READ(task, mm);
+}
+
+static __always_inline __u64 word_read(const struct watch_slot *s, __u32 *flags)
+{
+	__u64 v = 0;
+	__u32 width = s->width;
+
+	if (width < 1 || width > 8 || bpf_probe_read_user(&v, width, (void *)s->addr)) {
+		*flags |= WATCH_HIT_NOREAD;
+		return 0;
+	}
+	return v;
+}
+
+/*
+ * The registers the thread had in user space when it made the system call. Before 5.15 there is no helper;
+ * the frame then is at the end of the 16 KiB kernel stack (padding came with FRED, 6.9).
+ */
+static __always_inline const struct pt_regs *syscall_regs(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return (const struct pt_regs *)((__u64)BPF_CORE_READ(task, stack) + 16384) - 1;
+}
+
+static __always_inline void regs_user(struct abi_stack *st, const struct bpf_perf_event_data *ctx)
+{
+	st->reg[0] = ctx->regs.ax;
+	st->reg[1] = ctx->regs.dx;
+	st->reg[2] = ctx->regs.cx;
+	st->reg[3] = ctx->regs.bx;
+	st->reg[4] = ctx->regs.si;
+	st->reg[5] = ctx->regs.di;
+	st->reg[6] = ctx->regs.bp;
+	st->reg[7] = ctx->regs.sp;
+	st->reg[8] = ctx->regs.r8;
+	st->reg[9] = ctx->regs.r9;
+	st->reg[10] = ctx->regs.r10;
+	st->reg[11] = ctx->regs.r11;
+	st->reg[12] = ctx->regs.r12;
+	st->reg[13] = ctx->regs.r13;
+	st->reg[14] = ctx->regs.r14;
+	st->reg[15] = ctx->regs.r15;
+	st->reg[16] = ctx->regs.ip;
+}
+
+static __always_inline bool from_user(const struct bpf_perf_event_data *ctx)
+{
+	/* cs is 16 bits wide since FRED, but the context is read in whole words only */
+	return *(const volatile __u64 *)&ctx->regs.cs & 3;
+}
+
+static __always_inline void hit_stack(struct watch_hit *h, const struct bpf_perf_event_data *ctx)
+{
+	if (from_user(ctx)) {
+		regs_user(&h->stack, ctx);
+		stack_copy(&h->stack);
+		return;
+	}
+	const struct pt_regs *r = syscall_regs();
+
+	h->flags |= WATCH_HIT_KERNEL;
+	h->syscall = (__s32)BPF_CORE_READ(r, orig_ax);
+	stack_regs(&h->stack, r);
+	stack_copy(&h->stack);
+	h->stack.flags |= ABI_STACK_SYSCALL;
+}
+
+static __always_inline void hit_emit(struct watch_hit *h)
+{
+	__u32 len = h->stack.len;
+
+	if (h->stack.flags & ABI_STACK_NONE)
+		lost_add(ABI_LOST_STACK);
+	if (len > ABI_STACK_BYTES)
+		return;
+	h->hdr.size = WATCH_HIT_HEAD + len;
+	emit(h, WATCH_HIT_HEAD + len);
+}
+
+static __always_inline void hit_record(struct watch_slot *s, __u32 no, __u32 flags, bool hot,
+				       const struct bpf_perf_event_data *ctx)
+{
+	__u32 key = 0;
+	struct watch_hit *h = bpf_map_lookup_elem(&watch_scratch, &key);
+
+	if (!h)
+		return;
+	hdr_fill(&h->hdr, hot ? WATCH_KIND_HOT : WATCH_KIND_HIT, WATCH_HIT_HEAD);
+	h->addr = s->addr;
+	h->node = s->node;
+	h->object = s->object;
+	h->object_id = s->object_id;
+	h->type = s->type;
+	h->field = s->field;
+	h->pad = 0;
+	h->arming = s->arming;
+	h->hits = s->hits;
+	h->slot = no;
+	h->width = s->width;
+	h->flags = flags;
+	h->syscall = -1;
+	h->ip = ctx->regs.ip;
+	h->value = word_read(s, &h->flags);
+	h->stack.len = 0;
+	h->stack.flags = 0;
+	if (!hot)
+		hit_stack(h, ctx);
+	hit_emit(h);
+}
+
+SEC("perf_event")
+int watch_trap(struct bpf_perf_event_data *ctx)
+{
+	__u32 no = 0, flags = 0, tgid = bpf_get_current_pid_tgid() >> 32;
+	struct watch_slot *s = slot_of(ctx->addr, &no);
+
+	if (!s)
+		return 0;
+	__sync_fetch_and_add(&s->calls, 1);
+	if (s->tgid != tgid) {
+		if (!shares_memory(s->tgid)) {
+			__sync_fetch_and_add(&s->foreign, 1);
+			return 0;
+		}
+		flags |= WATCH_HIT_SHARED;
+	}
+	if (s->vptr && s->state == WATCH_ARMED) {
+		__u64 vptr = 0;
+
+		if (bpf_probe_read_user(&vptr, sizeof(vptr), (void *)s->node) || vptr != s->vptr) {
+			__sync_fetch_and_add(&s->late, 1);
+			return 0;
+		}
+	}
+	if (s->state == WATCH_RELEASED) {
+		__sync_fetch_and_add(&s->late, 1);
+		return 0;
+	}
+	__sync_fetch_and_add(&s->hits, 1);
+	if (s->state != WATCH_ARMED)
+		return 0;
+	bool hot = s->hits > s->budget;
+
+	if (hot)
+		s->state = WATCH_HOT;
+	hit_record(s, no, flags, hot, ctx);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
