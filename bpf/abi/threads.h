@@ -62,7 +62,7 @@ struct threads_rec {
 _Static_assert(sizeof(struct threads_rec) == 48 + 8 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + THREADS_KSTACK * 8 +
 						    THREADS_POLLED * 24, "threads_rec");
 
-/* One-slot array map `config`. */
+/* One-slot array map `settings`. */
 struct threads_cfg {
 	__u32 tgid;
 	__u32 brief; /* 1: no stacks and no poll tables, only what tells whether a thread has run */
