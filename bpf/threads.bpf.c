@@ -24,6 +24,7 @@ struct {
 struct scratch {
 	struct threads_rec rec;
 	__u64 word[SCAN_WORDS];
+	__u64 task, top;	 /* struct task_struct *, struct pt_regs *: as plain numbers to the verifier */
 	__u64 found[SCAN_FOUND]; /* where the task's own address stands on its kernel stack */
 	__u32 n_found;
 	__u32 pad;
@@ -132,7 +133,7 @@ static __always_inline struct poll_table_entry *entry_at(struct poll_wqueues *w,
 }
 
 /* Takes the files of a poll table if w is one that this task sleeps on. Global: the verifier looks at it once. */
-__noinline int take_polled(__u64 task, __u64 table)
+__noinline int take_polled(__u64 table)
 {
 	struct poll_wqueues *w = (void *)table;
 	struct threads_rec *r;
@@ -145,7 +146,7 @@ __noinline int take_polled(__u64 task, __u64 table)
 		return 0;
 	r = &s->rec;
 	n = BPF_CORE_READ(w, inline_index);
-	if ((__u64)BPF_CORE_READ(w, polling_task) != task || n < 1)
+	if ((__u64)BPF_CORE_READ(w, polling_task) != s->task || n < 1)
 		return 0;
 	for (int i = 0; i < THREADS_POLLED; i++) {
 		struct poll_table_entry *e = entry_at(w, i);
@@ -168,7 +169,7 @@ __noinline int take_polled(__u64 task, __u64 table)
 }
 
 /* Notes where in the SCAN_WORDS words from `at` the task's own address stands; 0 = unreadable. */
-__noinline int scan_chunk(__u64 task, __u64 at)
+__noinline int scan_chunk(__u64 at)
 {
 	struct scratch *s;
 	__u32 zero = 0;
@@ -177,12 +178,17 @@ __noinline int scan_chunk(__u64 task, __u64 at)
 	if (!s || bpf_probe_read_kernel(s->word, sizeof(s->word), (void *)at))
 		return 0;
 	for (int i = 0; i < SCAN_WORDS; i++) {
-		__u32 n = s->n_found;
+		/* a counter in memory: in a register each value of it would be a state of its own */
+		volatile __u32 *count = &s->n_found;
+		__u32 n;
 
-		if (s->word[i] != task || n >= SCAN_FOUND)
+		if (s->word[i] != s->task)
 			continue;
+		n = *count;
+		if (n >= SCAN_FOUND)
+			break;
 		s->found[n] = at + i * 8;
-		s->n_found = n + 1;
+		*count = n + 1;
 	}
 	return 1;
 }
@@ -196,17 +202,20 @@ static __always_inline bool may_poll(__s64 nr)
 /* Looks for the poll table on the kernel stack, between the stack pointer and the saved user registers. */
 static __always_inline void find_polled(struct scratch *s, struct task_struct *t, struct pt_regs *top)
 {
-	__u64 low = BPF_CORE_READ(t, thread.sp), at = (__u64)top;
+	__u64 low = BPF_CORE_READ(t, thread.sp), at;
 	__u32 off = bpf_core_field_offset(struct poll_wqueues, polling_task);
 
+	s->task = (__u64)t;
+	s->top = (__u64)top;
+	at = *(volatile __u64 *)&s->top;
 	s->n_found = 0;
 	for (int c = 0; c < SCAN_CHUNKS; c++) {
 		at -= sizeof(s->word);
-		if (at + sizeof(s->word) <= low || !scan_chunk((__u64)t, at))
+		if (at + sizeof(s->word) <= low || !scan_chunk(at))
 			break;
 	}
 	for (__u32 i = 0; i < SCAN_FOUND; i++) {
-		if (i >= s->n_found || take_polled((__u64)t, s->found[i] - off))
+		if (i >= s->n_found || take_polled(s->found[i] - off))
 			break;
 	}
 }

@@ -12,24 +12,26 @@
 #include <sys/types.h>
 
 #include "../../bpf/abi/threads.h"
+#include "proc/fd.h"
+#include "proc/task.h"
 #include "report/finding.h"
 #include "util/err.h"
 
-/* One thread as the kernel told it: by the iterator, or by /proc (then kstack_text instead of rec.kstack[]). */
+/* One thread as the kernel told it: by the iterator, or by /proc (then kstack instead of rec.kstack[]). */
 struct thread_raw {
 	struct threads_rec rec;
-	char *kstack_text; /* as /proc/PID/task/TID/stack; NULL with the iterator */
+	uint64_t arg[6];	  /* system call arguments, with rec.nr >= 0 */
+	uint32_t known;		  /* bit n: rec.reg[n] is valid (struct image_regs) */
+	struct proc_kstack kstack; /* empty with the iterator */
 };
-
-enum fd_kind { FD_UNKNOWN, FD_CLOSED, FD_SOCKET, FD_PIPE, FD_EVENTFD, FD_EPOLL, FD_TIMERFD, FD_ANON, FD_FILE };
-const char *fd_kind_name(enum fd_kind k);
 
 /* What a descriptor number of the process means now. One per number, shared by all threads that wait for it. */
 struct fd_facts {
 	int fd;
-	enum fd_kind kind;
-	uint64_t inode; /* 0 unknown */
-	char *name;	/* as readlink of /proc/PID/fd/N; NULL if closed */
+	bool open;
+	enum proc_fd_kind kind; /* if open */
+	uint64_t inode;		/* of a socket or pipe; 0 for the rest */
+	char *target;		/* the link: "socket:[1234]"; NULL if closed */
 	struct sock_facts sock; /* .known only for sockets that sock_diag knows */
 	size_t *member; /* epoll: indexes into autopsy.fd[] */
 	size_t n_members;
@@ -74,7 +76,7 @@ struct thread_facts {
 	const struct thread_raw *raw;
 	/* filled by autopsy_stacks, NULL before */
 	struct frames user_stack;
-	char **kernel_stack;  /* "do_sys_poll+0x493", innermost first */
+	char **kernel_stack;  /* "do_sys_poll", innermost first */
 	size_t n_kernel;
 	bool stacks_taken;
 };
@@ -97,28 +99,20 @@ struct autopsy {
 	size_t n_raw;
 };
 
-struct epoll_member {
-	int fd;
-	uint32_t events;
-	uint64_t inode; /* of the file the epoll set holds; 0 if the kernel does not say */
-};
-
 /* Facts that the autopsy asks for. Functions return -errno. */
 struct autopsy_ops {
 	void *ctx;
 	/* reads exactly len bytes of the target */
 	int (*read_mem)(void *ctx, uint64_t addr, void *buf, size_t len);
-	/* readlink of /proc/PID/fd/N, NUL-terminated */
-	int (*fd_link)(void *ctx, int fd, char *buf, size_t len);
-	/* members of an epoll descriptor; *out malloc'ed */
-	int (*epoll_members)(void *ctx, int fd, struct epoll_member **out, size_t *n);
+	int (*fd_read)(void *ctx, int fd, struct proc_fd *out);		/* as proc_fd_read */
+	int (*epoll_read)(void *ctx, int fd, struct proc_epoll *out); /* as proc_epoll_read */
 	/* struct file * behind a descriptor now; 0 closed or not known */
-	uint64_t (*file)(void *ctx, int fd, uint64_t *inode);
+	uint64_t (*file)(void *ctx, int fd);
 	bool (*sock)(void *ctx, uint64_t inode, struct sock_facts *out);
-	/* name of the kernel function at addr and offset into it; NULL unknown. Valid until the next call. */
-	const char *(*ksym)(void *ctx, uint64_t addr, uint64_t *offset);
-	/* unwinds the user stack that starts with these registers, appending frames */
-	int (*unwind)(void *ctx, pid_t tid, const uint64_t reg[ABI_REGS], struct frames *out);
+	/* name of the kernel function at addr; NULL unknown. Valid as long as ctx. */
+	const char *(*ksym)(void *ctx, uint64_t addr);
+	/* unwinds the user stack that starts with these registers (known: bit n = reg[n] is valid), appending frames */
+	int (*unwind)(void *ctx, const uint64_t reg[ABI_REGS], uint32_t known, struct frames *out);
 };
 
 /*
