@@ -12,7 +12,7 @@ ARCH    := x86_64
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wformat=2 \
            -Wundef -Wvla -Wwrite-strings -Wno-missing-field-initializers
 CFLAGS  ?= -O2 -g
-ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iuser -I$(BUILD)/bpf -I. -fno-omit-frame-pointer $(CFLAGS)
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iuser -I$(BUILD)/bpf -I$(BUILD)/gen -I. -fno-omit-frame-pointer $(CFLAGS)
 CORE_LIBS  := -ldw -lelf -ljansson -lcapstone -liberty
 TRACE_LIBS := -lbpf
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_x86 -D__bpf__ -Wall -Wextra -Werror -Wno-unused-parameter \
@@ -56,6 +56,14 @@ $(BUILD)/%.a:
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(TRACE_OBJ) $(CMD_OBJ): $(SKELS)
+
+# Names of system calls come from the kernel headers of the machine that builds.
+$(BUILD)/gen/syscall_names.inc:
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | sed -n 's/^#define __NR_\([a-z0-9_]*\) .*/X(\1)/p' | \
+		grep -v '^X(syscalls)$$' | sort > $@
+
+$(BUILD)/obj/user/proc/syscall_names.o $(BUILD)/san/user/proc/syscall_names.o: $(BUILD)/gen/syscall_names.inc
 
 $(BUILD)/obj/%.o: %.c
 	@echo "  CC      $<"

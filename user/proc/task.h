@@ -52,7 +52,7 @@ int proc_syscall_parse(const char *line, struct proc_syscall *ret);
 const char *proc_syscall_name(long nr);
 
 struct proc_kstack {
-	char **v; /* function names, innermost first, without offset and ".constprop.0" kept as is */
+	char **v; /* function names, innermost first, offset cut off, ".constprop.0" kept */
 	size_t n;
 };
 
