@@ -50,6 +50,7 @@ struct elf_sym {
 	uint64_t vaddr, size;
 	uint8_t type, bind; /* STT_*, STB_* */
 	bool defined;
+	bool owned; /* name was copied by the elf_file that lists it */
 };
 /* .symtab if the file has one, else .dynsym. fn returns non-zero to stop; that value is returned. */
 int elf_for_each_symbol(const struct elf_file *f, int (*fn)(void *ctx, const struct elf_sym *sym), void *ctx);

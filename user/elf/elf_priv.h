@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside of struct elf_file, for the files of user/elf only. */
+#ifndef CULPRIT_ELF_PRIV_H
+#define CULPRIT_ELF_PRIV_H
+
+#include <gelf.h>
+
+#include "elf/elf_file.h"
+
+struct elf_syms {
+	struct elf_sym *sym;
+	size_t n;
+};
+
+struct elf_file {
+	int fd;
+	Elf *elf;
+	char *path; /* as opened */
+	char *name; /* as the target process sees it */
+	char *root; /* "/proc/PID/root", or "" */
+	uint16_t type, machine;
+	const uint8_t *raw; /* the whole file */
+	size_t raw_size;
+	GElf_Phdr *seg; /* PT_LOAD only */
+	size_t n_seg;
+	uint8_t build_id[ELF_BUILD_ID_MAX];
+	size_t build_id_len;
+	char build_id_hex[2 * ELF_BUILD_ID_MAX + 1];
+	struct elf_syms symtab, dynsym;
+	bool has_debug_info;
+	Elf_Data *debuglink;
+};
+
+#endif
