@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The table of calls in flight, one slot per thread, and which descriptor numbers they wait for. */
+#ifndef CULPRIT_CALLS_BPF_H
+#define CULPRIT_CALLS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "../abi/stalls.h"
+#include "emit.bpf.h"
+#include "stack.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stalls_cfg);
+} settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, STALLS_CALLS);
+	__type(key, __u32);
+	__type(value, struct stalls_call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stalls_call);
+} empty_call SEC(".maps");
+
+/* How many calls in flight wait for this descriptor number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STALLS_MAX_FD);
+	__type(key, __u32);
+	__type(value, __u32);
+} waiters SEC(".maps");
+
+/* The configuration, if the current thread is the target's. */
+static __always_inline struct stalls_cfg *cfg_ours(void)
+{
+	__u32 zero = 0;
+	struct stalls_cfg *cfg = bpf_map_lookup_elem(&settings, &zero);
+
+	if (!cfg || bpf_get_current_pid_tgid() >> 32 != cfg->tgid)
+		return NULL;
+	return cfg;
+}
+
+/* Set bits of v; no branches, which would multiply the paths to verify. */
+static __always_inline __u32 popcount(__u64 v)
+{
+	v -= (v >> 1) & 0x5555555555555555ULL;
+	v = (v & 0x3333333333333333ULL) + ((v >> 2) & 0x3333333333333333ULL);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (v * 0x0101010101010101ULL) >> 56;
+}
+
+/* floor(log2(v)), v > 0 */
+static __always_inline __u32 log2_of(__u64 v)
+{
+	v |= v >> 1;
+	v |= v >> 2;
+	v |= v >> 4;
+	v |= v >> 8;
+	v |= v >> 16;
+	v |= v >> 32;
+	return popcount(v) - 1;
+}
+
+/* struct file * behind a descriptor of the current process, 0 if closed. */
+static __always_inline __u64 file_of(__u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(fdt, fd);
+	__u64 file = 0;
+
+	if (fd >= BPF_CORE_READ(fdt, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
+static __always_inline __u64 file_inode(__u64 file)
+{
+	return BPF_CORE_READ((struct file *)file, f_inode, i_ino);
+}
+
+/* Timeouts in ns; NULL is infinite. Saturates far beyond what a session lasts. */
+static __always_inline __s64 timespec_read(__u64 addr)
+{
+	struct __kernel_timespec ts;
+
+	if (!addr)
+		return -1;
+	if (bpf_probe_read_user(&ts, sizeof(ts), (void *)addr))
+		return -2;
+	return ts.tv_sec > 1000000000 ? 1000000000000000000LL : ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+static __always_inline __s64 timeval_read(__u64 addr)
+{
+	struct __kernel_old_timeval tv;
+
+	if (bpf_probe_read_user(&tv, sizeof(tv), (void *)addr))
+		return -2;
+	return tv.tv_sec > 1000000000 ? 1000000000000000000LL : tv.tv_sec * 1000000000LL + tv.tv_usec * 1000LL;
+}
+
+static __always_inline bool fd_watched(__u32 fd)
+{
+	__u32 *n = bpf_map_lookup_elem(&waiters, &fd);
+
+	return n && *n;
+}
+
+static __always_inline void call_unwatch(struct stalls_call *c)
+{
+	for (__u32 i = 0; i < STALLS_FDS; i++) {
+		__u32 fd = c->fd[i].fd;
+		__u32 *n;
+
+		if (i >= c->n_fds)
+			break;
+		n = bpf_map_lookup_elem(&waiters, &fd);
+		if (n)
+			__sync_fetch_and_add(n, -1);
+	}
+}
+
+static __always_inline void call_end(const struct stalls_cfg *cfg, struct stalls_call *c, __s64 ret)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (now - c->entry_ns >= cfg->threshold_ns) {
+		struct stalls_ended e = {.entry_ns = c->entry_ns, .ret = ret, .nr = c->nr, .flags = c->flags};
+
+		hdr_fill(&e.h, STALLS_ENDED, sizeof(e));
+		emit(&e, sizeof(e));
+	}
+	call_unwatch(c);
+	c->entry_ns = 0;
+}
+
+/* The thread's slot for a call that begins now, its descriptors not filled yet. NULL: the table is full (counted). */
+static __always_inline struct stalls_call *call_begin(__u32 nr, __u64 a0, __u64 a1, __u64 a2)
+{
+	__u32 zero = 0, tid = (__u32)bpf_get_current_pid_tgid();
+	struct stalls_call *c = bpf_map_lookup_elem(&calls, &tid);
+	__u64 entry = 0;
+
+	if (!c) {
+		void *empty = bpf_map_lookup_elem(&empty_call, &zero);
+
+		if (!empty || bpf_map_update_elem(&calls, &tid, empty, BPF_ANY)) {
+			lost_add(ABI_LOST_MAP);
+			return NULL;
+		}
+		c = bpf_map_lookup_elem(&calls, &tid);
+		if (!c)
+			return NULL;
+	}
+	if (c->entry_ns) {
+		/* its exit was not seen: resumed after a signal, with the same arguments, it is still the same call */
+		if ((c->flags & STALLS_CALL_RESTART) && c->nr == nr && c->arg[0] == a0 && c->arg[1] == a1 &&
+		    c->arg[2] == a2)
+			entry = c->entry_ns;
+		call_unwatch(c);
+	}
+	c->nr = nr;
+	c->flags = 0;
+	c->arg[0] = a0;
+	c->arg[1] = a1;
+	c->arg[2] = a2;
+	c->n_fds = 0;
+	c->entry_ns = entry ? entry : bpf_ktime_get_ns();
+	return c;
+}
+
+static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events, bool kind)
+{
+	__u32 key = fd;
+	__u64 file;
+	__u32 *n;
+
+	if (i >= STALLS_FDS)
+		return;
+	file = fd < 0 ? 0 : file_of(fd);
+	c->fd[i].fd = fd;
+	c->fd[i].events = events;
+	c->fd[i].is_sock = 0;
+	c->fd[i].file = file;
+	c->fd[i].inode = file ? file_inode(file) : 0;
+	if (kind && file)
+		c->fd[i].is_sock = (BPF_CORE_READ((struct file *)file, f_inode, i_mode) & 0170000) == 0140000;
+	c->n_fds = i + 1;
+	n = bpf_map_lookup_elem(&waiters, &key);
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+/*
+ * User registers of the current thread inside system call nr. Where the helper is missing (before 5.15) they are at the top of the
+ * kernel stack, THREAD_SIZE being 16 KiB (arch/x86/include/asm/page_64_types.h); the saved call number proves it.
+ */
+static __always_inline bool call_user_regs(struct abi_stack *s, __s64 nr)
+{
+	struct pt_regs *r;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	else
+		r = (struct pt_regs *)(BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), stack) + 16384 -
+				       bpf_core_type_size(struct pt_regs));
+	if ((__s64)BPF_CORE_READ(r, orig_ax) != nr)
+		return false;
+	stack_regs(s, r);
+	return true;
+}
+
+#endif
