@@ -17,7 +17,7 @@
 #define WR_MAX_TYPE_FIELDS 128	/* of one type */
 #define WR_MAX_PROBES	   4096
 #define WR_MAX_CHILDREN	   16 /* fields of one type that lead to other nodes */
-#define WR_MAX_VPTRS	   4  /* addresses of a type's own vtable (copy relocation, several modules) */
+#define WR_MAX_VPTRS	   8  /* vtables right for a type: its own and derived classes' */
 #define WR_NODE_BYTES	   512 /* of a node are shadowed; the rest of a bigger one is not, and counted */
 #define WR_NODE_WORDS	   (WR_NODE_BYTES / 8)
 #define WR_PATH_DEPTH	   4  /* steps from the object to the node */
@@ -25,6 +25,7 @@
 #define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
 #define WR_TOUCHES	   8
 #define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
+#define WR_MAX_STORE_FIELDS 8 /* of one store instruction */
 #define WR_MAX_DEREF	   3
 #define WR_NO_FIELD	   0xffff
 
@@ -55,8 +56,8 @@ _Static_assert(sizeof(struct wr_arg) == 20, "wr_arg");
 struct wr_probe {
 	__u16 role;  /* enum wr_role */
 	__u16 type;  /* index into types: what arg points to */
-	__u16 field; /* WR_ROLE_STORE: the type's field, counted from its first; else WR_NO_FIELD */
-	__u16 pad;
+	__u16 field; /* WR_ROLE_STORE: the type's first field that the store covers, counted from its first; else WR_NO_FIELD */
+	__u16 n_fields; /* WR_ROLE_STORE: that it covers, at most WR_MAX_STORE_FIELDS */
 	struct wr_arg arg, arg2;
 };
 _Static_assert(sizeof(struct wr_probe) == 48, "wr_probe");
@@ -67,11 +68,13 @@ enum wr_field_kind {
 	WR_F_VPTR,	   /* one of the type's vptr[] */
 	WR_F_MESSAGE,	   /* NULL or a message whose vptr is vptr[] of type `pointee` */
 	WR_F_STRING_PTR,   /* std::string *, never NULL (protobuf 2.x) */
-	WR_F_STRING_TAGGED, /* protobuf 3.21: std::string *, low two bits are a tag */
+	WR_F_STRING_TAGGED, /* protobuf 3.x: std::string *, the low bits in max are a tag */
+	WR_F_STRING,	   /* std::string itself: its first word points to the text */
 	WR_F_REPEATED_PTR, /* pointers to messages of type `pointee` (WR_NO_FIELD: not messages) */
 	WR_F_REPEATED,	   /* scalars */
 	WR_F_BOOL,	   /* 0 or 1 */
 	WR_F_ENUM,	   /* min..max, 4 bytes signed */
+	WR_F_ENUM_SET,	   /* 4 bytes, bit i of max says whether i is allowed */
 	WR_F_HASBITS,	   /* 4 bytes, no bit outside max */
 	WR_F_RANGE,	   /* min..max, signed, width bytes: reference counts */
 };
@@ -91,8 +94,10 @@ struct wr_field {
 	__u8 current_off; /* repeated, relative to off: s32 */
 	__u8 total_off;	  /* repeated, relative to off: s32 */
 	__u8 alloc_off;	  /* repeated, relative to off: s32; 0xff: not in the node (3.x) */
+	__u8 block_alloc_off; /* repeated: s32 in the block that holds the elements; 0xff: none (2.x) */
+	__u8 pad1;
 	__u16 pointee;	  /* index into types or WR_NO_FIELD */
-	__u32 pad;
+	__u16 pad2;
 	__s64 min, max;
 };
 _Static_assert(sizeof(struct wr_field) == 32, "wr_field");
@@ -101,14 +106,14 @@ struct wr_type {
 	__u32 size;	   /* bytes of the class */
 	__u32 first_field; /* into fields */
 	__u32 n_fields;
-	__u32 n_vptrs;	      /* 0: not polymorphic, never adopted */
+	__u32 n_vptrs;	   /* 0: not known, then nothing is judged by it and nothing adopted */
 	__u32 n_children;
 	__u16 child[WR_MAX_CHILDREN]; /* its fields with WR_FF_NODE, counted from its first */
 	__u32 pad;
-	__u64 vptr[WR_MAX_VPTRS]; /* of this very type; runtime addresses */
+	__u64 vptr[WR_MAX_VPTRS]; /* runtime addresses */
 	__u64 mask[WR_NODE_WORDS]; /* bytes that belong to a guarded field; others may change freely */
 };
-_Static_assert(sizeof(struct wr_type) == 88 + WR_NODE_BYTES, "wr_type");
+_Static_assert(sizeof(struct wr_type) == 120 + WR_NODE_BYTES, "wr_type");
 
 struct wr_cfg {
 	__u32 tgid; /* as the host counts; 0: everything is a no-op */

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Judges one field of the node in hand: its invariant, and whether a change has a licence. Global functions, so that the
+ * verifier looks at each once; their arguments are scalars, what they work on is in the scratch.
+ */
+#ifndef CULPRIT_GUARD_BPF_H
+#define CULPRIT_GUARD_BPF_H
+
+#include "writes_maps.bpf.h"
+
+#define WR_MAX_COUNT	  (1 << 24) /* elements of one repeated field: more is taken for damage */
+#define WR_MAX_CANDIDATES 16	    /* sent per probe hit */
+
+/* 1: v is a vtable that type i may have, or that is not known. */
+int wr_vptr_ok(__u32 i, __u64 v)
+{
+	struct wr_type *t = type_get(i);
+
+	if (!t || !t->n_vptrs)
+		return 1;
+	for (__u32 k = 0; k < WR_MAX_VPTRS; k++) {
+		if (k >= t->n_vptrs)
+			break;
+		if (t->vptr[k] == v)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline __u64 value_at(const void *bytes, __u32 off, __u32 width)
+{
+	__u64 v;
+
+	if (off > WR_NODE_BYTES - 8)
+		return 0;
+	v = *(__u64 *)(bytes + off);
+	return width >= 8 ? v : v & ((1ull << (width * 8)) - 1);
+}
+
+/* Is a 16-byte std::string head at p: text readable? Returns enum wr_reason. */
+static __always_inline __u32 string_check(__u64 p)
+{
+	__u64 text = 0;
+	char c;
+
+	if (bpf_probe_read_user(&text, sizeof(text), (void *)p))
+		return WR_BAD_POINTER;
+	if (bpf_probe_read_user(&c, 1, (void *)text))
+		return WR_BAD_POINTEE;
+	return WR_BAD_NONE;
+}
+
+/* Returns enum wr_reason; *pointee gets the vptr found behind a message pointer. */
+static __always_inline __u32 invariant(const struct wr_field *f, __u32 type, __u64 v, __u64 *pointee)
+{
+	char c;
+
+	switch (f->kind) {
+	case WR_F_VPTR:
+		return wr_vptr_ok(type, v) ? WR_BAD_NONE : WR_BAD_VPTR;
+	case WR_F_MESSAGE:
+		if (!v)
+			return WR_BAD_NONE;
+		if (bpf_probe_read_user(pointee, 8, (void *)v)) {
+			*pointee = 0;
+			return WR_BAD_POINTER;
+		}
+		return wr_vptr_ok(f->pointee, *pointee) ? WR_BAD_NONE : WR_BAD_POINTEE;
+	case WR_F_STRING_PTR:
+		return string_check(v);
+	case WR_F_STRING_TAGGED:
+		return string_check(v & ~(__u64)f->max);
+	case WR_F_STRING:
+		return bpf_probe_read_user(&c, 1, (void *)v) ? WR_BAD_POINTER : WR_BAD_NONE;
+	case WR_F_BOOL:
+		return v > 1 ? WR_BAD_VALUE : WR_BAD_NONE;
+	case WR_F_ENUM:
+		return (__s32)v < f->min || (__s32)v > f->max ? WR_BAD_VALUE : WR_BAD_NONE;
+	case WR_F_ENUM_SET:
+		return v > 63 || !((__u64)f->max >> (v & 63) & 1) ? WR_BAD_VALUE : WR_BAD_NONE;
+	case WR_F_HASBITS:
+		return v & ~(__u64)f->max ? WR_BAD_VALUE : WR_BAD_NONE;
+	case WR_F_RANGE:
+		if (f->width == 4)
+			v = (__u64)(__s64)(__s32)v;
+		return (__s64)v < f->min || (__s64)v > f->max ? WR_BAD_VALUE : WR_BAD_NONE;
+	}
+	return WR_BAD_NONE;
+}
+
+/*
+ * Repeated field: 0 <= current <= allocated <= total and a readable element block. *word_off and *width tell which of its words
+ * is wrong.
+ */
+static __always_inline __u32 repeated_check(const struct wr_field *f, const void *bytes, __u32 *word_off, __u32 *width)
+{
+	__s32 current = (__s32)value_at(bytes, f->off + f->current_off, 4);
+	__s32 total = (__s32)value_at(bytes, f->off + f->total_off, 4);
+	__u64 block = value_at(bytes, f->off + f->rep_off, 8);
+	__s32 allocated = total;
+
+	*width = 4;
+	*word_off = f->off + f->total_off;
+	if (total < 0 || total > WR_MAX_COUNT)
+		return WR_BAD_REPEATED;
+	*word_off = f->off + f->current_off;
+	if (current < 0 || current > total)
+		return WR_BAD_REPEATED;
+	if (f->alloc_off != 0xff) {
+		allocated = (__s32)value_at(bytes, f->off + f->alloc_off, 4);
+		*word_off = f->off + f->alloc_off;
+	}
+	if (total > 0) {
+		__u8 last;
+
+		if (f->block_alloc_off != 0xff &&
+		    bpf_probe_read_user(&allocated, 4, (void *)(block + f->block_alloc_off)))
+			allocated = -1;
+		if (bpf_probe_read_user(&last, 1, (void *)block)) {
+			*word_off = f->off + f->rep_off;
+			*width = 8;
+			return WR_BAD_POINTER;
+		}
+	}
+	return allocated < current || allocated > total ? WR_BAD_REPEATED : WR_BAD_NONE;
+}
+
+/* Sends s->cand, whose field, reason, word, values and node are set. */
+int wr_emit_candidate(__u32 level)
+{
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_candidate *c;
+	struct wr_object *o;
+	__u64 key;
+
+	if (!s)
+		return 0;
+	c = &s->cand;
+	s->bad++;
+	if (s->bad > WR_MAX_CANDIDATES)
+		return 0;
+	count(WR_C_VIOLATIONS);
+	hdr_fill(&c->hdr, WR_REC_CANDIDATE, sizeof(*c));
+	c->object = s->object;
+	c->object_id = s->object_id;
+	c->probe = s->probe;
+	key = s->object;
+	o = bpf_map_lookup_elem(&objects, &key);
+	if (o) {
+		c->object_since_ns = o->since_ns;
+		c->object_type = o->type;
+		c->object_flags = o->flags;
+		c->last_good = o->last_good;
+		c->n_touches = o->n_touches;
+		__builtin_memcpy(c->touch, o->touch, sizeof(c->touch));
+	} else {
+		c->object_since_ns = 0;
+		c->object_type = s->it.type;
+		c->object_flags = 0;
+		c->n_touches = 0;
+		__builtin_memset(&c->last_good, 0, sizeof(c->last_good));
+		__builtin_memset(c->touch, 0, sizeof(c->touch));
+	}
+	emit(c, sizeof(*c));
+	return 0;
+}
+
+/* Is a change of field i since the shadow was read covered by a licence? */
+static __always_inline bool licensed(const struct wr_scratch *s, const struct wr_node *n, __u32 i, __u64 licence_ns)
+{
+	__u64 since = n->shadow_ns;
+	__u64 whole = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
+
+	if (whole && whole + licence_ns >= since)
+		return true;
+	i &= WR_MAX_TYPE_FIELDS - 1;
+	return n->store_ns + licence_ns >= since && (n->store_fields[i / 64] >> (i & 63) & 1);
+}
+
+/* Judges field i of the node in hand. Returns 0 always (the verifier wants a scalar). */
+int wr_check_field(__u32 level, __u32 i)
+{
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_candidate *c;
+	struct wr_pending *p;
+	struct wr_field *f;
+	struct wr_type *t;
+	struct wr_node *n;
+	struct wr_cfg *g;
+	__u32 off, width, reason, flags = 0;
+	__u64 old, new, key;
+	bool lic = false;
+
+	if (!s)
+		return 0;
+	key = s->it.addr;
+	t = type_get(s->it.type);
+	n = bpf_map_lookup_elem(&nodes, &key);
+	g = cfg_get();
+	if (!t || !n || !g || i >= t->n_fields)
+		return 0;
+	f = field_get(t, i);
+	if (!f)
+		return 0;
+	c = &s->cand;
+	c->pointee = 0;
+	off = f->off;
+	width = f->width;
+	if (off > WR_NODE_BYTES - 8 || (__u32)f->off + f->width > t->size)
+		return 0;
+	if (f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR)
+		reason = repeated_check(f, s->bytes, &off, &width);
+	else
+		reason = invariant(f, s->it.type, value_at(s->bytes, off, width), &c->pointee);
+	new = value_at(s->bytes, off, width);
+	old = value_at(n->shadow, off, width);
+
+	p = &n->pending[i % WR_PENDING];
+	if (!s->first && old != new) {
+		lic = licensed(s, n, i, g->licence_ns);
+		if (!reason && lic)
+			count(WR_C_LICENSED);
+		else if (!reason && (f->flags & WR_FF_SHADOW))
+			reason = WR_BAD_UNEXPLAINED;
+		else if (!reason)
+			count(WR_C_ACCEPTED);
+	}
+	if (s->destroying && p->reason && p->field == i && p->value == new) {
+		flags |= WR_CAND_REPEATED;
+		old = p->old;
+		reason = p->reason;
+	}
+	if (!reason) {
+		if (p->field == i)
+			p->reason = WR_BAD_NONE;
+		return 0;
+	}
+	if (!(flags & WR_CAND_REPEATED)) {
+		p->field = i;
+		p->reason = reason;
+		p->value = new;
+		p->old = old;
+		n->damaged = 1;
+	}
+	c->node = s->it.addr;
+	c->node_type = s->it.type;
+	c->old_value = old;
+	c->new_value = new;
+	c->word_addr = s->it.addr + off;
+	c->word_width = width > 8 ? 8 : width;
+	c->pad = 0;
+	c->shadow_ns = n->shadow_ns;
+	c->mutate_seq = n->mutate_seq;
+	c->mutate_ns = n->mutate_ns > n->store_ns ? n->mutate_ns : n->store_ns;
+	c->field = i;
+	c->reason = reason;
+	c->index = 0;
+	c->depth = s->it.depth;
+	c->flags = flags | (s->first ? WR_CAND_FIRST_SIGHT : 0) | (s->destroying ? WR_CAND_DESTROY : 0) |
+		   (lic ? WR_CAND_LICENSED : 0);
+	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
+	return wr_emit_candidate(level);
+}
+
+#endif

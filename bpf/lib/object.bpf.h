@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Walks an object: reads each node once, compares it with its shadow, has changed fields judged, and queues the nodes
+ * it leads to.
+ */
+#ifndef CULPRIT_OBJECT_BPF_H
+#define CULPRIT_OBJECT_BPF_H
+
+#include "guard.bpf.h"
+
+/* Appends a node to the queue. */
+static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 from, __u32 type, __u32 field,
+				       __u32 index, __u64 mutate_ns, bool element)
+{
+	__u32 tail = s->tail, depth = s->it.depth;
+	struct wr_item *q;
+
+	if (tail >= WR_MAX_WALK || depth >= WR_PATH_DEPTH) {
+		count(WR_C_WALK_BOUND);
+		return;
+	}
+	q = &s->q[tail];
+	q->addr = addr;
+	q->from = from;
+	q->parent = s->it.addr;
+	q->mutate_ns = mutate_ns;
+	q->type = type;
+	q->parent_type = s->it.type;
+	q->depth = depth + 1;
+	q->element = element;
+	__builtin_memcpy(q->step, s->it.step, sizeof(q->step));
+	q->step[depth & (WR_PATH_DEPTH - 1)].field = field;
+	q->step[depth & (WR_PATH_DEPTH - 1)].index = index;
+	s->tail = tail + 1;
+}
+
+/* Queues what field i of the node in hand leads to. mutate_ns: last mutation of the node or an ancestor. */
+int wr_push_children(__u32 level, __u32 i, __u64 mutate_ns)
+{
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_field *f;
+	struct wr_type *t;
+	__u64 block, p;
+	__s32 n, total;
+
+	if (!s)
+		return 0;
+	t = type_get(s->it.type);
+	if (!t)
+		return 0;
+	f = field_get(t, i);
+	if (!f || f->off > WR_NODE_BYTES - 24)
+		return 0;
+	if (f->kind == WR_F_MESSAGE) {
+		p = value_at(s->bytes, f->off, 8);
+		if (p)
+			queue_push(s, p, s->it.addr + f->off, f->pointee, i, 0, mutate_ns, false);
+		return 0;
+	}
+	n = (__s32)value_at(s->bytes, f->off + f->current_off, 4);
+	total = (__s32)value_at(s->bytes, f->off + f->total_off, 4);
+	if (n <= 0 || n > total)
+		return 0;
+	if (n > WR_MAX_ELEMENTS) {
+		n = WR_MAX_ELEMENTS;
+		count(WR_C_WALK_BOUND);
+	}
+	block = value_at(s->bytes, f->off + f->rep_off, 8) + f->rep_header;
+	if (bpf_probe_read_user(s->ptr, (n & 31) * 8, (void *)block)) {
+		count(WR_C_READ_FAILED);
+		return 0;
+	}
+	for (__u32 k = 0; k < WR_MAX_ELEMENTS; k++) {
+		if ((__s32)k >= n)
+			break;
+		queue_push(s, s->ptr[k], block + k * 8, f->pointee, i, k, mutate_ns, true);
+	}
+	return 0;
+}
+
+/* An element pointer of a repeated field that leads nowhere: the word of the element block is the suspect. */
+static __always_inline void element_bad(__u32 level, struct wr_scratch *s)
+{
+	struct wr_candidate *c = &s->cand;
+	__u32 last = (s->it.depth - 1) & (WR_PATH_DEPTH - 1);
+
+	c->node = s->it.parent;
+	c->node_type = s->it.parent_type;
+	c->old_value = 0;
+	c->new_value = s->it.addr;
+	c->word_addr = s->it.from;
+	c->word_width = 8;
+	c->pad = 0;
+	c->pointee = 0;
+	c->shadow_ns = 0;
+	c->mutate_seq = 0;
+	c->mutate_ns = s->it.mutate_ns;
+	c->field = s->it.step[last].field;
+	c->index = s->it.step[last].index;
+	c->reason = WR_BAD_POINTER;
+	c->depth = s->it.depth - 1;
+	c->flags = WR_CAND_FIRST_SIGHT | (s->destroying ? WR_CAND_DESTROY : 0);
+	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
+	wr_emit_candidate(level);
+}
+
+/* Puts the node in hand, just read, into the table. */
+static __always_inline void node_adopt(struct wr_scratch *s)
+{
+	struct wr_node *n = &s->node_new;
+	__u64 key = s->it.addr;
+
+	__builtin_memset(n, 0, offsetof(struct wr_node, shadow));
+	n->object = s->object;
+	n->object_id = s->object_id;
+	n->type = s->it.type;
+	n->depth = s->it.depth;
+	n->flags = s->it.depth ? 0 : WR_NODE_ROOT;
+	n->shadow_ns = s->now;
+	__builtin_memcpy(n->step, s->it.step, sizeof(n->step));
+	__builtin_memcpy(n->shadow, s->bytes, sizeof(n->shadow));
+	if (bpf_map_update_elem(&nodes, &key, n, BPF_ANY)) {
+		count(WR_C_NODES_FULL);
+		lost_add(ABI_LOST_MAP);
+	}
+}
+
+/* Has the fields judged that overlap s->changed. */
+int wr_check_fields(__u32 level)
+{
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_type *t;
+
+	if (!s)
+		return 0;
+	t = type_get(s->it.type);
+	if (!t)
+		return 0;
+	for (__u32 i = 0; i < WR_MAX_TYPE_FIELDS; i++) {
+		struct wr_field *f;
+		__u32 a, b;
+
+		if (i >= t->n_fields)
+			break;
+		f = field_get(t, i);
+		if (!f || !f->width)
+			break;
+		a = f->off / 8;
+		b = (f->off + f->width - 1) / 8;
+		/* words a..b */
+		if ((s->changed >> (a & 63)) & (b - a >= 63 ? ~0ull : (2ull << ((b - a) & 63)) - 1))
+			wr_check_field(level, i);
+	}
+	return 0;
+}
+
+/* Words of the node in hand that differ from its shadow in guarded bytes. */
+static __always_inline __u64 words_changed(const struct wr_type *t, const struct wr_node *n, const __u8 *bytes)
+{
+	__u32 words = (t->size + 7) / 8;
+	__u64 changed = 0, diff;
+
+	for (__u32 w = 0; w < WR_NODE_WORDS; w++) {
+		if (w >= words)
+			break;
+		/* without a branch: the verifier would follow every pattern of changed words */
+		diff = (n->shadow[w] ^ *(__u64 *)(bytes + w * 8)) & t->mask[w];
+		diff |= -diff;
+		asm volatile("" : "+r"(diff)); /* or the compiler makes a branch of it */
+		changed |= (diff >> 63) << w;
+	}
+	return changed;
+}
+
+/* Reads s->it into s->bytes, zero beyond the type's size. */
+static __always_inline bool node_read(struct wr_scratch *s, const struct wr_type *t)
+{
+	__u32 len = t->size;
+
+	if (len > WR_NODE_BYTES) {
+		len = WR_NODE_BYTES;
+		count(WR_C_NODE_TOO_BIG);
+	}
+	if (len & 7)
+		*(__u64 *)(s->bytes + (len & (WR_NODE_BYTES - 8))) = 0;
+	return !bpf_probe_read_user(s->bytes, len, (void *)s->it.addr);
+}
+
+/* Visits the next node of the queue. */
+int wr_visit(__u32 level)
+{
+	struct wr_scratch *s = scratch_at(level);
+	__u64 key, mutate_ns;
+	struct wr_type *t;
+	struct wr_node *n;
+	__u32 head;
+
+	if (!s)
+		return 0;
+	head = s->head;
+	if (head >= WR_MAX_WALK)
+		return 0;
+	s->it = s->q[head];
+	s->head = head + 1;
+	t = type_get(s->it.type);
+	if (!t)
+		return 0;
+	count(WR_C_NODES);
+	if (!node_read(s, t)) {
+		count(WR_C_READ_FAILED);
+		if (s->it.element)
+			element_bad(level, s);
+		return 0;
+	}
+	key = s->it.addr;
+	n = bpf_map_lookup_elem(&nodes, &key);
+	s->first = !n || n->object_id != s->object_id || n->type != s->it.type;
+	if (s->first) {
+		/* behind a pointer that was judged as a field already: nothing of that type there, not a node */
+		if (s->it.depth && !s->it.element && !wr_vptr_ok(s->it.type, *(__u64 *)s->bytes))
+			return 0;
+		node_adopt(s);
+		n = bpf_map_lookup_elem(&nodes, &key);
+		if (!n)
+			return 0;
+		s->changed = ~0ull;
+	} else {
+		s->changed = words_changed(t, n, s->bytes);
+		if (s->changed)
+			count(WR_C_CHANGED);
+	}
+	if (s->destroying)
+		s->changed = ~0ull;
+	if (s->changed) {
+		wr_check_fields(level);
+		__builtin_memcpy(n->shadow, s->bytes, sizeof(n->shadow));
+	}
+	n->shadow_ns = s->now;
+	if (n->damaged)
+		s->bad++;
+	mutate_ns = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
+	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
+		if (c >= t->n_children)
+			break;
+		wr_push_children(level, t->child[c], mutate_ns);
+	}
+	return 0;
+}
+
+/* Walks everything in the queue, which holds one node. */
+static __always_inline void walk(__u32 level, struct wr_scratch *s)
+{
+	for (int i = 0; i < WR_MAX_WALK; i++) {
+		if (s->head >= s->tail)
+			break;
+		wr_visit(level);
+	}
+}
+
+static __always_inline void walk_from(__u32 level, struct wr_scratch *s, __u64 addr, __u32 type)
+{
+	__builtin_memset(&s->q[0], 0, sizeof(s->q[0]));
+	s->q[0].addr = addr;
+	s->q[0].type = type;
+	s->head = 0;
+	s->tail = 1;
+	walk(level, s);
+}
+
+/* Forgets all nodes that the walk visited. */
+static __always_inline void nodes_forget(struct wr_scratch *s)
+{
+	for (__u32 i = 0; i < WR_MAX_WALK; i++) {
+		struct wr_node *n;
+		__u64 key;
+
+		if (i >= s->tail)
+			break;
+		key = s->q[i].addr;
+		n = bpf_map_lookup_elem(&nodes, &key);
+		if (n && n->object_id == s->object_id)
+			bpf_map_delete_elem(&nodes, &key);
+	}
+}
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Tables of bpf/writes.bpf.c, its counters, and the scratch memory in which one probe hit works. */
+#ifndef CULPRIT_WRITES_MAPS_BPF_H
+#define CULPRIT_WRITES_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "../abi/writes.h"
+#include "emit.bpf.h"
+#include "slots.bpf.h"
+
+#define ARRAY_MAP(name, val, n)                                                                                           \
+	struct {                                                                                                          \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                         \
+		__uint(max_entries, n);                                                                                   \
+		__type(key, __u32);                                                                                       \
+		__type(value, val);                                                                                       \
+	} name SEC(".maps")
+
+ARRAY_MAP(cfg, struct wr_cfg, 1);
+ARRAY_MAP(types, struct wr_type, WR_MAX_TYPES);
+ARRAY_MAP(fields, struct wr_field, WR_MAX_FIELDS);
+ARRAY_MAP(probes, struct wr_probe, WR_MAX_PROBES);
+
+/* Not preallocated: a session pays for the objects there are. Worst case 16384 x 320 + 65536 x 720 bytes: 50 MiB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct wr_object);
+} objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct wr_node);
+} nodes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WR_C_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WR_MAX_PROBES);
+	__type(key, __u32);
+	__type(value, __u64);
+} hits SEC(".maps");
+
+/* A node to be visited. */
+struct wr_item {
+	__u64 addr;
+	__u64 from;	 /* address of the pointer that leads to it; 0: the root, the probe's argument */
+	__u64 parent;
+	__u64 mutate_ns; /* last mutation of any ancestor */
+	__u16 type, parent_type;
+	__u16 depth;
+	__u16 element;	 /* 1: from a repeated field */
+	struct wr_step step[WR_PATH_DEPTH];
+};
+
+/* One probe hit at work. */
+struct wr_scratch {
+	__u64 busy;
+	__u64 now;
+	__u64 object, object_id;
+	__u32 probe, destroying;
+	__u32 bad;	  /* candidates of this hit, and nodes known to be damaged */
+	__u32 head, tail; /* of q */
+	__u32 first;	  /* the node in hand was not known before */
+	__u64 changed;	  /* words of the node in hand that differ from its shadow */
+	struct wr_item it; /* the node in hand */
+	struct wr_item q[WR_MAX_WALK];
+	__u64 ptr[WR_MAX_ELEMENTS];
+	__u8 bytes[WR_NODE_BYTES];
+	struct wr_object object_new;
+	struct wr_node node_new;
+	struct wr_candidate cand;
+};
+
+/*
+ * Uprobe programs may be preempted, and another thread's probe then runs on the same CPU: each hit takes a scratch of
+ * its own. A hit that is preempted between the addition and the comparison only makes the other one look further.
+ */
+#define WR_LEVELS 4
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WR_LEVELS);
+	__type(key, __u32);
+	__type(value, struct wr_scratch);
+} scratch SEC(".maps");
+
+static __always_inline void count(__u32 what)
+{
+	__u64 *n = bpf_map_lookup_elem(&counters, &what);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline struct wr_scratch *scratch_at(__u32 level)
+{
+	return bpf_map_lookup_elem(&scratch, &level);
+}
+
+/* Returns a level for scratch_at, WR_LEVELS if all are in use. */
+static __always_inline __u32 scratch_take(void)
+{
+	for (__u32 level = 0; level < WR_LEVELS; level++) {
+		struct wr_scratch *s = scratch_at(level);
+
+		if (!s)
+			break;
+		__sync_fetch_and_add(&s->busy, 1);
+		if (*(volatile __u64 *)&s->busy == 1)
+			return level;
+		__sync_fetch_and_add(&s->busy, -1);
+	}
+	count(WR_C_BUSY);
+	return WR_LEVELS;
+}
+
+static __always_inline void scratch_give(__u32 level)
+{
+	struct wr_scratch *s = scratch_at(level);
+
+	if (s)
+		__sync_fetch_and_add(&s->busy, -1);
+}
+
+static __always_inline struct wr_cfg *cfg_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&cfg, &zero);
+}
+
+static __always_inline struct wr_type *type_get(__u32 i)
+{
+	return bpf_map_lookup_elem(&types, &i);
+}
+
+static __always_inline struct wr_field *field_get(const struct wr_type *t, __u32 i)
+{
+	__u32 k = t->first_field + i;
+
+	return bpf_map_lookup_elem(&fields, &k);
+}
+
+#endif

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Follows guarded objects through insert, check, remove and destroy, and checks them at every touch. One probe table entry
+ * per site, found by the attach cookie. on_object does the roles that check, on_node those that only license or forget.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "abi/writes.h"
+#include "lib/object.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/*
+ * One load of the context at a constant offset. In assembler, because the compiler would turn the switch below into one load
+ * at a variable offset, which the verifier refuses.
+ */
+#define REG_LOAD(n, field)                                                                                                \
+	case n:                                                                                                           \
+		asm volatile("%0 = *(u64 *)(%1 + %2)"                                                                     \
+			     : "=r"(v)                                                                                    \
+			     : "r"(r), "i"(offsetof(struct pt_regs, field)));                                             \
+		break
+
+/* Registers by DWARF number. */
+static __always_inline __u64 reg_get(struct pt_regs *r, __u32 n)
+{
+	__u64 v = 0;
+
+	switch (n) {
+		REG_LOAD(0, ax);
+		REG_LOAD(1, dx);
+		REG_LOAD(2, cx);
+		REG_LOAD(3, bx);
+		REG_LOAD(4, si);
+		REG_LOAD(5, di);
+		REG_LOAD(6, bp);
+		REG_LOAD(7, sp);
+		REG_LOAD(8, r8);
+		REG_LOAD(9, r9);
+		REG_LOAD(10, r10);
+		REG_LOAD(11, r11);
+		REG_LOAD(12, r12);
+		REG_LOAD(13, r13);
+		REG_LOAD(14, r14);
+		REG_LOAD(15, r15);
+	}
+	return v;
+}
+
+/* 0: there is no object (a NULL on the way) or it cannot be read, which is counted. */
+static __always_inline __u64 arg_get(struct pt_regs *r, const struct wr_arg *a)
+{
+	__u64 v = reg_get(r, a->reg);
+
+	for (int i = 0; i < WR_MAX_DEREF; i++) {
+		if (i >= a->n_deref)
+			break;
+		if (!v)
+			return 0;
+		if (bpf_probe_read_user(&v, sizeof(v), (void *)(v + a->off[i]))) {
+			count(WR_C_ARG_FAILED);
+			return 0;
+		}
+	}
+	if (!v)
+		return 0;
+	return v + a->off[a->n_deref & WR_MAX_DEREF];
+}
+
+static __always_inline void touch_fill(struct wr_touch *t, __u64 now, __u32 probe)
+{
+	t->ts_ns = now;
+	t->tid = (__u32)bpf_get_current_pid_tgid();
+	t->probe = probe;
+	bpf_get_current_comm(t->comm, sizeof(t->comm));
+}
+
+/* Remembers the touch; a check that found nothing is the last good one. */
+static __always_inline void object_touched(__u64 addr, __u64 now, __u32 probe, bool good)
+{
+	struct wr_object *o = bpf_map_lookup_elem(&objects, &addr);
+	struct wr_touch *t;
+
+	if (!o)
+		return;
+	t = &o->touch[o->n_touches++ % WR_TOUCHES];
+	touch_fill(t, now, probe);
+	if (good)
+		o->last_good = *t;
+}
+
+/* Takes addr into the table as a new object. Returns false if it is none, or the table is full. */
+static __always_inline bool object_new(struct wr_scratch *s, __u64 addr, __u32 type, __u32 flags)
+{
+	struct wr_object *o = &s->object_new;
+	__u64 vptr = 0;
+
+	if (bpf_probe_read_user(&vptr, 8, (void *)addr)) {
+		count(WR_C_READ_FAILED);
+		return false;
+	}
+	struct wr_type *t = type_get(type);
+
+	if (!t || !t->n_vptrs || !wr_vptr_ok(type, vptr)) {
+		count(WR_C_NOT_ADOPTED);
+		return false;
+	}
+	__builtin_memset(o, 0, sizeof(*o));
+	o->id = (s->now << 8) | (bpf_get_smp_processor_id() & 0xff);
+	o->since_ns = s->now;
+	o->type = type;
+	o->flags = flags;
+	if (bpf_map_update_elem(&objects, &addr, o, BPF_ANY)) {
+		count(WR_C_OBJECTS_FULL);
+		lost_add(ABI_LOST_MAP);
+		return false;
+	}
+	count(flags & WR_OBJ_ADOPTED ? WR_C_ADOPTED : WR_C_INSERTED);
+	s->object_id = o->id;
+	return true;
+}
+
+/* Words of the node or object at addr that a watchpoint holds are of no interest any more. */
+static __always_inline void watch_release(__u64 addr)
+{
+	if (slots_release(addr))
+		count(WR_C_SLOTS_RELEASED);
+}
+
+/* A node that is no object of its own is destroyed: an element that leaves a repeated field, say. */
+static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __u64 addr)
+{
+	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
+	struct wr_item *q = &s->q[0];
+
+	if (!n || (n->flags & WR_NODE_ROOT))
+		return;
+	__builtin_memset(q, 0, sizeof(*q));
+	q->addr = addr;
+	q->type = n->type;
+	q->depth = n->depth;
+	__builtin_memcpy(q->step, n->step, sizeof(q->step));
+	s->object = n->object;
+	s->object_id = n->object_id;
+	s->head = 0;
+	s->tail = 1;
+	wr_visit(level);
+	bpf_map_delete_elem(&nodes, &addr);
+	watch_release(addr);
+}
+
+/* One hit of a probe with a checking role. */
+int wr_object_hit(__u32 level, __u64 addr)
+{
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_object *o;
+	struct wr_probe *p;
+	__u32 role, type;
+
+	if (!s)
+		return 0;
+	__u32 key = s->probe;
+
+	p = bpf_map_lookup_elem(&probes, &key);
+	if (!p)
+		return 0;
+	role = p->role;
+	type = p->type;
+	o = bpf_map_lookup_elem(&objects, &addr);
+	s->object = addr;
+	s->bad = 0;
+	s->destroying = role == WR_ROLE_DESTROY;
+	if (o && role != WR_ROLE_INSERT) {
+		s->object_id = o->id;
+		type = o->type;
+	} else if (role == WR_ROLE_DESTROY) {
+		node_destroyed(level, s, addr);
+		return 0;
+	} else {
+		if (o)
+			count(WR_C_REPLACED);
+		if (!object_new(s, addr, type, role == WR_ROLE_INSERT ? 0 : WR_OBJ_ADOPTED))
+			return 0;
+	}
+	count(WR_C_CHECKS);
+	walk_from(level, s, addr, type);
+	o = bpf_map_lookup_elem(&objects, &addr);
+	if (o)
+		o->n_nodes = s->tail;
+	if (role == WR_ROLE_DESTROY || role == WR_ROLE_REMOVE) {
+		nodes_forget(s);
+		bpf_map_delete_elem(&objects, &addr);
+		watch_release(addr);
+		count(role == WR_ROLE_DESTROY ? WR_C_DESTROYED : WR_C_REMOVED);
+		return 0;
+	}
+	object_touched(addr, s->now, s->probe, !s->bad);
+	return 0;
+}
+
+/* The probe of this hit, or NULL if the hit is not to be looked at. */
+static __always_inline struct wr_probe *probe_of(__u32 *index, __u64 now)
+{
+	struct wr_cfg *g = cfg_get();
+	__u64 *n;
+
+	if (!g || !g->tgid || (__u32)(bpf_get_current_pid_tgid() >> 32) != g->tgid)
+		return NULL;
+	if (now > g->deadline_ns) {
+		count(WR_C_DEADLINE);
+		return NULL;
+	}
+	n = bpf_map_lookup_elem(&hits, index);
+	if (n)
+		*n += 1;
+	return bpf_map_lookup_elem(&probes, index);
+}
+
+SEC("uprobe.multi")
+int on_object(struct pt_regs *ctx)
+{
+	__u32 index = (__u32)bpf_get_attach_cookie(ctx), level;
+	__u64 now = bpf_ktime_get_ns(), addr;
+	struct wr_probe *p = probe_of(&index, now);
+	struct wr_scratch *s;
+
+	if (!p)
+		return 0;
+	addr = arg_get(ctx, &p->arg);
+	if (!addr)
+		return 0;
+	level = scratch_take();
+	s = scratch_at(level);
+	if (!s)
+		return 0;
+	s->now = now;
+	s->probe = index;
+	wr_object_hit(level, addr);
+	scratch_give(level);
+	return 0;
+}
+
+static __always_inline void node_mutated(__u64 addr, __u64 now, __u32 probe)
+{
+	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
+
+	if (!n)
+		return;
+	__sync_fetch_and_add(&n->mutate_seq, 1);
+	n->mutate_ns = now;
+	count(WR_C_MUTATIONS);
+	object_touched(n->object, now, probe, false);
+}
+
+static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_probe *p)
+{
+	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
+	struct wr_cfg *g = cfg_get();
+
+	if (!n || !g || n->type != p->type)
+		return;
+	if (n->store_ns + g->licence_ns < n->shadow_ns) {
+		/* what was licensed then has been seen by now */
+		n->store_fields[0] = 0;
+		n->store_fields[1] = 0;
+	}
+	for (__u32 i = 0; i < WR_MAX_STORE_FIELDS; i++) {
+		__u32 f = (p->field + i) & (WR_MAX_TYPE_FIELDS - 1);
+
+		if (i >= p->n_fields)
+			break;
+		n->store_fields[f / 64] |= 1ull << (f & 63);
+	}
+	n->store_ns = now;
+	count(WR_C_STORES);
+}
+
+SEC("uprobe.multi")
+int on_node(struct pt_regs *ctx)
+{
+	__u32 index = (__u32)bpf_get_attach_cookie(ctx);
+	__u64 now = bpf_ktime_get_ns(), addr;
+	struct wr_probe *p = probe_of(&index, now);
+
+	if (!p)
+		return 0;
+	addr = arg_get(ctx, &p->arg);
+	if (!addr)
+		return 0;
+	switch (p->role) {
+	case WR_ROLE_CREATE:
+		bpf_map_delete_elem(&nodes, &addr);
+		bpf_map_delete_elem(&objects, &addr);
+		break;
+	case WR_ROLE_MUTATE:
+		node_mutated(addr, now, index);
+		if (p->arg2.used) {
+			addr = arg_get(ctx, &p->arg2);
+			if (addr)
+				node_mutated(addr, now, index);
+		}
+		break;
+	case WR_ROLE_STORE:
+		node_stored(addr, now, p);
+		break;
+	case WR_ROLE_TOUCH:
+		object_touched(addr, now, index, false);
+		break;
+	}
+	return 0;
+}
