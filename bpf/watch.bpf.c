@@ -58,20 +58,6 @@ static __always_inline __u64 word_read(const struct watch_slot *s, __u32 *flags)
 	return v;
 }
 
-/*
- * The registers the thread had in user space when it made the system call. Before 5.15 there is no helper;
- * the frame then is at the end of the 16 KiB kernel stack (padding came with FRED, 6.9).
- */
-static __always_inline const struct pt_regs *syscall_regs(void)
-{
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return (const struct pt_regs *)((__u64)BPF_CORE_READ(task, stack) + 16384) - 1;
-}
-
 static __always_inline void regs_user(struct abi_stack *st, const struct bpf_perf_event_data *ctx)
 {
 	st->reg[0] = ctx->regs.ax;
@@ -106,7 +92,7 @@ static __always_inline void hit_stack(struct watch_hit *h, const struct bpf_perf
 		stack_copy(&h->stack);
 		return;
 	}
-	const struct pt_regs *r = syscall_regs();
+	const struct pt_regs *r = stack_user_regs();
 
 	h->flags |= WATCH_HIT_KERNEL;
 	h->syscall = (__s32)BPF_CORE_READ(r, orig_ax);

@@ -10,6 +10,8 @@
 #include "../abi/stack.h"
 
 #define STACK_CHUNK 4096
+#define STACK_PAGES (ABI_STACK_BYTES / STACK_CHUNK)
+#define STACK_LAST  (ABI_STACK_BYTES - STACK_CHUNK)
 
 static __always_inline void stack_regs(struct abi_stack *s, const struct pt_regs *r)
 {
@@ -32,37 +34,63 @@ static __always_inline void stack_regs(struct abi_stack *s, const struct pt_regs
 	s->reg[16] = BPF_CORE_READ(r, ip);
 }
 
+/* Its size is that of a kernel stack. Kernels that have bpf_task_pt_regs need not have it. */
+union thread_union___old {
+	unsigned long stack[1];
+} __attribute__((preserve_access_index));
+
 /*
- * The readable prefix of the user stack above sp: whole pages at a time, so that a stack that ends (or a page that is
- * not resident) costs the tail only. s->reg[] must be filled.
+ * The registers that the current thread had in user space when it entered the kernel: complete for a system call, an
+ * interrupt and an exception alike. Not for a kernel thread. They stand at the end of the kernel stack, whose size is that
+ * of union thread_union; bpf_task_pt_regs knows the padding that FRED (6.9) put behind them, and kernels older than
+ * this helper (5.15) have none. Loads and gives the right registers in tracepoint, uprobe and perf_event programs.
+ */
+static __always_inline const struct pt_regs *stack_user_regs(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 base = (__u64)BPF_CORE_READ(task, stack);
+
+	return (const struct pt_regs *)(base + bpf_core_type_size(union thread_union___old) -
+					bpf_core_type_size(struct pt_regs));
+}
+
+/*
+ * The readable prefix of the user stack above sp, page by page, so that a stack that ends (or a page that is not resident) costs
+ * the tail only. s->reg[] must be filled. Each read has a bound of its own that the verifier can see: the rest of the
+ * first page, whole pages after it, and at last the last 4 KiB of the copy once more at a fixed place.
  */
 static __always_inline void stack_copy(struct abi_stack *s)
 {
 	__u64 sp = s->reg[ABI_REG_SP];
-	__u32 done = 0;
+	__u64 first = (~sp & (STACK_CHUNK - 1)) + 1;
+	__u64 done = 0;
 
+	s->flags = ABI_STACK_NONE;
+	s->len = 0;
+	if (bpf_probe_read_user(s->data, first, (void *)sp))
+		return;
 	s->flags = 0;
-	for (int i = 0; i < ABI_STACK_BYTES / STACK_CHUNK + 1; i++) {
-		__u32 want = STACK_CHUNK - ((sp + done) & (STACK_CHUNK - 1));
-
-		if (done >= ABI_STACK_BYTES)
-			break;
-		if (want > ABI_STACK_BYTES - done)
-			want = ABI_STACK_BYTES - done;
-		if (done > ABI_STACK_BYTES - STACK_CHUNK) {
-			/* the verifier wants one constant bound: the last, partial page is left out */
-			s->flags |= ABI_STACK_TRUNCATED;
-			break;
+	done = first;
+	for (int i = 0; i < STACK_PAGES - 1; i++) {
+		if (bpf_probe_read_user(s->data + first + i * STACK_CHUNK, STACK_CHUNK, (void *)(sp + done))) {
+			s->len = done;
+			return;
 		}
-		if (want == 0 || want > STACK_CHUNK)
-			break;
-		if (bpf_probe_read_user(s->data + done, want, (void *)(sp + done)))
-			break;
-		done += want;
+		done += STACK_CHUNK;
 	}
-	s->len = done;
-	if (!done)
-		s->flags |= ABI_STACK_NONE;
+	if (done < ABI_STACK_BYTES &&
+	    bpf_probe_read_user(s->data + STACK_LAST, STACK_CHUNK, (void *)(sp + STACK_LAST))) {
+		/* the failed read has wiped its destination, whose first bytes are a known page's */
+		s->len = STACK_LAST;
+		if (!bpf_probe_read_user(s->data + STACK_LAST, first, (void *)(sp + STACK_LAST)))
+			s->len = done;
+		return;
+	}
+	s->len = ABI_STACK_BYTES;
+	s->flags = ABI_STACK_TRUNCATED;
 }
 
 #endif
