@@ -40,10 +40,11 @@ union thread_union___old {
 } __attribute__((preserve_access_index));
 
 /*
- * The registers that the current thread had in user space when it entered the kernel: complete for a system call, an
- * interrupt and an exception alike. Not for a kernel thread. They stand at the end of the kernel stack, whose size is that
- * of union thread_union; bpf_task_pt_regs knows the padding that FRED (6.9) put behind them, and kernels older than
- * this helper (5.15) have none. Loads and gives the right registers in tracepoint, uprobe and perf_event programs.
+ * The registers that the current thread had in user space when it entered the kernel: complete for a system
+ * call, an interrupt and an exception alike. Not for a kernel thread. They stand at the end of the kernel
+ * stack, whose size is that of union thread_union; bpf_task_pt_regs knows the padding that FRED (6.9) put
+ * behind them, and kernels older than this helper (5.15) have none. Loads and gives the right registers in
+ * tracepoint, uprobe and perf_event programs.
  */
 static __always_inline const struct pt_regs *stack_user_regs(void)
 {
@@ -58,9 +59,10 @@ static __always_inline const struct pt_regs *stack_user_regs(void)
 }
 
 /*
- * The readable prefix of the user stack above sp, page by page, so that a stack that ends (or a page that is not resident) costs
- * the tail only. s->reg[] must be filled. Each read has a bound of its own that the verifier can see: the rest of the
- * first page, whole pages after it, and at last the last 4 KiB of the copy once more at a fixed place.
+ * The readable prefix of the user stack above sp, page by page, so that a stack that ends (or a page that is
+ * not resident) costs the tail only. s->reg[] must be filled. Each read has a bound of its own that the
+ * verifier can see: the rest of the first page, whole pages after it, and at last the last 4 KiB of the copy
+ * once more at a fixed place.
  */
 static __always_inline void stack_copy(struct abi_stack *s)
 {
@@ -75,7 +77,8 @@ static __always_inline void stack_copy(struct abi_stack *s)
 	s->flags = 0;
 	done = first;
 	for (int i = 0; i < STACK_PAGES - 1; i++) {
-		if (bpf_probe_read_user(s->data + first + i * STACK_CHUNK, STACK_CHUNK, (void *)(sp + done))) {
+		if (bpf_probe_read_user(s->data + first + i * STACK_CHUNK, STACK_CHUNK,
+					(void *)(sp + done))) {
 			s->len = done;
 			return;
 		}

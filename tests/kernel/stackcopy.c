@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Runs stackcopy.bpf.o on itself: the bytes and registers that each kind of program copies must be this thread's own. Prints
- * "ok NAME" or "FAIL NAME why" per case; exit code 1 if one failed.
+ * Runs stackcopy.bpf.o on itself: the bytes and registers that each kind of program copies must be this
+ * thread's own. Prints "ok NAME" or "FAIL NAME why" per case; exit code 1 if one failed.
  */
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -47,14 +47,15 @@ static void forget(unsigned kind)
 }
 
 /* The probed function: keeps its caller's frame as it is while the copy is compared with it. */
+void probed(void);
 __attribute__((noinline, used)) void probed(void)
 {
 	__asm__ volatile("" ::: "memory");
 }
 
 /*
- * What the copy must be: from its sp up to the end of the mapping, at most ABI_STACK_BYTES. The bytes of pad are compared:
- * what is below is gone or reused by now, what is above belongs to functions that went on.
+ * What the copy must be: from its sp up to the end of the mapping, at most ABI_STACK_BYTES. The bytes of pad
+ * are compared: what is below is gone or reused by now, what is above belongs to functions that went on.
  */
 static void compare(const char *name, unsigned kind, const char *pad, size_t len)
 {
@@ -181,7 +182,8 @@ static void iterate(struct bpf_object *obj)
 		fclose(f);
 	c = fetch(COPY_ITER);
 	check("iter", c && c->taken == 1, "taken once");
-	check("iter", c && sp && c->stack.reg[ABI_REG_SP] == sp && c->stack.reg[ABI_REG_IP] == pc, "sp and pc");
+	check("iter", c && sp && c->stack.reg[ABI_REG_SP] == sp && c->stack.reg[ABI_REG_IP] == pc,
+	      "sp and pc");
 }
 
 static struct bpf_link *attach(struct bpf_object *obj, const char *prog)
