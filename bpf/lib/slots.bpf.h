@@ -33,6 +33,7 @@ static __always_inline __u32 slots_release(__u64 addr)
 		if (!s)
 			break;
 		if (s->state == WATCH_ARMED && (s->node == addr || s->object == addr)) {
+			s->ended_ns = bpf_ktime_get_ns();
 			s->state = WATCH_RELEASED;
 			n++;
 		}
