@@ -225,6 +225,8 @@ static __always_inline void take_restart(struct threads_rec *r, struct task_stru
 	r->restart_fn = (__u64)BPF_CORE_READ(t, restart_block.fn);
 	r->restart_ufds = (__u64)BPF_CORE_READ(t, restart_block.poll.ufds);
 	r->restart_nfds = BPF_CORE_READ(t, restart_block.poll.nfds);
+	r->restart_until_ns = BPF_CORE_READ(t, restart_block.poll.tv_sec) * 1000000000ULL +
+			      BPF_CORE_READ(t, restart_block.poll.tv_nsec);
 	r->restart_has_timeout = BPF_CORE_READ(t, restart_block.poll.has_timeout);
 }
 

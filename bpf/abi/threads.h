@@ -52,6 +52,7 @@ struct threads_rec {
 	/* restart_syscall: the interrupted call's own arguments; restart_fn says which member of the union they come from */
 	__u64 restart_fn;
 	__u64 restart_ufds;
+	__u64 restart_until_ns; /* poll: deadline, CLOCK_MONOTONIC */
 	__u32 restart_nfds;
 	__u32 restart_has_timeout;
 	__u32 n_kstack;
@@ -59,7 +60,7 @@ struct threads_rec {
 	__u64 kstack[THREADS_KSTACK];
 	struct threads_polled polled[THREADS_POLLED];
 };
-_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + THREADS_KSTACK * 8 +
+_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 + THREADS_KSTACK * 8 +
 						    THREADS_POLLED * 24, "threads_rec");
 
 /* One-slot array map `settings`. */

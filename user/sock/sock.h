@@ -26,7 +26,7 @@ int sock_table_dump(struct sock_table *t, struct err *err);
 bool sock_table_find(const struct sock_table *t, uint64_t inode, struct sock_facts *out);
 /*
  * Asks the kernel again for one socket of the table, by exact addresses and cookie: cheap, independent of how many sockets there
- * are. -ENOENT: it is gone, or was never in the table (then dump).
+ * are. -ENOENT: the kernel has it in no state any more (closed, or reset), or it was never in the table (then dump).
  */
 int sock_table_query(struct sock_table *t, uint64_t inode, struct sock_facts *out, struct err *err);
 size_t sock_table_count(const struct sock_table *t);

@@ -25,6 +25,8 @@ struct thread_raw {
 	struct proc_kstack kstack; /* empty with the iterator */
 };
 
+struct thread_wait;
+
 /* What a descriptor number of the process means now. One per number, shared by all threads that wait for it. */
 struct fd_facts {
 	int fd;
@@ -33,17 +35,18 @@ struct fd_facts {
 	uint64_t inode;		/* of a socket or pipe; 0 for the rest */
 	char *target;		/* the link: "socket:[1234]"; NULL if closed */
 	struct sock_facts sock; /* .known only for sockets that sock_diag knows */
-	size_t *member; /* epoll: indexes into autopsy.fd[] */
+	struct thread_wait *member; /* epoll: what it waits for */
 	size_t n_members;
+	bool members_read;
 };
 
-/* One descriptor that a thread waits for. */
+/* One descriptor that a thread or an epoll set waits for. */
 struct thread_wait {
 	size_t fd;	 /* index into autopsy.fd[] */
 	uint32_t events; /* POLLIN and so on; 0 if the call has none */
 	/*
-	 * polling-dead-fd: the call holds another file than the one behind that number now. Known only for poll and select
-	 * with the iterator, and only when every file the call holds could be told apart.
+	 * The call holds another file than the one behind that number now. Known for poll and select with the iterator, if every
+	 * file the call holds could be told apart, and for members of an epoll set.
 	 */
 	bool dead;
 	uint64_t held_inode;	     /* inode of the file it holds, when dead; 0 if several are possible */
@@ -58,19 +61,20 @@ struct thread_facts {
 	char comm[FINDING_COMM_LEN];
 	char state;	      /* R S D T t X Z P I, as ps prints */
 	bool in_call;	      /* false: running in user space, or nothing known */
-	bool moved;	      /* it ran while it was looked at: arguments and descriptors may be of different calls */
+	bool moved;	      /* it ran while it was looked at: arguments may be of different calls; nothing is `dead` */
 	int64_t nr;	      /* system call number, -1 none */
 	const char *syscall;  /* static; "syscall_NNN" ones too; NULL if not in_call */
 	enum call_class class;
-	uint64_t arg[6];
+	uint64_t arg[6];      /* of restart_syscall: those of the call that it continues */
 	int64_t timeout_ms;   /* -1 infinite, -2 the call has none or it could not be read */
+	bool timeout_left;    /* the call has a deadline, not a timeout: timeout_ms is what was left of it, not below 0 */
 	bool args_unread;     /* the poll set, fd sets or timespec could not be read */
 	int fd;		      /* the descriptor argument; of a poll set its first; -1 none */
 	struct thread_wait *wait; /* poll and select set, or the one descriptor; epoll: the epoll descriptor itself */
 	size_t n_wait;
 	uint64_t futex_addr;  /* CALL_FUTEX */
 	bool blocked_known;
-	uint64_t blocked_ns;  /* at least; at `taken_ns` of the autopsy */
+	uint64_t blocked_ns;  /* at least; at `taken` of the autopsy */
 	uint64_t switches;    /* voluntary and not: unchanged in a later look = never ran since */
 	uint64_t start_ns;
 	const struct thread_raw *raw;
@@ -86,7 +90,7 @@ const char *autopsy_source_name(enum autopsy_source s); /* "BPF task iterator", 
 
 struct autopsy {
 	pid_t pid;
-	uint64_t taken_ns; /* CLOCK_MONOTONIC of the first look */
+	struct report_clock taken; /* the first look */
 	enum autopsy_source source;
 	char *source_why;  /* why not the iterator, NULL with it */
 	struct thread_facts *thread;
@@ -119,14 +123,16 @@ struct autopsy_ops {
  * Builds the facts of all threads from one look. Takes over raw[] (freed by autopsy_free, also on error). Stacks are not
  * symbolised yet. *ret is complete except for `moved`, which a second look settles (autopsy_confirm).
  */
-int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_t n, const struct autopsy_ops *ops,
-		  struct err *err);
-/* Second look (brief records do): marks threads that ran in between as moved, and drops those that are gone. */
-void autopsy_confirm(struct autopsy *a, const struct thread_raw *again, size_t n);
+int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_t n,
+		  const struct report_clock *taken, const struct autopsy_ops *ops, struct err *err);
+/* Completes a raw record of the iterator: rec is filled, the rest follows from it. */
+void thread_raw_from_rec(struct thread_raw *raw);
+/* Second look (brief records do): marks threads that ran in between as moved, and drops those that are gone. Sorts again[]. */
+void autopsy_confirm(struct autopsy *a, struct thread_raw *again, size_t n);
 /* Takes and symbolises the stacks of one thread; once only, cheap when repeated. */
-int autopsy_stacks(struct autopsy *a, struct thread_facts *t, const struct autopsy_ops *ops);
+int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops);
 void autopsy_free(struct autopsy *a); /* NULL is fine */
 struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid); /* NULL if not there */
-void thread_raw_free(struct thread_raw *raw, size_t n);		   /* NULL is fine */
+void thread_raw_free(struct thread_raw *raw, size_t n); /* NULL is fine */
 
 #endif

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "sock/diag.h"
+#include "sock/netlink.h"
+#include "sock/sock.h"
+
+#define ALL_STATES 0xffffffffU
+
+struct entry {
+	uint64_t inode;
+	struct diag_sock s;
+	UT_hash_handle hh;
+};
+
+enum { FAM_INET, FAM_INET6, FAM_UNIX, FAM_MAX };
+
+struct sock_table {
+	int fd;
+	struct entry *by_inode;
+	struct diag_sock *listener;
+	size_t n_listeners;
+	bool has[FAM_MAX];
+};
+
+static int family_index(int family)
+{
+	return family == AF_INET ? FAM_INET : family == AF_INET6 ? FAM_INET6 : family == AF_UNIX ? FAM_UNIX : -1;
+}
+
+int sock_table_open(struct sock_table **ret, pid_t pid, struct err *err)
+{
+	struct sock_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return err_set(err, -ENOMEM, "out of memory");
+	t->fd = diag_open(pid, err);
+	if (t->fd < 0) {
+		int rc = t->fd;
+
+		free(t);
+		return rc;
+	}
+	*ret = t;
+	return 0;
+}
+
+static void table_clear(struct sock_table *t)
+{
+	struct entry *e, *tmp;
+
+	HASH_ITER(hh, t->by_inode, e, tmp)
+	{
+		HASH_DEL(t->by_inode, e);
+		free(e);
+	}
+	free(t->listener);
+	t->listener = NULL;
+	t->n_listeners = 0;
+}
+
+void sock_table_close(struct sock_table *t)
+{
+	if (!t)
+		return;
+	table_clear(t);
+	close(t->fd);
+	free(t);
+}
+
+static struct entry *entry_find(const struct sock_table *t, uint64_t inode)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, t->by_inode, &inode, sizeof(inode), e);
+	return e;
+}
+
+static int listener_add(struct sock_table *t, const struct diag_sock *s)
+{
+	struct diag_sock *v = realloc(t->listener, (t->n_listeners + 1) * sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	t->listener = v;
+	v[t->n_listeners++] = *s;
+	return 0;
+}
+
+static int table_add(struct sock_table *t, const struct diag_sock *s)
+{
+	uint64_t inode = s->f.inode;
+	struct entry *e;
+
+	if (s->listening && listener_add(t, s))
+		return -ENOMEM;
+	if (!inode) /* TIME-WAIT and others that no file holds */
+		return 0;
+	e = entry_find(t, inode);
+	if (e) {
+		e->s = *s;
+		return 0;
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->inode = inode;
+	e->s = *s;
+	HASH_ADD(hh, t->by_inode, inode, sizeof(e->inode), e);
+	return 0;
+}
+
+static int take_inet(void *ctx, const void *body, size_t len)
+{
+	struct diag_sock s;
+	int rc = diag_parse_inet(body, len, &s);
+
+	return rc ? rc : table_add(ctx, &s);
+}
+
+static int take_unix(void *ctx, const void *body, size_t len)
+{
+	struct diag_sock s;
+	int rc = diag_parse_unix(body, len, &s);
+
+	return rc ? rc : table_add(ctx, &s);
+}
+
+static int dump_inet(struct sock_table *t, int family)
+{
+	const struct inet_diag_req_v2 req = {.sdiag_family = (uint8_t)family,
+					     .sdiag_protocol = IPPROTO_TCP,
+					     .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+					     .idiag_states = ALL_STATES};
+
+	return diag_request(t->fd, true, &req, sizeof(req), take_inet, t);
+}
+
+static int dump_unix(struct sock_table *t)
+{
+	const struct unix_diag_req req = {.sdiag_family = AF_UNIX,
+					  .udiag_states = ALL_STATES,
+					  .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN};
+
+	return diag_request(t->fd, true, &req, sizeof(req), take_unix, t);
+}
+
+/* What one socket alone cannot tell: whether its address is listened on, and the name of a unix peer. */
+static void complete(const struct sock_table *t, struct diag_sock *s)
+{
+	const struct entry *peer;
+
+	s->f.accepted = false;
+	for (size_t i = 0; i < t->n_listeners && !s->f.accepted; i++)
+		s->f.accepted = diag_accepted_by(s, &t->listener[i]);
+	if (s->family != AF_UNIX || !s->f.peer_inode)
+		return;
+	peer = entry_find(t, s->f.peer_inode);
+	if (peer && peer->s.f.local[0])
+		memcpy(s->f.remote, peer->s.f.local, sizeof(s->f.remote));
+	else
+		snprintf(s->f.remote, sizeof(s->f.remote), "unix:[%llu]", (unsigned long long)s->f.peer_inode);
+}
+
+int sock_table_dump(struct sock_table *t, struct err *err)
+{
+	int rc[FAM_MAX];
+	struct entry *e, *tmp;
+
+	table_clear(t);
+	rc[FAM_INET] = dump_inet(t, AF_INET);
+	rc[FAM_INET6] = dump_inet(t, AF_INET6);
+	rc[FAM_UNIX] = dump_unix(t);
+	for (int i = 0; i < FAM_MAX; i++) {
+		t->has[i] = !rc[i];
+		if (rc[i] && rc[i] != -ENOENT && rc[i] != -EINVAL && rc[i] != -EPROTONOSUPPORT)
+			return err_set(err, rc[i], "sock_diag dump: %s", strerror(-rc[i]));
+	}
+	HASH_ITER(hh, t->by_inode, e, tmp)
+	complete(t, &e->s);
+	return 0;
+}
+
+bool sock_table_find(const struct sock_table *t, uint64_t inode, struct sock_facts *out)
+{
+	const struct entry *e = entry_find(t, inode);
+
+	if (e)
+		*out = e->s.f;
+	return e != NULL;
+}
+
+struct one {
+	struct diag_sock s;
+	bool seen;
+};
+
+static int one_inet(void *ctx, const void *body, size_t len)
+{
+	struct one *o = ctx;
+
+	o->seen = true;
+	return diag_parse_inet(body, len, &o->s);
+}
+
+static int one_unix(void *ctx, const void *body, size_t len)
+{
+	struct one *o = ctx;
+
+	o->seen = true;
+	return diag_parse_unix(body, len, &o->s);
+}
+
+static int ask_inet(struct sock_table *t, const struct diag_sock *s, struct one *o)
+{
+	const struct inet_diag_req_v2 req = {.sdiag_family = (uint8_t)s->family,
+					     .sdiag_protocol = IPPROTO_TCP,
+					     .idiag_ext = 1 << (INET_DIAG_INFO - 1),
+					     .idiag_states = ALL_STATES,
+					     .id = s->id};
+
+	return diag_request(t->fd, false, &req, sizeof(req), one_inet, o);
+}
+
+static int ask_unix(struct sock_table *t, const struct diag_sock *s, struct one *o)
+{
+	const struct unix_diag_req req = {.sdiag_family = AF_UNIX,
+					  .udiag_states = ALL_STATES,
+					  .udiag_ino = (uint32_t)s->f.inode,
+					  .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN,
+					  .udiag_cookie = {s->cookie[0], s->cookie[1]}};
+
+	return diag_request(t->fd, false, &req, sizeof(req), one_unix, o);
+}
+
+int sock_table_query(struct sock_table *t, uint64_t inode, struct sock_facts *out, struct err *err)
+{
+	struct entry *e = entry_find(t, inode);
+	struct one o = {.seen = false};
+	int rc;
+
+	if (!e)
+		return err_set(err, -ENOENT, "socket %llu is not in the table", (unsigned long long)inode);
+	rc = e->s.family == AF_UNIX ? ask_unix(t, &e->s, &o) : ask_inet(t, &e->s, &o);
+	if (!rc && (!o.seen || o.s.f.inode != inode))
+		rc = -ENOENT;
+	if (rc == -ESTALE) { /* several listeners share these addresses; the kernel looked at another one */
+		rc = sock_table_dump(t, err);
+		return rc ? rc : sock_table_find(t, inode, out) ? 0 : err_set(err, -ENOENT, "socket %llu: gone",
+									    (unsigned long long)inode);
+	}
+	if (rc)
+		return err_set(err, rc, "socket %llu: %s", (unsigned long long)inode,
+			       rc == -ENOENT ? "gone" : strerror(-rc));
+	e->s = o.s;
+	complete(t, &e->s);
+	*out = e->s.f;
+	return 0;
+}
+
+size_t sock_table_count(const struct sock_table *t)
+{
+	return HASH_COUNT(t->by_inode);
+}
+
+bool sock_table_has(const struct sock_table *t, int family)
+{
+	int i = family_index(family);
+
+	return i >= 0 && t->has[i];
+}
