@@ -18,7 +18,7 @@ static const unsigned char arg_reg[6] = {5, 4, 1, 10, 8, 9};
 
 void thread_raw_from_rec(struct thread_raw *raw)
 {
-	raw->known = raw->rec.flags & THREADS_REGS ? (1u << ABI_REGS) - 1 : 0;
+	raw->known = raw->rec.flags & THREADS_REGS ? IMAGE_REGS_ALL : 0;
 	for (int i = 0; i < 6; i++)
 		raw->arg[i] = raw->rec.reg[arg_reg[i]];
 }
@@ -303,6 +303,7 @@ static int push(char ***v, size_t *n, const char *s)
 int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 {
 	const struct thread_raw *raw = t->raw;
+	struct image_regs regs = {.known = raw->known};
 	int err = 0;
 
 	if (t->stacks_taken)
@@ -315,9 +316,11 @@ int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 
 		err = push(&t->kernel_stack, &t->n_kernel, name ? name : "?");
 	}
-	if (err || !ops->unwind || !(raw->known & (1u << ABI_REG_SP)) || !(raw->known & (1u << ABI_REG_IP)))
+	if (err || !ops->unwind || (raw->known & IMAGE_REGS_SP_IP) != IMAGE_REGS_SP_IP)
 		return err;
-	return ops->unwind(ops->ctx, raw->rec.reg, raw->known, &t->user_stack);
+	for (int i = 0; i < ABI_REGS; i++)
+		regs.reg[i] = raw->rec.reg[i];
+	return ops->unwind(ops->ctx, &regs, &t->user_stack);
 }
 
 struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid)

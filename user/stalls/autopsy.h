@@ -15,6 +15,7 @@
 #include "proc/fd.h"
 #include "proc/task.h"
 #include "report/finding.h"
+#include "symbol/image.h"
 #include "util/err.h"
 
 /* One thread as the kernel told it: by the iterator, or by /proc (then kstack instead of rec.kstack[]). */
@@ -115,8 +116,8 @@ struct autopsy_ops {
 	bool (*sock)(void *ctx, uint64_t inode, struct sock_facts *out);
 	/* name of the kernel function at addr; NULL unknown. Valid as long as ctx. */
 	const char *(*ksym)(void *ctx, uint64_t addr);
-	/* unwinds the user stack that starts with these registers (known: bit n = reg[n] is valid), appending frames */
-	int (*unwind)(void *ctx, const uint64_t reg[ABI_REGS], uint32_t known, struct frames *out);
+	/* as image_unwind_live; NULL = user stacks are not wanted */
+	int (*unwind)(void *ctx, const struct image_regs *regs, struct frames *out);
 };
 
 /*

@@ -15,7 +15,7 @@
 
 struct threads;
 
-struct threads_cfg_user {
+struct threads_opts {
 	pid_t pid;
 	struct image *image; /* for user stacks; borrowed, may be NULL: then no user stacks */
 	const char *btf;     /* --btf FILE, NULL = the kernel's own */
@@ -23,15 +23,17 @@ struct threads_cfg_user {
 };
 
 /* Never fails because the iterator is refused: threads_source says what serves, and why. */
-int threads_open(struct threads **ret, const struct threads_cfg_user *cfg, struct err *err);
+int threads_open(struct threads **ret, const struct threads_opts *opts, struct err *err);
 void threads_close(struct threads *t); /* NULL is fine */
 enum autopsy_source threads_source(const struct threads *t);
+const char *threads_source_why(const struct threads *t); /* why not the iterator; NULL with it */
+const char *threads_socks_why(const struct threads *t);	 /* why sockets cannot be told; NULL if they can */
 /* The raw look: one record per thread; brief leaves out stacks and poll tables. *out is freed with thread_raw_free. */
 int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t *n, struct err *err);
 /* Look, dump sockets once, build, look again, confirm. *ret is freed with autopsy_free. */
 int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err);
 /* The readers, for autopsy_stacks and for the stall engine. Valid until threads_close. */
 const struct autopsy_ops *threads_ops(struct threads *t);
-struct sock_table *threads_socks(struct threads *t);
+struct sock_table *threads_socks(struct threads *t); /* NULL: see threads_socks_why */
 
 #endif
