@@ -1,0 +1,166 @@
+#include "options.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <getopt.h>
+
+namespace zbs
+{
+
+namespace
+{
+
+enum {
+	kControl = 1,
+	kTruth,
+	kLog,
+	kListen,
+	kConnect,
+	kLeases,
+	kThreads,
+	kRate,
+	kRpcRate,
+	kInline,
+	kSeed,
+	kServerOnly,
+	kHelp
+};
+
+const struct option long_options[] = {
+	{"control", required_argument, nullptr, kControl},
+	{"truth", required_argument, nullptr, kTruth},
+	{"log", required_argument, nullptr, kLog},
+	{"listen", required_argument, nullptr, kListen},
+	{"connect", required_argument, nullptr, kConnect},
+	{"leases", required_argument, nullptr, kLeases},
+	{"lease-threads", required_argument, nullptr, kThreads},
+	{"rate", required_argument, nullptr, kRate},
+	{"rpc-rate", required_argument, nullptr, kRpcRate},
+	{"inline-setters", no_argument, nullptr, kInline},
+	{"seed", required_argument, nullptr, kSeed},
+	{"server-only", no_argument, nullptr, kServerOnly},
+	{"help", no_argument, nullptr, kHelp},
+	{},
+};
+
+bool ParseNumber(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *value)
+{
+	char *end;
+
+	*value = strtoull(text, &end, 0);
+	if (*text >= '0' && *text <= '9' && *end == '\0' && *value >= least && *value <= most)
+		return true;
+	fprintf(stderr, "target: --%s %s: a number from %llu to %llu is needed\n", name, text,
+		static_cast<unsigned long long>(least), static_cast<unsigned long long>(most));
+	return false;
+}
+
+bool ParseOne(int option, const char *name, const char *text, Options *options)
+{
+	uint64_t number = 0;
+
+	switch (option) {
+	case kControl:
+		options->control = text;
+		return true;
+	case kTruth:
+		options->truth = text;
+		return true;
+	case kLog:
+		options->log = text;
+		return true;
+	case kListen:
+		if (!ParseNumber(name, text, 0, 65535, &number))
+			return false;
+		options->listen = static_cast<uint16_t>(number);
+		return true;
+	case kConnect:
+		options->has_connect = rpc::ParseEndpoint(text, &options->connect);
+		if (!options->has_connect)
+			fprintf(stderr, "target: --connect %s: a numeric IPv4 HOST:PORT is needed\n", text);
+		return options->has_connect;
+	case kLeases:
+		if (!ParseNumber(name, text, 1, 1000000, &number))
+			return false;
+		options->load.leases = static_cast<uint32_t>(number);
+		return true;
+	case kThreads:
+		if (!ParseNumber(name, text, 1, 256, &number))
+			return false;
+		options->load.threads = static_cast<uint32_t>(number);
+		return true;
+	case kRate:
+		if (!ParseNumber(name, text, 0, 1000000, &number))
+			return false;
+		options->load.rate = static_cast<uint32_t>(number);
+		return true;
+	case kRpcRate:
+		if (!ParseNumber(name, text, 0, 2000, &number))
+			return false;
+		options->rpc_rate = static_cast<uint32_t>(number);
+		return true;
+	case kSeed:
+		return ParseNumber(name, text, 0, UINT64_MAX, &options->load.seed);
+	case kInline:
+		options->inline_setters = true;
+		return true;
+	case kServerOnly:
+		options->server_only = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+} // namespace
+
+void PrintUsage()
+{
+	printf("usage: target [OPTION]...\n"
+	       "       target ctl PATH COMMAND...\n"
+	       "The test daemon: a cache of extent leases under load, RPC, and faults on command.\n\n"
+	       "  --control PATH       control socket (/tmp/target.PID.ctl)\n"
+	       "  --truth FILE         what each fault really did, JSON Lines\n"
+	       "  --log FILE           log lines in glog's format (stderr)\n"
+	       "  --listen PORT        port of the RPC server on 127.0.0.1 (any free one)\n"
+	       "  --server-only        no load and no client, only the server\n"
+	       "  --connect HOST:PORT  no server, be a client of that one\n"
+	       "  --leases N           leases alive (1000)\n"
+	       "  --lease-threads N    threads of the lease load (4)\n"
+	       "  --rate N             lease operations a second, all threads together (2000)\n"
+	       "  --rpc-rate N         RPCs a second (50)\n"
+	       "  --inline-setters     also store into cached leases by inlined setters\n"
+	       "  --seed N             of all random choices (1)\n\n"
+	       "Commands: status | fault NAME [KEY=VALUE]... | heal | quit\n"
+	       "Memory faults (times=N every_ms=M object=same|random field=NAME settle_ms=N crash=1):\n"
+	       "  wild-store    8-byte store of 0xfffc0000 into read_perf_ through a stale pointer\n"
+	       "  overrun       a neighbouring block's fill runs over a chunk's first 24 bytes\n"
+	       "  torn-store    4-byte store into the upper half of a pointer\n"
+	       "  bit-flip      one bit of data_port_\n"
+	       "  read-reused   read() into a block that is a chunk by now\n");
+}
+
+ParseResult ParseOptions(int argc, char **argv, Options *options)
+{
+	int index = 0;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", long_options, &index)) != -1) {
+		if (option == kHelp || option == 'h')
+			return ParseResult::kHelp;
+		if (option == '?' || !ParseOne(option, long_options[index].name, optarg, options))
+			return ParseResult::kWrong;
+	}
+	if (optind < argc) {
+		fprintf(stderr, "target: unexpected argument %s\n", argv[optind]);
+		return ParseResult::kWrong;
+	}
+	if (options->server_only && options->has_connect) {
+		fprintf(stderr, "target: --server-only and --connect exclude each other\n");
+		return ParseResult::kWrong;
+	}
+	return ParseResult::kRun;
+}
+
+} // namespace zbs

@@ -1,0 +1,20 @@
+// Named threads and the clock that truth records use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+
+namespace zbs
+{
+
+// Starts a thread whose name (at most 15 characters) is visible in /proc/PID/task/TID/comm.
+std::thread StartThread(const std::string &name, std::function<void()> body);
+// The calling thread's name.
+std::string ThreadName();
+// CLOCK_MONOTONIC in nanoseconds, the clock of bpf_ktime_get_ns().
+uint64_t MonotonicNs();
+void SleepMs(uint64_t milliseconds);
+
+} // namespace zbs
