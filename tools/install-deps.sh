@@ -7,8 +7,8 @@ build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-de
 	libiberty-dev uthash-dev pkg-config binutils)
 target=(libprotobuf-dev protobuf-compiler)
 tests=(libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
-# Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports (elfutils goes along, libbpf links it).
-from_backports=(libbpf-dev bpftool libelf-dev libdw-dev)
+# Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.
+from_backports=(libbpf-dev bpftool libelf-dev libdw-dev libdebuginfod1)
 
 want=("${build[@]}" "${target[@]}")
 [ "${1:-test}" = build ] || want+=("${tests[@]}")

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "proc/process.h"
 
 const char COMMON_HELP[] =
 	"Target and session:\n"
@@ -109,12 +110,39 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 	return 1;
 }
 
+/* -n NAME: the only process of it; several are listed, not chosen from. */
+static int target_by_name(struct common_opts *o, struct err *err)
+{
+	struct proc_pids found;
+	char list[256] = "";
+	size_t len = 0;
+	int rc = proc_find_comm(o->comm, &found, err);
+
+	if (rc)
+		return rc;
+	if (found.n == 1) {
+		o->pid = found.v[0];
+	} else if (found.n == 0) {
+		rc = err_set(err, -ESRCH, "no process is called '%s'", o->comm);
+		err_hint(err, "`ps -e` lists the names; -p PID takes a pid");
+	} else {
+		for (size_t i = 0; i < found.n && len < sizeof(list); i++)
+			len += (size_t)snprintf(list + len, sizeof(list) - len, " %d", (int)found.v[i]);
+		rc = err_set(err, -EINVAL, "%zu processes are called '%s':%s; choose one with -p", found.n,
+			     o->comm, list);
+	}
+	proc_pids_deinit(&found);
+	return rc;
+}
+
 int common_target(struct common_opts *o, struct err *err)
 {
-	if (!o->pid) {
-		err_set(err, -EINVAL, "which process? give -p PID or -n NAME");
-		return -EINVAL;
-	}
+	if (o->pid && o->comm)
+		return err_set(err, -EINVAL, "-p and -n both name a target; give one");
+	if (o->comm)
+		return target_by_name(o, err);
+	if (!o->pid)
+		return err_set(err, -EINVAL, "which process? give -p PID or -n NAME");
 	if (kill(o->pid, 0) && errno == ESRCH) {
 		err_set(err, -ESRCH, "no process with pid %d", (int)o->pid);
 		err_hint(err,

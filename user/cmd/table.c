@@ -2,5 +2,6 @@
 #include "cmd/cmd.h"
 
 const struct command commands[] = {
+	{"doctor", "what this node and a target support; what replaces what is missing", cmd_doctor},
 	{0},
 };
