@@ -277,6 +277,15 @@ static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_p
 	count(WR_C_STORES);
 }
 
+static __always_inline void called(__u64 now, __u32 probe)
+{
+	__u64 key = bpf_get_current_pid_tgid() << 32 | probe;
+	struct wr_touch t = {};
+
+	touch_fill(&t, now, probe);
+	bpf_map_update_elem(&calls, &key, &t, BPF_ANY);
+}
+
 SEC("uprobe.multi")
 int on_node(struct pt_regs *ctx)
 {
@@ -286,6 +295,10 @@ int on_node(struct pt_regs *ctx)
 
 	if (!p)
 		return 0;
+	if (p->role == WR_ROLE_TOUCH) {
+		called(now, index);
+		return 0;
+	}
 	addr = arg_get(ctx, &p->arg);
 	if (!addr)
 		return 0;
@@ -304,9 +317,6 @@ int on_node(struct pt_regs *ctx)
 		break;
 	case WR_ROLE_STORE:
 		node_stored(addr, now, p);
-		break;
-	case WR_ROLE_TOUCH:
-		object_touched(addr, now, index, false);
 		break;
 	}
 	return 0;

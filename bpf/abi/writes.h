@@ -39,7 +39,7 @@ enum wr_role {
 	WR_ROLE_CREATE,	 /* arg is memory in which a node is about to be built */
 	WR_ROLE_MUTATE,	 /* arg is a node a legitimate writer is about to change; arg2 too if used (Swap) */
 	WR_ROLE_STORE,	 /* arg is a node whose field `field` a legitimate store is about to change */
-	WR_ROLE_TOUCH,	 /* arg is an object: remembered as touched, not checked */
+	WR_ROLE_TOUCH,	 /* no arg: the thread and time of the call are kept in calls */
 	WR_ROLE_MAX,
 };
 
@@ -130,6 +130,9 @@ struct wr_touch {
 	char comm[ABI_COMM_LEN];
 };
 _Static_assert(sizeof(struct wr_touch) == 32, "wr_touch");
+
+/* calls: last call of a WR_ROLE_TOUCH function by a thread; key tid << 32 | probe -> struct wr_touch. The oldest give way. */
+#define WR_MAX_CALLS 1024
 
 enum wr_object_flags {
 	WR_OBJ_ADOPTED = 1, /* was in the cache before the session; since_ns is its first touch */
@@ -242,7 +245,7 @@ struct wr_candidate {
 	__u64 node;
 	__u64 old_value, new_value; /* of the field, zero-extended; repeated: of the damaged word */
 	__u64 word_addr;  /* of the damaged field or word */
-	__u64 pointee;	  /* what was found behind a pointer (a vptr), 0 if unreadable */
+	__u64 pointee;	  /* word found behind a pointer: a vptr, a string's text; 0 if unreadable */
 	__u64 shadow_ns;  /* when old_value was read */
 	__u64 mutate_seq; /* of the node */
 	__u64 mutate_ns;

@@ -37,20 +37,19 @@ static __always_inline __u64 value_at(const void *bytes, __u32 off, __u32 width)
 	return width >= 8 ? v : v & ((1ull << (width * 8)) - 1);
 }
 
-/* Is a 16-byte std::string head at p: text readable? Returns enum wr_reason. */
-static __always_inline __u32 string_check(__u64 p)
+/* Is there a std::string at p, whose first word is the address of its text? Returns enum wr_reason. */
+static __always_inline __u32 string_check(__u64 p, __u64 *text)
 {
-	__u64 text = 0;
 	char c;
 
-	if (bpf_probe_read_user(&text, sizeof(text), (void *)p))
+	if (bpf_probe_read_user(text, 8, (void *)p)) {
+		*text = 0;
 		return WR_BAD_POINTER;
-	if (bpf_probe_read_user(&c, 1, (void *)text))
-		return WR_BAD_POINTEE;
-	return WR_BAD_NONE;
+	}
+	return bpf_probe_read_user(&c, 1, (void *)*text) ? WR_BAD_POINTEE : WR_BAD_NONE;
 }
 
-/* Returns enum wr_reason; *pointee gets the vptr found behind a message pointer. */
+/* Returns enum wr_reason; *pointee gets the word found behind a pointer. */
 static __always_inline __u32 invariant(const struct wr_field *f, __u32 type, __u64 v, __u64 *pointee)
 {
 	char c;
@@ -67,9 +66,9 @@ static __always_inline __u32 invariant(const struct wr_field *f, __u32 type, __u
 		}
 		return wr_vptr_ok(f->pointee, *pointee) ? WR_BAD_NONE : WR_BAD_POINTEE;
 	case WR_F_STRING_PTR:
-		return string_check(v);
+		return string_check(v, pointee);
 	case WR_F_STRING_TAGGED:
-		return string_check(v & ~(__u64)f->max);
+		return string_check(v & ~(__u64)f->max, pointee);
 	case WR_F_STRING:
 		return bpf_probe_read_user(&c, 1, (void *)v) ? WR_BAD_POINTER : WR_BAD_NONE;
 	case WR_F_BOOL:

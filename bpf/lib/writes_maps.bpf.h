@@ -53,6 +53,13 @@ struct {
 	__type(value, __u64);
 } hits SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WR_MAX_CALLS);
+	__type(key, __u64);
+	__type(value, struct wr_touch);
+} calls SEC(".maps");
+
 /* A node to be visited. */
 struct wr_item {
 	__u64 addr;

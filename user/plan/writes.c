@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The rows of the plan: which probe stands where, and what it means. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/site.h"
+#include "plan/writes.h"
+#include "plan/writes_priv.h"
+
+#define CODE_MAX 4096 /* bytes of a function looked at for a probe site */
+
+static const char *const role_names[WR_ROLE_MAX] = {
+	[WR_ROLE_NONE] = "none",       [WR_ROLE_INSERT] = "insert", [WR_ROLE_CHECK] = "check",
+	[WR_ROLE_REMOVE] = "remove",   [WR_ROLE_DESTROY] = "destroy", [WR_ROLE_CREATE] = "create",
+	[WR_ROLE_MUTATE] = "mutate",   [WR_ROLE_STORE] = "store",   [WR_ROLE_TOUCH] = "touch",
+};
+
+const char *wr_role_name(unsigned role)
+{
+	return role < WR_ROLE_MAX ? role_names[role] : "?";
+}
+
+static int add_text(char ***v, size_t *n, const char *fmt, va_list ap)
+{
+	char **bigger = realloc(*v, (*n + 1) * sizeof(**v));
+	char *s = NULL;
+
+	if (bigger)
+		*v = bigger;
+	if (!bigger || vasprintf(&s, fmt, ap) < 0)
+		return -ENOMEM;
+	(*v)[(*n)++] = s;
+	return 0;
+}
+
+int plan_note(struct writes_plan *p, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = add_text(&p->note, &p->n_notes, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+int plan_missing(struct writes_plan *p, const char *fmt, ...)
+{
+	va_list ap;
+	int ret;
+
+	va_start(ap, fmt);
+	ret = add_text(&p->missing, &p->n_missing, fmt, ap);
+	va_end(ap);
+	return ret;
+}
+
+static bool planned(const struct writes_plan *p, uint64_t entry, unsigned role, unsigned type)
+{
+	for (size_t i = 0; i < p->n_probes; i++) {
+		if (p->probe[i].entry == entry && p->probe[i].wire.role == role && p->probe[i].wire.type == type)
+			return true;
+	}
+	return false;
+}
+
+static void wire_arg(struct wr_arg *w, const struct arg_path *a, uint32_t pushed)
+{
+	w->used = 1;
+	w->reg = a->reg;
+	w->n_deref = a->n_deref;
+	for (int i = 0; i <= ARG_MAX_DEREF && i <= WR_MAX_DEREF; i++)
+		w->off[i] = a->offs[i];
+	if (a->reg == 7) /* rsp, which has moved down by then */
+		w->off[0] += (int32_t)pushed;
+}
+
+/* site_choose keeps the argument registers, and rsp by a known amount. */
+static bool reg_kept(const struct arg_path *a)
+{
+	return a->reg == 5 || a->reg == 4 || a->reg == 1 || a->reg == 2 || a->reg == 8 || a->reg == 9 || a->reg == 7;
+}
+
+/* Moves row r from the function's entry to the cheapest place of its prologue. */
+static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, uint64_t size,
+			const struct plan_row *row, struct site *site)
+{
+	const struct elf_file *f = dbg_binary(in->dbg);
+	size_t left = elf_bytes_left(f, r->entry);
+	const uint8_t *code;
+	struct site s;
+
+	*site = (struct site){.stepped = true};
+	if (size > left)
+		size = left;
+	if (size > CODE_MAX)
+		size = CODE_MAX;
+	code = size ? elf_bytes(f, r->entry, size) : NULL;
+	if (!code || row->inlined || (row->n_obj > 0 && !reg_kept(&row->obj[0])) ||
+	    (row->n_obj > 1 && !reg_kept(&row->obj[1])))
+		return;
+	if (site_choose(code, size, &s) || s.looped)
+		return;
+	*site = s;
+}
+
+int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_row *row, struct err *err)
+{
+	struct plan_probe *bigger, *r;
+	struct site site;
+
+	if (planned(p, row->vaddr, row->role, row->type))
+		return 0;
+	if (p->n_probes == WR_MAX_PROBES)
+		return err_set(err, -E2BIG, "more than %d probes are needed", WR_MAX_PROBES);
+	bigger = realloc(p->probe, (p->n_probes + 1) * sizeof(*p->probe));
+	if (!bigger)
+		return err_set(err, -ENOMEM, "out of memory");
+	p->probe = bigger;
+	r = &p->probe[p->n_probes];
+	*r = (struct plan_probe){.entry = row->vaddr, .inlined = row->inlined};
+	r->wire.role = (uint16_t)row->role;
+	r->wire.type = (uint16_t)row->type;
+	r->wire.field = row->n_fields ? row->field : WR_NO_FIELD;
+	r->wire.n_fields = row->n_fields;
+	choose_site(in, r, row->size, row, &site);
+	r->vaddr = row->vaddr + site.offset;
+	r->stepped = site.stepped;
+	if (row->n_obj > 0)
+		wire_arg(&r->wire.arg, &row->obj[0], site.pushed);
+	if (row->n_obj > 1)
+		wire_arg(&r->wire.arg2, &row->obj[1], site.pushed);
+	if (!elf_vaddr_to_offset(dbg_binary(in->dbg), r->vaddr, &r->offset))
+		return plan_missing(p, "%s: 0x%llx is not in the file", row->function, (unsigned long long)r->vaddr);
+	r->function = strdup(row->function);
+	if (!r->function)
+		return err_set(err, -ENOMEM, "out of memory");
+	p->n_probes++;
+	return 0;
+}
+
+/* Out-of-line writers of all types of a guard table, whose type 0 is the kernel's type base. */
+static int add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
+		       bool check_too, struct err *err)
+{
+	for (size_t i = 0; i < w->n_func; i++) {
+		const struct writer_func *f = &w->func[i];
+		const struct elf_sym *sym = f->inlined ? NULL : dbg_symbol_at(in->dbg, f->vaddr);
+		struct plan_row row = {.function = f->name, .vaddr = f->vaddr, .size = sym ? sym->size : 0,
+				       .inlined = f->inlined, .type = base + f->type, .n_obj = f->n_obj};
+		int ret;
+
+		memcpy(row.obj, f->obj, sizeof(row.obj));
+		row.role = f->role == WRITER_CTOR ? WR_ROLE_CREATE :
+			   f->role == WRITER_DTOR ? WR_ROLE_DESTROY : WR_ROLE_MUTATE;
+		ret = plan_add_row(p, in, &row, err);
+		if (!ret && check_too && f->role == WRITER_MUTATOR && f->type == 0) {
+			row.role = WR_ROLE_CHECK;
+			row.n_obj = 1;
+			ret = plan_add_row(p, in, &row, err);
+		}
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* First and number of the type's fields in the kernel's table that bytes [offset, offset + width) touch and that are judged. */
+static unsigned fields_at(const struct writes_plan *p, unsigned type, uint32_t offset, uint32_t width, uint16_t *first)
+{
+	const struct wr_type *t = &p->type[type];
+	unsigned n = 0;
+	bool judged = false;
+
+	for (unsigned i = 0; i < t->n_fields && n < WR_MAX_STORE_FIELDS; i++) {
+		const struct wr_field *f = &p->field[t->first_field + i];
+
+		if (f->off + f->width <= offset || f->off >= offset + width)
+			continue;
+		if (!n)
+			*first = (uint16_t)i;
+		n = i - *first + 1u;
+		judged |= (f->flags & WR_FF_SHADOW) != 0;
+	}
+	return judged ? n : 0;
+}
+
+/* Store instructions of inlined setters. Only those of judged fields: the others' changes are accepted anyway. */
+static int add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
+		      struct err *err)
+{
+	for (size_t i = 0; i < w->n_site; i++) {
+		const struct writer_site *s = &w->site[i];
+		struct plan_row row = {.function = s->setter, .vaddr = s->vaddr, .inlined = true, .role = WR_ROLE_STORE,
+				       .type = base + s->type, .n_obj = 1};
+		int ret;
+
+		row.n_fields = (uint16_t)fields_at(p, row.type, s->offset, s->width, &row.field);
+		if (!row.n_fields)
+			continue;
+		row.obj[0].reg = s->base_reg;
+		row.obj[0].arg = -1;
+		row.obj[0].offs[0] = (int32_t)s->delta;
+		ret = plan_add_row(p, in, &row, err);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c, struct err *err)
+{
+	struct guard_opts opts = {.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types), .libs = in->libs, .n_libs = in->n_libs};
+	uint32_t base = (uint32_t)p->n_types;
+	struct guard_table **g = &p->guard[p->n_caches];
+	struct writers **w = &p->writers[p->n_caches];
+	struct dbg_type root;
+	int ret;
+
+	ret = dbg_find_class(in->dbg, c->type, &root, err);
+	if (ret)
+		return ret;
+	ret = guard_build(g, in->dbg, root, &opts, err);
+	if (ret)
+		return ret;
+	p->n_caches++;
+	ret = writers_find(w, in->dbg, *g, err);
+	if (ret)
+		return ret;
+	ret = plan_add_types(p, *g, c->name, in, err);
+	if (!ret)
+		ret = plan_add_functions(p, in, c, base, root, err);
+	if (!ret)
+		ret = add_writers(p, in, *w, base, c->n_func == 0, err);
+	if (!ret && in->setters != SETTERS_OFF)
+		ret = add_stores(p, in, *w, base, err);
+	if (!ret && (*g)->truncated)
+		ret = plan_note(p, "%s: more types are contained than are guarded", c->type);
+	if (!ret && (*w)->dtors_uncovered)
+		ret = plan_note(p, "%s: %u inlined destructors of it without a known object: an end may be missed", c->type,
+				(*w)->dtors_uncovered);
+	return ret;
+}
+
+int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in, struct err *err)
+{
+	struct writes_plan *p = calloc(1, sizeof(*p));
+	int r = -ENOMEM;
+
+	*ret = NULL;
+	if (p) {
+		p->guard = calloc(in->spec->n_cache + 1, sizeof(struct guard_table *));
+		p->writers = calloc(in->spec->n_cache + 1, sizeof(struct writers *));
+	}
+	if (!p || !p->guard || !p->writers) {
+		err_set(err, -ENOMEM, "out of memory");
+		goto out;
+	}
+	p->binary = in->binary;
+	r = err_set(err, -EINVAL, "%s names no cache", in->spec->source);
+	for (size_t i = 0; i < in->spec->n_cache; i++) {
+		r = add_cache(p, in, &in->spec->cache[i], err);
+		if (r)
+			goto out;
+	}
+out:
+	if (r)
+		writes_plan_free(p);
+	else
+		*ret = p;
+	return r;
+}
+
+void writes_plan_free(struct writes_plan *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_probes; i++)
+		free(p->probe[i].function);
+	free(p->probe);
+	for (size_t i = 0; i < p->n_missing; i++)
+		free(p->missing[i]);
+	free(p->missing);
+	for (size_t i = 0; i < p->n_notes; i++)
+		free(p->note[i]);
+	free(p->note);
+	for (size_t i = 0; i < p->n_types; i++)
+		free(p->info[i].guard_field);
+	for (size_t i = 0; i < p->n_caches; i++) {
+		writers_free(p->writers[i]);
+		guard_free(p->guard[i]);
+	}
+	free(p->writers);
+	free(p->guard);
+	free(p);
+}

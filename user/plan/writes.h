@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What `writes` loads into the kernel and where it attaches: the guard tables as bpf/abi/writes.h wants them, and one row per
+ * probe. Pure: from debuginfo, spec and load addresses only; the executor (user/trace/writes.c) is a loop over the rows.
+ */
+#ifndef CULPRIT_PLAN_WRITES_H
+#define CULPRIT_PLAN_WRITES_H
+
+#include "../../bpf/abi/writes.h"
+#include "layout/guard.h"
+#include "layout/writers.h"
+#include "spec/spec.h"
+#include "util/err.h"
+
+enum setters_mode {
+	SETTERS_OFF,  /* no probes on inlined setters: their fields are judged by invariants only */
+	SETTERS_AUTO, /* probes, dropped when they cost more than the budget */
+	SETTERS_ALL,
+};
+
+struct plan_probe {
+	struct wr_probe wire;
+	uint64_t entry;	  /* of the function, or the instruction meant */
+	uint64_t vaddr;	  /* where the probe stands */
+	uint64_t offset;  /* of vaddr in the file */
+	char *function;	  /* as a report names it */
+	bool stepped;	  /* the instruction is single-stepped: a hit costs a multiple */
+	bool inlined;	  /* an inlined instance's entry or a store instruction, not a function's entry */
+};
+
+/* One type of the kernel's table. */
+struct plan_type {
+	const struct guard_type *guard;
+	const char *cache; /* name of the spec's cache if it is a root, else NULL */
+	uint32_t base;	   /* index of its guard table's type 0 */
+	uint16_t *guard_field; /* of each field of the kernel's table: index into guard->field */
+};
+
+/* How the fields of all types are guarded. */
+struct plan_coverage {
+	unsigned invariant; /* fields with an invariant */
+	unsigned judged;    /* whose changes are judged */
+	unsigned changes;   /* scalars whose changes are accepted: not every writer has a probe */
+	unsigned opaque;    /* not looked at */
+	unsigned too_far;   /* beyond WR_NODE_BYTES */
+};
+
+struct writes_plan {
+	const char *binary; /* to attach to; as given */
+	size_t n_types, n_fields, n_probes;
+	struct wr_type type[WR_MAX_TYPES];
+	struct plan_type info[WR_MAX_TYPES];
+	struct wr_field field[WR_MAX_FIELDS];
+	struct plan_probe *probe;
+	struct plan_coverage coverage;
+	/* Sites that should be probed but cannot be, and why; each counts as planned and failed. */
+	char **missing;
+	size_t n_missing;
+	/* What else is not covered, and why. */
+	char **note;
+	size_t n_notes;
+	/* owned */
+	struct guard_table **guard;
+	struct writers **writers;
+	size_t n_caches;
+};
+
+struct writes_plan_in {
+	struct dbg *dbg;
+	const struct spec *spec;
+	const char *binary; /* path to attach to, kept by the plan */
+	enum setters_mode setters;
+	/* Load bias of a module of the process; false: it is not mapped. */
+	bool (*bias)(void *ctx, const struct elf_file *module, uint64_t *bias);
+	void *ctx;
+	const struct elf_file *const *libs; /* other modules, searched for vtables */
+	size_t n_libs;
+};
+
+/*
+ * *ret for writes_plan_free(); keeps pointers into in->dbg, in->spec and in->binary. Errors: those of the lookups (no such type or function, with the
+ * nearest names as hint; ambiguous; argument does not lead to the type), -E2BIG: more types, fields or probes than the kernel's tables hold.
+ */
+int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in, struct err *err);
+void writes_plan_free(struct writes_plan *p); /* NULL is fine */
+
+/*
+ * Guard table -> kernel's types and fields, appended to p. Used by writes_plan_build; separate for its tests.
+ */
+int plan_add_types(struct writes_plan *p, const struct guard_table *g, const char *cache, const struct writes_plan_in *in,
+		   struct err *err);
+
+const char *wr_role_name(unsigned role); /* "insert", ... */
+/* The guard's field behind a type's field of the kernel's table; NULL if there is none. */
+const struct guard_field *plan_guard_field(const struct writes_plan *p, unsigned type, unsigned field);
+/* "chunks_[1].read_perf_": the steps from a root and the field at their end. root is the type of the object. For free(). */
+char *plan_path(const struct writes_plan *p, unsigned root, const struct wr_step *step, unsigned depth, unsigned type,
+		unsigned field, int index);
+/* printf into p->note or p->missing. -ENOMEM. */
+int plan_note(struct writes_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int plan_missing(struct writes_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

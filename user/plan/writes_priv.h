@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Between the parts of the writes plan. */
+#ifndef CULPRIT_PLAN_WRITES_PRIV_H
+#define CULPRIT_PLAN_WRITES_PRIV_H
+
+#include "plan/writes.h"
+
+/* One probe, before its place in the prologue is chosen. */
+struct plan_row {
+	const char *function;
+	uint64_t vaddr, size; /* entry; size 0: not known, the probe stands at the entry */
+	bool inlined;
+	unsigned role, type; /* type: index in the kernel's table */
+	uint16_t field, n_fields; /* WR_ROLE_STORE */
+	unsigned n_obj;
+	struct arg_path obj[2];
+};
+
+/* Appends row unless the same role of the same type stands there. What cannot be probed is noted as missing and no error. */
+int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_row *row, struct err *err);
+/* The functions that the spec names for cache c, whose type is the kernel's type `type`. */
+int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c, uint32_t type,
+		       struct dbg_type root, struct err *err);
+
+#endif

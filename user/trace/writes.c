@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "trace/session.h"
+#include "trace/writes.h"
+#include "trace/writes_priv.h"
+#include "writes.skel.h"
+
+#define LICENCE_NS	1000000000ull
+#define FIRST_DEADLINE_NS 5000000000ull
+
+/*
+ * Does the kernel have multi-uprobe links whose pid means a process? The first ones compared threads. Kernels with the correction
+ * look at the pid before the path, so that an impossible pid on a path that is no file gives EINVAL, the others EBADF.
+ */
+static bool multi_works(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, lo, .expected_attach_type = BPF_TRACE_UPROBE_MULTI);
+	LIBBPF_OPTS(bpf_link_create_opts, co);
+	const struct bpf_insn insn[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	unsigned long offset = 0;
+	int prog, link, err;
+
+	prog = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, 2, &lo);
+	if (prog < 0)
+		return false;
+	co.uprobe_multi.path = "/";
+	co.uprobe_multi.offsets = &offset;
+	co.uprobe_multi.cnt = 1;
+	co.uprobe_multi.pid = (__u32)-1;
+	link = bpf_link_create(prog, -1, BPF_TRACE_UPROBE_MULTI, &co);
+	err = link < 0 ? -errno : 0;
+	if (link >= 0)
+		close(link);
+	close(prog);
+	return err == -EINVAL;
+}
+
+static int fill(const struct bpf_map *map, const void *values, size_t n, size_t size, struct err *err)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (bpf_map__update_elem(map, &i, sizeof(i), (const char *)values + i * size, size, BPF_ANY))
+			return err_set(err, -errno, "cannot fill the kernel's table %s", bpf_map__name(map));
+	}
+	return 0;
+}
+
+static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
+{
+	const struct writes_plan *p = t->plan;
+	int ret;
+
+	t->cfg = (struct wr_cfg){.tgid = (uint32_t)pid, .n_types = (uint32_t)p->n_types, .licence_ns = LICENCE_NS,
+				 .deadline_ns = mono_now_ns() + FIRST_DEADLINE_NS};
+	ret = fill(t->skel->maps.types, p->type, p->n_types, sizeof(p->type[0]), err);
+	if (!ret)
+		ret = fill(t->skel->maps.fields, p->field, p->n_fields, sizeof(p->field[0]), err);
+	for (uint32_t i = 0; !ret && i < p->n_probes; i++) {
+		if (bpf_map__update_elem(t->skel->maps.probes, &i, sizeof(i), &p->probe[i].wire, sizeof(p->probe[i].wire),
+					 BPF_ANY))
+			ret = err_set(err, -errno, "cannot fill the kernel's table probes");
+	}
+	return ret ? ret : fill(t->skel->maps.cfg, &t->cfg, 1, sizeof(t->cfg), err);
+}
+
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, const char *btf, struct err *err)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
+	struct writes_trace *t = calloc(1, sizeof(*t));
+	uint32_t n = plan->n_probes ? (uint32_t)plan->n_probes : 1;
+	int r;
+
+	*ret = NULL;
+	if (!t)
+		return err_set(err, -ENOMEM, "out of memory");
+	t->plan = plan;
+	t->pid = pid;
+	t->multi = multi_works();
+	t->skel = writes_bpf__open_opts(&opts);
+	if (!t->skel) {
+		r = err_set(err, -errno, "cannot open the kernel programs of 'writes': %s", strerror(errno));
+		goto out;
+	}
+	if (!t->multi) {
+		struct bpf_program *prog;
+
+		bpf_object__for_each_program(prog, t->skel->obj)
+			bpf_program__set_expected_attach_type(prog, 0);
+	}
+	bpf_map__set_max_entries(t->skel->maps.probes, n);
+	bpf_map__set_max_entries(t->skel->maps.hits, n);
+	r = writes_bpf__load(t->skel);
+	if (r) {
+		err_set(err, r, "the kernel refused the programs of 'writes': %s", strerror(-r));
+		err_hint(err, "culprit doctor says what this kernel lacks");
+		goto out;
+	}
+	r = fill_tables(t, pid, err);
+out:
+	if (r)
+		writes_trace_close(t);
+	else
+		*ret = t;
+	return r;
+}
+
+void writes_trace_close(struct writes_trace *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n_links; i++)
+		bpf_link__destroy(t->link[i].link);
+	free(t->link);
+	writes_bpf__destroy(t->skel);
+	free(t);
+}
+
+unsigned writes_trace_attached(const struct writes_trace *t)
+{
+	return t->attached;
+}
+
+unsigned writes_trace_failed(const struct writes_trace *t)
+{
+	return t->failed;
+}
+
+const char *writes_trace_failure(const struct writes_trace *t)
+{
+	return t->failure;
+}
+
+bool writes_trace_multi(const struct writes_trace *t)
+{
+	return t->multi;
+}
+
+int writes_trace_events_fd(const struct writes_trace *t)
+{
+	return bpf_map__fd(t->skel->maps.events);
+}
+
+int writes_trace_lost_fd(const struct writes_trace *t)
+{
+	return bpf_map__fd(t->skel->maps.lost);
+}
+
+int writes_trace_map_fd(const struct writes_trace *t, const char *name)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(t->skel->obj, name);
+
+	return map ? bpf_map__fd(map) : -ENOENT;
+}
+
+int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
+{
+	uint32_t zero = 0;
+
+	t->cfg.deadline_ns = deadline_ns;
+	return bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY) ? -errno : 0;
+}
+
+/* Sums a per-CPU array of counters. */
+static int sum(const struct bpf_map *map, uint64_t *v, size_t n)
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *per;
+	int ret = 0;
+
+	if (cpus < 0)
+		return cpus;
+	per = calloc((size_t)cpus, sizeof(*per));
+	if (!per)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		v[i] = 0;
+		if (bpf_map__lookup_elem(map, &i, sizeof(i), per, (size_t)cpus * sizeof(*per), 0)) {
+			ret = -errno;
+			break;
+		}
+		for (int c = 0; c < cpus; c++)
+			v[i] += per[c];
+	}
+	free(per);
+	return ret;
+}
+
+int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX])
+{
+	return sum(t->skel->maps.counters, v, WR_C_MAX);
+}
+
+int writes_trace_hits(const struct writes_trace *t, uint64_t *v)
+{
+	return sum(t->skel->maps.hits, v, t->plan->n_probes);
+}
+
+bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_object *o)
+{
+	return !bpf_map__lookup_elem(t->skel->maps.objects, &addr, sizeof(addr), o, sizeof(*o), 0);
+}
+
+bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n)
+{
+	return !bpf_map__lookup_elem(t->skel->maps.nodes, &addr, sizeof(addr), n, sizeof(*n), 0);
+}
+
+int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n)
+{
+	uint64_t key, *prev = NULL;
+
+	*n = 0;
+	while (*n < max && !bpf_map__get_next_key(t->skel->maps.calls, prev, &key, sizeof(key))) {
+		if (!bpf_map__lookup_elem(t->skel->maps.calls, &key, sizeof(key), &v[*n], sizeof(*v), 0))
+			(*n)++;
+		prev = &key;
+	}
+	return 0;
+}
+
+bool writes_trace_run_time(const struct writes_trace *t, bool checking, uint64_t *ns, uint64_t *runs)
+{
+	const struct bpf_program *prog = checking ? t->skel->progs.on_object : t->skel->progs.on_node;
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		return false;
+	*ns = info.run_time_ns;
+	*runs = info.run_cnt;
+	return info.run_cnt != 0;
+}
+
+struct writes_cost writes_trace_cost(const struct writes_trace *t)
+{
+	return t->cost;
+}

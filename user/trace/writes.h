@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Loads bpf/writes.bpf.c with the tables of a plan, attaches its probes, and reads what the kernel keeps. */
+#ifndef CULPRIT_TRACE_WRITES_H
+#define CULPRIT_TRACE_WRITES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "plan/writes.h"
+#include "util/err.h"
+
+struct writes_trace;
+
+/* plan is kept and must outlive the trace. btf: NULL = the kernel's own. -errno and err. */
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, const char *btf, struct err *err);
+/*
+ * Attaches all rows of the plan: licences and destructors first, so that no object is followed whose writers are not. A site that
+ * fails is counted; an error only if no checking probe could be attached. A store site that fails takes its field out of judgement.
+ */
+int writes_trace_attach(struct writes_trace *t, struct err *err);
+/* Detaches the probes on inlined setters; their fields are no longer judged. Returns how many. */
+unsigned writes_trace_drop_stores(struct writes_trace *t);
+void writes_trace_close(struct writes_trace *t); /* NULL is fine */
+
+unsigned writes_trace_attached(const struct writes_trace *t);
+unsigned writes_trace_failed(const struct writes_trace *t);
+/* First reason a site failed for; "" if none did. */
+const char *writes_trace_failure(const struct writes_trace *t);
+bool writes_trace_multi(const struct writes_trace *t); /* by multi-uprobe links */
+
+int writes_trace_events_fd(const struct writes_trace *t);
+int writes_trace_lost_fd(const struct writes_trace *t);
+/* By name in bpf/lib: "objects", "nodes", "watch_slots"...; -ENOENT. Owned by t. */
+int writes_trace_map_fd(const struct writes_trace *t, const char *name);
+
+/* The kernel's probes do nothing after this time; to be moved on at least every second. */
+int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns);
+int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX]);
+/* Hits of each probe of the plan, plan->n_probes values. */
+int writes_trace_hits(const struct writes_trace *t, uint64_t *v);
+bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_object *o);
+bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n);
+/* Last calls of touch functions: at most max, *n of them. */
+int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n);
+/* Objects in the table. */
+uint64_t writes_trace_objects(const struct writes_trace *t);
+
+/* What a probe hit costs on this machine, without the program: measured on own code when the trace was attached. 0: not known. */
+struct writes_cost {
+	double emulated_ns, stepped_ns;
+};
+struct writes_cost writes_trace_cost(const struct writes_trace *t);
+/* Run time and runs of the two programs; false: the kernel does not count them (or nobody enabled it). */
+bool writes_trace_run_time(const struct writes_trace *t, bool checking, uint64_t *ns, uint64_t *runs);
+
+#endif

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Puts the probes of a plan into the target, and takes them out. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "trace/writes_priv.h"
+#include "writes.skel.h"
+
+struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid, const char *path,
+			      const unsigned long *offsets, const uint64_t *cookies, size_t n)
+{
+	if (t->multi) {
+		LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = offsets, .cookies = (const __u64 *)cookies, .cnt = n);
+
+		return bpf_program__attach_uprobe_multi(prog, pid, path, NULL, &opts);
+	}
+	if (n == 1) {
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookies[0]);
+
+		return bpf_program__attach_uprobe_opts(prog, pid, path, offsets[0], &opts);
+	}
+	errno = EOPNOTSUPP;
+	return NULL;
+}
+
+static int keep(struct writes_trace *t, struct bpf_link *link, bool store)
+{
+	struct trace_link *bigger = realloc(t->link, (t->n_links + 1) * sizeof(*t->link));
+
+	if (!bigger) {
+		bpf_link__destroy(link);
+		return -ENOMEM;
+	}
+	t->link = bigger;
+	t->link[t->n_links++] = (struct trace_link){.link = link, .store = store};
+	return 0;
+}
+
+/* A field whose licences will not be seen must not be judged by its changes. */
+static void unjudge(struct writes_trace *t, const struct wr_probe *probe)
+{
+	const struct wr_type *type = &t->plan->type[probe->type];
+
+	for (uint32_t i = 0; i < probe->n_fields; i++) {
+		uint32_t key = type->first_field + probe->field + i;
+		struct wr_field f = t->plan->field[key];
+
+		f.flags &= (uint8_t)~WR_FF_SHADOW;
+		bpf_map__update_elem(t->skel->maps.fields, &key, sizeof(key), &f, sizeof(f), BPF_ANY);
+	}
+}
+
+static void site_failed(struct writes_trace *t, uint64_t cookie, int e)
+{
+	const struct plan_probe *p = &t->plan->probe[cookie];
+
+	t->failed++;
+	if (!t->failure[0])
+		snprintf(t->failure, sizeof(t->failure), "%s at 0x%llx: %s", p->function, (unsigned long long)p->vaddr,
+			 strerror(e));
+	if (p->wire.role == WR_ROLE_STORE)
+		unjudge(t, &p->wire);
+}
+
+/* Attaches sites [0, n); on failure halves them, so that one bad site costs only itself. */
+static int attach_some(struct writes_trace *t, const struct bpf_program *prog, unsigned long *offsets, uint64_t *cookies,
+		       size_t n, bool store)
+{
+	struct bpf_link *link;
+	int ret;
+
+	if (!n)
+		return 0;
+	link = attach_sites(t, prog, t->pid, t->plan->binary, offsets, cookies, n);
+	if (link) {
+		t->attached += (unsigned)n;
+		return keep(t, link, store);
+	}
+	if (n == 1) {
+		site_failed(t, cookies[0], errno);
+		return 0;
+	}
+	ret = attach_some(t, prog, offsets, cookies, n / 2, store);
+	return ret ? ret : attach_some(t, prog, offsets + n / 2, cookies + n / 2, n - n / 2, store);
+}
+
+enum group { GROUP_NODE, GROUP_STORE, GROUP_OBJECT };
+
+static enum group group_of(unsigned role)
+{
+	switch (role) {
+	case WR_ROLE_STORE:
+		return GROUP_STORE;
+	case WR_ROLE_CREATE:
+	case WR_ROLE_MUTATE:
+	case WR_ROLE_TOUCH:
+		return GROUP_NODE;
+	default:
+		return GROUP_OBJECT;
+	}
+}
+
+static int attach_group(struct writes_trace *t, enum group g, struct err *err)
+{
+	const struct bpf_program *prog = g == GROUP_OBJECT ? t->skel->progs.on_object : t->skel->progs.on_node;
+	const struct writes_plan *p = t->plan;
+	unsigned long *offsets = calloc(p->n_probes + 1, sizeof(*offsets));
+	uint64_t *cookies = calloc(p->n_probes + 1, sizeof(*cookies));
+	size_t n = 0;
+	int ret = -ENOMEM;
+
+	if (offsets && cookies) {
+		for (size_t i = 0; i < p->n_probes; i++) {
+			if (group_of(p->probe[i].wire.role) != g)
+				continue;
+			offsets[n] = p->probe[i].offset;
+			cookies[n++] = i;
+		}
+		ret = attach_some(t, prog, offsets, cookies, n, g == GROUP_STORE);
+	}
+	free(offsets);
+	free(cookies);
+	return ret ? err_set(err, ret, "cannot attach: %s", strerror(-ret)) : 0;
+}
+
+int writes_trace_attach(struct writes_trace *t, struct err *err)
+{
+	unsigned before;
+	int ret;
+
+	writes_calibrate(t);
+	ret = attach_group(t, GROUP_STORE, err);
+	if (!ret)
+		ret = attach_group(t, GROUP_NODE, err);
+	before = t->attached;
+	if (!ret)
+		ret = attach_group(t, GROUP_OBJECT, err);
+	if (!ret && t->attached == before) {
+		ret = err_set(err, -EOPNOTSUPP, "no probe that checks objects could be attached%s%s", t->failure[0] ? ": " : "",
+			      t->failure);
+		err_hint(err, "culprit doctor says what this kernel lacks");
+	}
+	return ret;
+}
+
+unsigned writes_trace_drop_stores(struct writes_trace *t)
+{
+	unsigned n = 0;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < t->plan->n_probes; i++) {
+		if (t->plan->probe[i].wire.role == WR_ROLE_STORE) {
+			unjudge(t, &t->plan->probe[i].wire);
+			n++;
+		}
+	}
+	for (size_t i = 0; i < t->n_links; i++) {
+		if (t->link[i].store)
+			bpf_link__destroy(t->link[i].link);
+		else
+			t->link[kept++] = t->link[i];
+	}
+	t->n_links = kept;
+	return n;
+}

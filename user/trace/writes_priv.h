@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Between loading, attaching and calibrating. */
+#ifndef CULPRIT_TRACE_WRITES_PRIV_H
+#define CULPRIT_TRACE_WRITES_PRIV_H
+
+#include "trace/writes.h"
+
+struct bpf_link;
+struct bpf_program;
+struct writes_bpf;
+
+struct trace_link {
+	struct bpf_link *link;
+	bool store; /* holds store sites only */
+};
+
+struct writes_trace {
+	struct writes_bpf *skel;
+	const struct writes_plan *plan;
+	pid_t pid;
+	bool multi;
+	struct wr_cfg cfg;
+	struct trace_link *link;
+	size_t n_links;
+	unsigned attached, failed;
+	char failure[256];
+	struct writes_cost cost;
+};
+
+/* Attaches prog to n offsets of path in one link if the kernel can, else NULL and errno. */
+struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid, const char *path,
+			      const unsigned long *offsets, const uint64_t *cookies, size_t n);
+/* Fills t->cost by probes on own code. */
+void writes_calibrate(struct writes_trace *t);
+
+#endif
