@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Candidates from the kernel and watchpoint hits -> bad writes. A candidate counts when it lasts: the word is read again
+ * after a pause without a mutator of its node, and what its pointer leads to is looked at from user space, which sees
+ * memory that is not resident too. At a destruction, nobody else may touch the object, so a candidate counts at once. Pure.
+ */
+#ifndef CULPRIT_WRITES_ENGINE_H
+#define CULPRIT_WRITES_ENGINE_H
+
+#include <sys/types.h>
+
+#include "../../bpf/abi/writes.h"
+#include "plan/writes.h"
+#include "report/finding.h"
+
+#define ENGINE_QUIET_NS	  20000000ull	/* no mutator of the node for so long, then the word is read again */
+#define ENGINE_PATIENCE_NS 1000000000ull /* under constant mutation: a legitimate state in between does not last so long */
+#define ENGINE_MAX_PENDING 1024
+#define ENGINE_MAX_FINDINGS 256
+
+/* What the engine asks for. All about the live target; false or negative: gone or unreadable. */
+struct engine_facts {
+	void *ctx;
+	ssize_t (*read)(void *ctx, uint64_t addr, void *buf, size_t len); /* as proc_mem_read */
+	bool (*object)(void *ctx, uint64_t addr, struct wr_object *o);
+	bool (*node)(void *ctx, uint64_t addr, struct wr_node *n);
+	size_t (*calls)(void *ctx, struct wr_touch *v, size_t max); /* of touch functions */
+	uint64_t (*n_objects)(void *ctx); /* in the table now */
+};
+
+/* A watchpoint hit, judged (user/writes/judge.h). */
+struct engine_hit {
+	uint64_t ts_ns, addr, value, ip;
+	uint64_t node, object, object_id;
+	unsigned width;
+	uint16_t type, field;
+	pid_t tid;
+	char comm[FINDING_COMM_LEN];
+	bool in_kernel;
+	const char *syscall;   /* NULL unless in_kernel */
+	bool non_writer;       /* judged to have no business there; else only evidence for what a check finds */
+	const char *why;       /* the judge's reason */
+	const struct frames *stack; /* copied */
+};
+
+struct engine_stats {
+	uint64_t candidates, transient, vanished, confirmed, distrusted, overflow;
+	unsigned distrusted_fields;
+	uint64_t hits; /* watchpoint hits taken as evidence */
+};
+
+struct engine_finding {
+	struct bad_write w;
+	uint64_t object_id, node;
+	uint16_t type, field; /* of the kernel's tables */
+	bool lives;	      /* the object was alive when it was found: its word may be watched */
+	uint64_t found_ns;
+};
+
+struct engine;
+/* plan and facts are kept. */
+int engine_create(struct engine **ret, const struct writes_plan *plan, const struct engine_facts *facts, pid_t pid,
+		  struct err *err);
+void engine_destroy(struct engine *e); /* NULL is fine */
+
+/* rec: any record; those of other engines are ignored. */
+void engine_record(struct engine *e, const struct abi_hdr *rec);
+void engine_hit(struct engine *e, const struct engine_hit *hit);
+/* Judges what is ripe. final: the session ends; what could not be confirmed is dropped. */
+void engine_tick(struct engine *e, uint64_t now_ns, bool final);
+
+size_t engine_n_findings(const struct engine *e);
+const struct engine_finding *engine_finding(const struct engine *e, size_t i); /* in order of discovery */
+void engine_stats(const struct engine *e, struct engine_stats *s);
+/* Notes on fields whose invariants hold in hardly any object: the layout is not what the debuginfo says. "" when i is the end. */
+const char *engine_distrust(const struct engine *e, size_t i, char *buf, size_t len);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The second look at a candidate. */
+#include "writes/engine_priv.h"
+
+static bool read_word(const struct engine *e, uint64_t addr, uint64_t *v)
+{
+	*v = 0;
+	return e->facts.read(e->facts.ctx, addr, v, sizeof(*v)) == (ssize_t)sizeof(*v);
+}
+
+static bool readable(const struct engine *e, uint64_t addr)
+{
+	char c;
+
+	return e->facts.read(e->facts.ctx, addr, &c, 1) == 1;
+}
+
+static bool vptr_known(const struct engine *e, unsigned type, uint64_t v)
+{
+	const struct wr_type *t;
+
+	if (type >= e->plan->n_types)
+		return true;
+	t = &e->plan->type[type];
+	if (!t->n_vptrs)
+		return true;
+	for (uint32_t i = 0; i < t->n_vptrs; i++) {
+		if (t->vptr[i] == v)
+			return true;
+	}
+	return false;
+}
+
+static bool string_bad(const struct engine *e, const struct wr_candidate *c, uint64_t p)
+{
+	uint64_t text;
+
+	/* after the destruction the string may be gone: what was seen behind the pointer then still counts */
+	if (c->flags & WR_CAND_DESTROY)
+		return c->reason == WR_BAD_POINTEE ? !readable(e, c->pointee) : !readable(e, p);
+	return !read_word(e, p, &text) || !readable(e, text);
+}
+
+bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint64_t v)
+{
+	const struct wr_field *f = NULL;
+	uint64_t vptr;
+
+	if (c->node_type < e->plan->n_types && c->field < e->plan->type[c->node_type].n_fields)
+		f = &e->plan->field[e->plan->type[c->node_type].first_field + c->field];
+	if (!f)
+		return false;
+	if (c->reason != WR_BAD_POINTER && c->reason != WR_BAD_POINTEE)
+		return true; /* a matter of the value alone, which has been compared */
+	switch (f->kind) {
+	case WR_F_MESSAGE:
+		if (!v)
+			return false;
+		if (c->flags & WR_CAND_DESTROY)
+			return c->reason == WR_BAD_POINTEE || !readable(e, v);
+		return !read_word(e, v, &vptr) || !vptr_known(e, f->pointee, vptr);
+	case WR_F_STRING_PTR:
+		return string_bad(e, c, v);
+	case WR_F_STRING_TAGGED:
+		return string_bad(e, c, v & ~(uint64_t)f->max);
+	default:
+		return !readable(e, v);
+	}
+}
