@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What is known of a bad write, put into words. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,13 +113,13 @@ static void explain_value(FILE *f, const struct writes_plan *p, const struct wr_
 {
 	switch (c->reason) {
 	case WR_BAD_VPTR:
-		fprintf(f, "0x%" PRIx64 " is not a vtable of %s", c->new_value, type_name(p, c->node_type));
+		fprintf(f, "0x%llx is not a vtable of %s", c->new_value, type_name(p, c->node_type));
 		break;
 	case WR_BAD_POINTER:
-		fprintf(f, "0x%" PRIx64 " is not a mapped address", c->new_value);
+		fprintf(f, "0x%llx is not a mapped address", c->new_value);
 		break;
 	case WR_BAD_POINTEE:
-		fprintf(f, "0x%" PRIx64 " is mapped, but there is no %s there (its first word is 0x%" PRIx64 ")", c->new_value,
+		fprintf(f, "0x%llx is mapped, but there is no %s there (its first word is 0x%llx)", c->new_value,
 			g && g->kind == GUARD_MSG_PTR ? "message of the field's type" : "string", c->pointee);
 		break;
 	case WR_BAD_REPEATED:
@@ -129,9 +128,9 @@ static void explain_value(FILE *f, const struct writes_plan *p, const struct wr_
 		break;
 	case WR_BAD_VALUE:
 		if (g && g->kind == GUARD_HAS_BITS)
-			fprintf(f, "has-bits 0x%" PRIx64 " belong to no field", c->new_value & ~(uint64_t)g->has_mask);
+			fprintf(f, "has-bits 0x%llx belong to no field", c->new_value & ~(unsigned long long)g->has_mask);
 		else
-			fprintf(f, "%" PRId64 " is no value of this %s", (int64_t)(int32_t)c->new_value,
+			fprintf(f, "%lld is no value of this %s", (long long)(int32_t)c->new_value,
 				g && g->kind == GUARD_BOOL ? "bool" : g && g->kind == GUARD_ENUM ? "enum" : "field");
 		break;
 	default:
