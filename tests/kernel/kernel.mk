@@ -10,4 +10,15 @@ $(KTEST)/stackcopy: $(BUILD)/obj/tests/kernel/stackcopy.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(TRACE_LIBS)
 
-kernel-helpers: $(KTEST)/stackcopy $(KTEST)/stackcopy.bpf.o
+$(KTEST)/stackdump: $(BUILD)/obj/tests/kernel/stackdump.o $(BUILD)/libcore.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(CORE_LIBS)
+
+# as a daemon is shipped: optimised, no frame pointers, stripped, debuginfo beside it
+$(KTEST)/stacks_target: tests/kernel/stacks_target.cc
+	$(Q)mkdir -p $(@D)/.debug
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -o $@.full $< -pthread
+	$(Q)objcopy --only-keep-debug $@.full $(@D)/.debug/stacks_target.debug
+	$(Q)objcopy --strip-all --add-gnu-debuglink=$(@D)/.debug/stacks_target.debug $@.full $@
+
+kernel-helpers: $(KTEST)/stackcopy $(KTEST)/stackcopy.bpf.o $(KTEST)/stackdump $(KTEST)/stacks_target

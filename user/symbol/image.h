@@ -12,6 +12,7 @@
 
 #include "../../bpf/abi/stack.h"
 #include "report/finding.h"
+#include "unwind/regs.h"
 #include "util/err.h"
 
 struct image;
@@ -34,18 +35,10 @@ int image_symbolize(struct image *im, uint64_t pc, bool is_return, struct frames
  */
 int image_unwind(struct image *im, const struct abi_stack *st, bool pc_is_return, struct frames *out);
 
-/* Registers of a thread of which not all need be known. Numbered as in bpf/abi/stack.h. */
-struct image_regs {
-	uint64_t reg[ABI_REGS];
-	uint32_t known; /* bit n: reg[n] is valid. ABI_REG_SP and ABI_REG_IP must be */
-};
-#define IMAGE_REGS_ALL	 ((1u << ABI_REGS) - 1)
-#define IMAGE_REGS_SP_IP ((1u << ABI_REG_SP) | (1u << ABI_REG_IP))
-
 /*
  * Unwinds a thread that is blocked now, reading its stack live. Where a register that is not known would be
- * needed, the unwind stops (out->truncated). If the thread runs meanwhile the result is worthless: compare
- * the registers or switch counts before and after.
+ * needed, the unwind stops (out->truncated); sp and ip must be known (-EINVAL). If the thread runs meanwhile
+ * the result is worthless: compare the registers or switch counts before and after.
  */
 int image_unwind_live(struct image *im, const struct image_regs *regs, struct frames *out);
 
