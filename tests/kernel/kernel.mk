@@ -22,3 +22,13 @@ $(KTEST)/stacks_target: tests/kernel/stacks_target.cc
 	$(Q)objcopy --strip-all --add-gnu-debuglink=$(@D)/.debug/stacks_target.debug $@.full $@
 
 kernel-helpers: $(KTEST)/stackcopy $(KTEST)/stackcopy.bpf.o $(KTEST)/stackdump $(KTEST)/stacks_target
+
+$(KTEST)/watchtool: $(BUILD)/obj/tests/kernel/watchtool.o $(BUILD)/libtrace.a $(BUILD)/libcore.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(TRACE_LIBS) $(CORE_LIBS)
+
+$(KTEST)/watchprog: tests/kernel/watchprog.cc
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -pthread -o $@ $<
+
+kernel-helpers: $(KTEST)/watchtool $(KTEST)/watchprog

@@ -1,0 +1,238 @@
+"""Hardware watchpoints: bpf/watch.bpf.c and user/trace/watch.c on a program that stores when told to (watchprog)."""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+from conftest import BUILD, wait_until
+
+TOOL, PROG = BUILD / "tests/watchtool", BUILD / "tests/watchprog"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def helpers():
+    subprocess.run(["make", "-s", "kernel-helpers"], check=True)
+
+
+class Prog:
+    """The storing program."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([PROG], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pid, base = self.process.stdout.readline().split()
+        self.pid, self.base = int(pid), int(base, 16)
+
+    def word(self, number):
+        return self.base + 8 * number
+
+    def store(self, kind, word, value, count=1):
+        """Returns the id of the thread or process that stored."""
+        self.process.stdin.write(f"{kind} {word} {value:x} {count}\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def function(self, address):
+        """Name of the function at an address of the running program, by /proc/PID/maps and nm."""
+        first = next(line for line in open(f"/proc/{self.pid}/maps", encoding="ascii") if "watchprog" in line)
+        bias = int(first.split("-")[0], 16)
+        symbols = subprocess.run(["nm", "-n", "--defined-only", PROG], capture_output=True, text=True, check=True).stdout
+        name = None
+        for line in symbols.splitlines():
+            value, kind, symbol = line.split(maxsplit=2)
+            if kind in "tT" and int(value, 16) <= address - bias:
+                name = symbol
+        return name
+
+
+class Tool:
+    """watchtool on some words of a Prog."""
+
+    def __init__(self, prog, words, turn_ms=60000, budget=16):
+        self.out = tempfile.NamedTemporaryFile("w+")  # not a pipe: nobody reads while it runs
+        self.process = subprocess.Popen([TOOL, str(prog.pid), str(turn_ms), str(budget), *words], stdin=subprocess.PIPE,
+                                        stdout=self.out, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: "ready" in self.text() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.process.stderr.read()
+
+    def text(self):
+        with open(self.out.name, encoding="ascii") as lines:
+            return lines.read()
+
+    def command(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        time.sleep(0.1)
+
+    def end(self):
+        """Returns the stores and the account."""
+        time.sleep(0.1)
+        _, err = self.process.communicate(timeout=20)
+        assert self.process.returncode == 0, err
+        lines = [json.loads(line) for line in self.text().splitlines()[1:]]
+        return lines[:-1], lines[-1]
+
+
+@pytest.fixture
+def prog():
+    p = Prog()
+    yield p
+    p.process.kill()
+    p.process.wait()
+
+
+def free_slots():
+    """How many watchpoints a newcomer gets, per the tool's own opening of an unmapped word."""
+    done = subprocess.run([TOOL, str(os.getpid()), "50", "1", "1000:8"], input="", capture_output=True, text=True, timeout=20)
+    return json.loads(done.stdout.splitlines()[-1])["watchpoints"] if done.returncode == 0 else 0
+
+
+def test_each_writer(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"])
+    told = [("main", prog.store("main", 0, 0x1111)), ("old", prog.store("old", 0, 0x2222)),
+            ("new", prog.store("new", 0, 0xfffc0000))]
+    stores, account = tool.end()
+    assert [s["tid"] for s in stores] == [tid for _, tid in told]
+    assert [s["new"] for s in stores] == ["1111", "2222", "fffc0000"]
+    assert [s["old"] for s in stores] == ["0", "1111", "2222"]
+    # the trap comes after the store: the instruction before ip is in the storing function
+    assert [prog.function(int(s["ip"], 16) - 1) for s in stores] == ["store_main", "store_old_thread", "store_new_thread"]
+    assert all(s["ip"] == s["user_ip"] and not s["kernel"] and s["tgid"] == prog.pid for s in stores)
+    assert all(s["stack"] > 200 for s in stores)
+    assert account["watch_stores"] == 3 and account["complete"] == 1
+    cpus = os.sysconf("SC_NPROCESSORS_ONLN")
+    assert f"{4 * cpus} of {4 * cpus} stores trapped" in account["notes"][0]
+
+
+def test_stack_is_the_storing_threads(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"])
+    tid = prog.store("main", 0, 1)
+    stores, _ = tool.end()
+    stack = next(line for line in open(f"/proc/{tid}/maps", encoding="ascii") if "[stack]" in line).split()[0]
+    low, high = (int(x, 16) for x in stack.split("-"))
+    sp = int(stores[0]["sp"], 16)
+    assert low <= sp < high
+    size = stores[0]["stack"]
+    # the program's arguments at its end need not be resident
+    assert 200 < size <= min(high - sp, 16384)
+    assert size == 16384 or (sp + size) % 4096 == 0
+
+
+def test_system_call_into_the_word(prog):
+    tool = Tool(prog, [f"{prog.word(2):x}:8"])
+    tid = prog.store("read", 2, 0x4142434445464748)
+    stores, _ = tool.end()
+    assert stores and all(s["kernel"] and s["syscall"] == 0 and s["tid"] == tid for s in stores)
+    assert stores[-1]["new"] == "4142434445464748"
+    # user registers at the system call: in libc's read, not in the kernel
+    assert all(int(s["ip"], 16) >> 63 and not int(s["user_ip"], 16) >> 63 for s in stores)
+    assert all(s["stack"] > 200 for s in stores)
+
+
+def test_another_process_at_the_same_address(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"])
+    prog.store("fork", 0, 0x5555, 10)
+    prog.store("main", 0, 7)
+    stores, account = tool.end()
+    assert [s["new"] for s in stores] == ["7"]
+    assert stores[0]["old"] == "0"
+    assert account["watch_stores_other_processes"] == 10 and account["watch_stores"] == 1
+
+
+def test_vfork_child_shares_the_memory(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"])
+    child = prog.store("vfork", 0, 0x77)
+    stores, account = tool.end()
+    assert [(s["tgid"], s["new"], s["shared"]) for s in stores] == [(child, "77", 1)]
+    assert account["watch_stores_other_processes"] == 0
+
+
+def test_overlapping_stores(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8", f"{prog.word(1):x}:4"])
+    prog.store("half", 0, 0xabcd)  # upper half of the watched word
+    prog.store("half", 1, 0xabcd)  # beside the four watched bytes
+    prog.store("memset", 1, 0x5a)  # libc
+    stores, _ = tool.end()
+    assert [(s["word"], s["new"]) for s in stores] == [(0, "abcd00000000"), (1, "5a5a5a5a")]
+
+
+def test_budget_disarms_a_hot_word(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"], budget=5)
+    prog.store("main", 0, 1, 20000)
+    time.sleep(0.2)
+    prog.store("main", 0, 9)  # the place pauses now
+    stores, account = tool.end()
+    assert len(stores) == 5
+    # disarmed by the record, not at the next tick: 20000 traps would be 0.4 s
+    assert 6 <= account["watch_stores"] < 10000
+
+
+def test_rotation_reaches_all_words(prog):
+    tool = Tool(prog, [f"{prog.word(n):x}:8" for n in range(12)], turn_ms=20)
+    deadline = time.monotonic() + 4
+    value = 0
+    while time.monotonic() < deadline:
+        value += 1
+        prog.store("main", value % 12, value)
+        time.sleep(0.001)
+    stores, account = tool.end()
+    assert {s["word"] for s in stores} == set(range(12))
+    # never one word's value under another's name
+    assert all(int(s["new"], 16) % 12 == s["word"] for s in stores)
+    share = account["watch_stores"] / value
+    watched = re.search(r"watched ([\d.]+) of ([\d.]+) word-seconds", " ".join(account["notes"]))
+    predicted = float(watched[1]) / float(watched[2])
+    assert 0.2 < share < 0.45 and abs(predicted - share) < 0.1
+
+
+def test_dead_words_are_not_armed(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"], turn_ms=20)
+    prog.store("main", 0, 1)
+    tool.command("dead 0")
+    time.sleep(0.1)
+    prog.store("main", 0, 2, 10)
+    stores, _ = tool.end()
+    assert [s["new"] for s in stores] == ["1"]
+
+
+def test_a_debuggers_register_is_not_ours(prog):
+    """A register in use elsewhere: fewer watchpoints and a note, and its owner keeps it."""
+    other = Prog()
+    try:
+        first = Tool(other, [f"{other.word(0):x}:8"])
+        refused = subprocess.run([TOOL, str(prog.pid), "50", "1", f"{prog.word(0):x}:8"], input="", capture_output=True,
+                                 text=True, timeout=20)
+        assert refused.returncode == 3
+        assert "no free debug register" in refused.stderr and "debugger" in refused.stderr
+        other.store("main", 0, 3)
+        stores, _ = first.end()
+        assert [s["new"] for s in stores] == ["3"]
+    finally:
+        other.process.kill()
+        other.process.wait()
+
+
+def test_kill_leaves_nothing(prog):
+    tool = Tool(prog, [f"{prog.word(n):x}:8" for n in range(4)])
+    prog.store("main", 0, 1)
+    assert free_slots() == 0
+    tool.process.send_signal(signal.SIGKILL)
+    tool.process.wait()
+    assert wait_until(free_slots) == 4
+    began = time.monotonic()
+    prog.store("main", 0, 1, 2000000)
+    assert time.monotonic() - began < 2  # a trap each would be 36 s
+    assert prog.process.poll() is None
+
+
+def test_target_ends(prog):
+    tool = Tool(prog, [f"{prog.word(0):x}:8"], turn_ms=20)
+    prog.process.kill()
+    prog.process.wait()
+    time.sleep(0.3)
+    stores, account = tool.end()
+    assert stores == [] and account["watchpoints"] == 4
+    assert free_slots() == 4
