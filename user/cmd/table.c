@@ -3,5 +3,6 @@
 
 const struct command commands[] = {
 	{"doctor", "what this node and a target support; what replaces what is missing", cmd_doctor},
+	{"threads", "each thread now: its call, how long, descriptor, socket, stacks", cmd_threads},
 	{0},
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "report/report.h"
 #include "report/sock.h"
+#include "util/str.h"
 
 static const char *family_name(int family)
 {
@@ -57,17 +57,6 @@ json_t *json_sock(const struct sock_facts *s)
 	return o;
 }
 
-static void append(char *buf, size_t len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void append(char *buf, size_t len, const char *fmt, ...)
-{
-	size_t at = strlen(buf);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(buf + at, len - at, fmt, ap);
-	va_end(ap);
-}
-
 const char *text_sock(const struct sock_facts *s, char *buf, size_t len)
 {
 	bool listens = !strcmp(s->state, "LISTEN");
@@ -76,20 +65,20 @@ const char *text_sock(const struct sock_facts *s, char *buf, size_t len)
 	if (!s->known)
 		return buf;
 	if (s->family == AF_UNIX)
-		append(buf, len, "unix %s", s->local[0] ? s->local : "(unnamed)");
+		str_append(buf, len, "unix %s", s->local[0] ? s->local : "(unnamed)");
 	else
-		append(buf, len, "%s", s->local);
+		str_append(buf, len, "%s", s->local);
 	if (!listens && s->remote[0])
-		append(buf, len, " %s %s", s->accepted ? "<-" : "->", s->remote);
-	append(buf, len, " %s", s->state);
+		str_append(buf, len, " %s %s", s->accepted ? "<-" : "->", s->remote);
+	str_append(buf, len, " %s", s->state);
 	if (s->recv_queue)
-		append(buf, len, listens ? ", %u waiting to be accepted" : ", %u unread", s->recv_queue);
+		str_append(buf, len, listens ? ", %u waiting to be accepted" : ", %u unread", s->recv_queue);
 	if (s->send_queue && !listens)
-		append(buf, len, ", %u unsent or unacked", s->send_queue);
+		str_append(buf, len, ", %u unsent or unacked", s->send_queue);
 	if (s->retransmits)
-		append(buf, len, ", %u retransmits", s->retransmits);
+		str_append(buf, len, ", %u retransmits", s->retransmits);
 	if (s->peer_window == 0)
-		append(buf, len, ", peer window closed");
+		str_append(buf, len, ", peer window closed");
 	return buf;
 }
 

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "report/report.h"
+#include "report/sock.h"
+#include "report/threads.h"
+#include "util/str.h"
+
+const char *text_call(const struct thread_facts *t, char *buf, size_t len)
+{
+	char d[16];
+
+	if (!t->in_call) {
+		snprintf(buf, len, t->state == 'R' ? "running" : "-");
+		return buf;
+	}
+	snprintf(buf, len, "%s", t->syscall);
+	if (t->timeout_ms == -1)
+		str_append(buf, len, "(forever)");
+	else if (t->timeout_ms >= 0)
+		str_append(buf, len, "(%s%s)", text_duration((uint64_t)t->timeout_ms * 1000000, d),
+		       t->timeout_left ? " left" : "");
+	if (t->moved)
+		str_append(buf, len, "*");
+	return buf;
+}
+
+static void text_fd(const struct fd_facts *d, char *buf, size_t len)
+{
+	char sock[256];
+
+	if (!d->open)
+		str_append(buf, len, "closed");
+	else if (d->sock.known)
+		str_append(buf, len, "%s", text_sock(&d->sock, sock, sizeof(sock)));
+	else
+		str_append(buf, len, "%s", d->target);
+	if (d->open && d->kind == PROC_FD_EPOLL && d->members_read)
+		str_append(buf, len, " of %zu", d->n_members);
+}
+
+static void text_wait(const struct autopsy *a, const struct thread_wait *w, char *buf, size_t len)
+{
+	char sock[256];
+
+	if (w->dead && w->held_sock.known)
+		str_append(buf, len, "DEAD %s (the number is now: ", text_sock(&w->held_sock, sock, sizeof(sock)));
+	else if (w->dead)
+		str_append(buf, len, "DEAD inode %" PRIu64 " (the number is now: ", w->held_inode);
+	text_fd(&a->fd[w->fd], buf, len);
+	if (w->dead)
+		str_append(buf, len, ")");
+}
+
+const char *text_waits(const struct autopsy *a, const struct thread_facts *t, char *buf, size_t len)
+{
+	const struct thread_wait *first = t->wait;
+
+	buf[0] = '\0';
+	if (t->class == CALL_FUTEX)
+		snprintf(buf, len, "0x%" PRIx64, t->futex_addr);
+	if (t->args_unread)
+		snprintf(buf, len, "(arguments not readable)");
+	for (size_t i = 0; i < t->n_wait; i++) { /* what is wrong comes first */
+		if (t->wait[i].dead) {
+			first = &t->wait[i];
+			break;
+		}
+	}
+	if (t->n_wait)
+		text_wait(a, first, buf, len);
+	if (t->n_wait > 1)
+		str_append(buf, len, " +%zu more", t->n_wait - 1);
+	return buf;
+}
+
+/* Frames of the C library and the kernel's own page say nothing about the program. */
+static bool is_plumbing(const struct frame *f)
+{
+	static const char *const modules[] = {"libc.so", "libc-", "libpthread", "ld-linux", "[vdso]"};
+	const char *slash = f->module ? strrchr(f->module, '/') : NULL, *base = slash ? slash + 1 : f->module;
+
+	for (size_t i = 0; base && i < sizeof(modules) / sizeof(modules[0]); i++) {
+		if (!strncmp(base, modules[i], strlen(modules[i])))
+			return true;
+	}
+	return false;
+}
+
+/* Name without parameter list: "(anonymous namespace)::f(int)" -> "(anonymous namespace)::f". */
+static int bare_length(const char *name)
+{
+	static const char anon[] = "(anonymous namespace)", call[] = "operator()";
+	const char *p = name;
+
+	while (*p && *p != '(') {
+		if (!strncmp(p, call, sizeof(call) - 1))
+			p += sizeof(call) - 1;
+		else
+			p++;
+		if (!strncmp(p, anon, sizeof(anon) - 1))
+			p += sizeof(anon) - 1;
+	}
+	if (p == name && !strncmp(p, anon, sizeof(anon) - 1)) {
+		p += sizeof(anon) - 1;
+		p += strcspn(p, "(");
+	}
+	return (int)(p - name);
+}
+
+const char *text_stack_line(const struct thread_facts *t, char *buf, size_t len)
+{
+	const struct frames *u = &t->user_stack;
+	size_t from = 0, to = u->n;
+
+	buf[0] = '\0';
+	while (from < to && is_plumbing(&u->v[from]))
+		from++;
+	while (to > from && is_plumbing(&u->v[to - 1]))
+		to--;
+	if (from == to) /* nothing but library: then that */
+		from = 0, to = u->n;
+	for (size_t i = from; i < to; i++) {
+		const struct frame *f = &u->v[i];
+		const char *arrow = i > from ? " <- " : "";
+
+		if (f->symbol)
+			str_append(buf, len, "%s%.*s", arrow, bare_length(f->symbol), f->symbol);
+		else
+			str_append(buf, len, "%s0x%" PRIx64, arrow, f->module ? f->offset : f->addr);
+	}
+	for (size_t i = 0; !u->n && i < t->n_kernel; i++)
+		str_append(buf, len, "%s%s", i ? " <- " : "[kernel] ", t->kernel_stack[i]);
+	return buf;
+}
+
+static int rank(const struct thread_facts *t)
+{
+	return t->blocked_known ? 0 : t->state != 'R' ? 1 : 2;
+}
+
+static int by_blocked(const void *a, const void *b)
+{
+	const struct thread_facts *x = ((const struct thread_row *)a)->t, *y = ((const struct thread_row *)b)->t;
+
+	if (rank(x) != rank(y))
+		return rank(x) - rank(y);
+	if (x->blocked_ns != y->blocked_ns)
+		return x->blocked_ns < y->blocked_ns ? 1 : -1;
+	return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+/* Everything that must be equal for two threads to share a row. malloc'ed; NULL without memory. */
+static char *fold_key(const struct autopsy *a, const struct thread_facts *t)
+{
+	char *key = NULL, what[512], stack[4096];
+	size_t size;
+	FILE *f = open_memstream(&key, &size);
+
+	if (!f)
+		return NULL;
+	fprintf(f, "%c|%s|%d|%d|%s|%s|", t->state, t->syscall ? t->syscall : "", t->moved, t->fd,
+		text_waits(a, t, what, sizeof(what)), text_stack_line(t, stack, sizeof(stack)));
+	for (size_t i = 0; i < t->n_wait; i++)
+		fprintf(f, "%zu:%x,", t->wait[i].fd, t->wait[i].events);
+	for (size_t i = 0; i < t->n_kernel; i++)
+		fprintf(f, "|%s", t->kernel_stack[i]);
+	for (size_t i = 0; i < t->user_stack.n; i++)
+		fprintf(f, "|%" PRIx64, t->user_stack.v[i].addr);
+	fclose(f);
+	return key;
+}
+
+struct folded {
+	char *key;
+	size_t row;
+	UT_hash_handle hh;
+};
+
+static int fold_rows(const struct autopsy *a, struct thread_row *rows, size_t *n)
+{
+	struct folded *seen = NULL, *e, *tmp;
+	size_t kept = 0;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < *n; i++) {
+		char *key = fold_key(a, rows[i].t);
+
+		e = NULL;
+		if (key)
+			HASH_FIND_STR(seen, key, e);
+		if (e) {
+			rows[e->row].count++;
+			free(key);
+			continue;
+		}
+		e = key ? calloc(1, sizeof(*e)) : NULL;
+		if (!e) {
+			free(key);
+			err = -ENOMEM;
+			break;
+		}
+		e->key = key;
+		e->row = kept;
+		HASH_ADD_KEYPTR(hh, seen, e->key, strlen(e->key), e);
+		rows[kept++] = rows[i];
+	}
+	HASH_ITER(hh, seen, e, tmp)
+	{
+		HASH_DEL(seen, e);
+		free(e->key);
+		free(e);
+	}
+	*n = kept;
+	return err;
+}
+
+int thread_rows(const struct autopsy *a, bool fold, struct thread_row **ret, size_t *n)
+{
+	struct thread_row *rows = calloc(a->n_threads ? a->n_threads : 1, sizeof(*rows));
+	int err = 0;
+
+	if (!rows)
+		return -ENOMEM;
+	*n = a->n_threads;
+	for (size_t i = 0; i < *n; i++)
+		rows[i] = (struct thread_row){.t = &a->thread[i], .count = 1};
+	qsort(rows, *n, sizeof(*rows), by_blocked);
+	if (fold)
+		err = fold_rows(a, rows, n);
+	if (err) {
+		free(rows);
+		return err;
+	}
+	*ret = rows;
+	return 0;
+}
+
+static void wide_part(FILE *f, const struct autopsy *a, const struct thread_facts *t)
+{
+	char text[512];
+
+	for (size_t i = 0; i < t->n_wait; i++) {
+		const struct fd_facts *d = &a->fd[t->wait[i].fd];
+
+		text[0] = '\0';
+		text_wait(a, &t->wait[i], text, sizeof(text));
+		fprintf(f, "        fd %d: %s\n", d->fd, text);
+		if (d->sock.known) {
+			fprintf(f, "            ");
+			text_sock_detail(f, &d->sock);
+		}
+		for (size_t k = 0; k < d->n_members; k++) {
+			text[0] = '\0';
+			text_wait(a, &d->member[k], text, sizeof(text));
+			fprintf(f, "            fd %d: %s\n", a->fd[d->member[k].fd].fd, text);
+		}
+	}
+	if (t->n_kernel) {
+		fprintf(f, "        kernel: ");
+		text_kernel_stack(f, t->kernel_stack, t->n_kernel);
+	}
+	text_frames(f, &t->user_stack, 8, 0);
+}
+
+#define CALL_LEN 40
+#define WHAT_LEN 256
+
+struct cells {
+	char call[CALL_LEN], fd[16], what[WHAT_LEN], blocked[16];
+};
+
+static void fill_cells(const struct autopsy *a, const struct thread_row *r, struct cells *c)
+{
+	const struct thread_facts *t = r->t;
+
+	text_call(t, c->call, sizeof(c->call));
+	text_waits(a, t, c->what, sizeof(c->what));
+	c->fd[0] = '\0';
+	if (t->fd >= 0)
+		snprintf(c->fd, sizeof(c->fd), "%d", t->fd);
+	if (t->blocked_known)
+		text_duration(t->blocked_ns, c->blocked);
+	else
+		snprintf(c->blocked, sizeof(c->blocked), t->state == 'R' ? "-" : "?");
+}
+
+static void widen(size_t *width, const char *text, size_t most)
+{
+	size_t n = strlen(text);
+
+	if (n > *width)
+		*width = n < most ? n : most;
+}
+
+/* One line, cut at the terminal's edge. Thread and file names are the target's: nothing of them may steer the terminal. */
+static void put_line(FILE *f, char *line, size_t width)
+{
+	size_t n = strlen(line);
+
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	}
+	while (n && line[n - 1] == ' ')
+		n--;
+	fprintf(f, "%.*s\n", (int)(width && n > width ? width : n), line);
+}
+
+void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide, size_t width)
+{
+	size_t call = 4, what = 11;
+	char line[8192], stack[4096];
+	struct cells c;
+
+	for (size_t i = 0; i < n; i++) {
+		fill_cells(a, &rows[i], &c);
+		widen(&call, c.call, 24);
+		widen(&what, c.what, 64);
+	}
+	snprintf(line, sizeof(line), "%7s %4s %-15s %c %9s  %-*s %5s  %-*s  %s", "TID", "N", "COMM", 'S', "BLOCKED", (int)call,
+		 "CALL", "FD", (int)what, "SOCKET/FILE", "STACK");
+	put_line(f, line, width);
+	for (size_t i = 0; i < n; i++) {
+		const struct thread_facts *t = rows[i].t;
+
+		fill_cells(a, &rows[i], &c);
+		text_stack_line(t, stack, sizeof(stack));
+		snprintf(line, sizeof(line), "%7d %4zu %-15s %c %9s  %-*s %5s  %-*s  %s", (int)t->tid, rows[i].count,
+			 t->comm, t->state, c.blocked, (int)call, c.call, c.fd, (int)what, c.what, stack);
+		put_line(f, line, wide ? 0 : width);
+		if (wide)
+			wide_part(f, a, t);
+	}
+}
