@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Looks at every thread and every open file of one process, from iterators: nothing is attached to the target and nothing
- * of it runs. What it says of a thread is consistent in itself, except that a running thread moves on.
+ * Looks at every thread and every open file of one process, from iterators: nothing is attached to the target
+ * and nothing of it runs. What it says of a thread is consistent in itself, except that a running thread
+ * moves on.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -24,7 +25,7 @@ struct {
 struct scratch {
 	struct threads_rec rec;
 	__u64 word[SCAN_WORDS];
-	__u64 task, top;	 /* struct task_struct *, struct pt_regs *: as plain numbers to the verifier */
+	__u64 task, top; /* struct task_struct *, struct pt_regs *: as plain numbers to the verifier */
 	__u64 found[SCAN_FOUND]; /* where the task's own address stands on its kernel stack */
 	__u32 n_found;
 	__u32 pad;
@@ -54,15 +55,16 @@ static __always_inline __u32 task_state(struct task_struct *t)
 }
 
 /*
- * Clocks of two CPUs may differ by a tick or two where the sched clock is not declared stable (kernel/sched/clock.c clamps
- * to that); 20 ms is two ticks of the slowest tick there is (HZ=100).
+ * Clocks of two CPUs may differ by a tick or two where the sched clock is not declared stable
+ * (kernel/sched/clock.c clamps to that); 20 ms is two ticks of the slowest tick there is (HZ=100).
  */
 #define CLOCK_SLACK_NS 20000000ULL
 
 /*
- * exec_start is clock_task of the thread's CPU when it last ran. clock_task is clock less the time stolen by interrupts and the
- * hypervisor; that lag only grows, so the lag of now may be taken for the lag of then and the bound stays a bound. The
- * clock of an idle CPU is stale, so the reader's own CPU's is used too: it was updated within a tick.
+ * exec_start is clock_task of the thread's CPU when it last ran. clock_task is clock less the time stolen by
+ * interrupts and the hypervisor; that lag only grows, so the lag of now may be taken for the lag of then and
+ * the bound stays a bound. The clock of an idle CPU is stale, so the reader's own CPU's is used too: it was
+ * updated within a tick.
  */
 static __always_inline __u64 blocked_for(struct task_struct *t)
 {
@@ -114,8 +116,8 @@ static __always_inline bool rec_regs(struct threads_rec *r, struct pt_regs *p)
 }
 
 /*
- * A wait queue entry that is still linked: both neighbours point back at it. What an earlier call left on the stack was unlinked
- * when that call ended, so this tells a live poll table from a dead one.
+ * A wait queue entry that is still linked: both neighbours point back at it. What an earlier call left on the
+ * stack was unlinked when that call ended, so this tells a live poll table from a dead one.
  */
 static __always_inline bool entry_linked(struct poll_table_entry *e)
 {
@@ -132,7 +134,8 @@ static __always_inline struct poll_table_entry *entry_at(struct poll_wqueues *w,
 	       i * bpf_core_type_size(struct poll_table_entry);
 }
 
-/* Takes the files of a poll table if w is one that this task sleeps on. Global: the verifier looks at it once. */
+/* Takes the files of a poll table if w is one that this task sleeps on. Global: the verifier looks at it
+ * once. */
 __noinline int take_polled(__u64 table)
 {
 	struct poll_wqueues *w = (void *)table;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What bpf/threads.bpf.c says of one thread: one record per thread of the target, written by a task iterator. */
+/* What bpf/threads.bpf.c says of one thread: one record per thread of the target, written by a task iterator.
+ */
 #ifndef CULPRIT_ABI_THREADS_H
 #define CULPRIT_ABI_THREADS_H
 
@@ -7,12 +8,13 @@
 #include "stack.h"
 
 #define THREADS_KSTACK 32 /* kernel frames kept, innermost first */
-#define THREADS_POLLED 9  /* N_INLINE_POLL_ENTRIES of 64-bit kernels; what a poll adds beyond is counted only */
+#define THREADS_POLLED                                                                                       \
+	9 /* N_INLINE_POLL_ENTRIES of 64-bit kernels; what a poll adds beyond is counted only */
 
 #define THREADS_UNKNOWN (~0ULL)
 
 enum threads_flags {
-	THREADS_REGS = 1,	 /* reg[] and nr are those saved when the thread entered the kernel */
+	THREADS_REGS = 1, /* reg[] and nr are those saved when the thread entered the kernel */
 	THREADS_KSTACK_TAKEN = 2,
 	THREADS_POLLED_TAKEN = 4, /* the poll table of the running poll or select call was found */
 	THREADS_POLLED_MORE = 8,  /* it has more entries than polled[] holds */
@@ -37,19 +39,21 @@ struct threads_file {
 _Static_assert(sizeof(struct threads_file) == 24, "threads_file");
 
 struct threads_rec {
-	struct abi_hdr h; /* tgid, tid and comm are the thread's own, not the reader's */
-	__u32 flags;	  /* enum threads_flags */
-	__u32 state;	  /* task state bits, exit state included; 0 = running or runnable */
+	struct abi_hdr h;    /* tgid, tid and comm are the thread's own, not the reader's */
+	__u32 flags;	     /* enum threads_flags */
+	__u32 state;	     /* task state bits, exit state included; 0 = running or runnable */
 	__u64 nvcsw, nivcsw; /* context switches so far: unchanged = it has not run since */
-	__u64 start_ns;	  /* task start, CLOCK_MONOTONIC: tells a reused tid */
+	__u64 start_ns;	     /* task start, CLOCK_MONOTONIC: tells a reused tid */
 	/*
-	 * Not running for at least so long at h.ts_ns; THREADS_UNKNOWN if the scheduler's clocks could not be read.
-	 * blocked = clock(this CPU) - exec_start - (clock - clock_task)(thread's CPU): both terms err to the small side.
+	 * Not running for at least so long at h.ts_ns; THREADS_UNKNOWN if the scheduler's clocks could not be
+	 * read. blocked = clock(this CPU) - exec_start - (clock - clock_task)(thread's CPU): both terms err
+	 * to the small side.
 	 */
 	__u64 blocked_ns;
 	__u64 reg[ABI_REGS]; /* DWARF order, as struct abi_stack */
 	__s64 nr;	     /* system call number; -1 = in the kernel for another reason */
-	/* restart_syscall: the interrupted call's own arguments; restart_fn says which member of the union they come from */
+	/* restart_syscall: the interrupted call's own arguments; restart_fn says which member of the union
+	 * they come from */
 	__u64 restart_fn;
 	__u64 restart_ufds;
 	__u64 restart_until_ns; /* poll: deadline, CLOCK_MONOTONIC */
@@ -60,8 +64,9 @@ struct threads_rec {
 	__u64 kstack[THREADS_KSTACK];
 	struct threads_polled polled[THREADS_POLLED];
 };
-_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 + THREADS_KSTACK * 8 +
-						    THREADS_POLLED * 24, "threads_rec");
+_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 +
+						     THREADS_KSTACK * 8 + THREADS_POLLED * 24,
+	       "threads_rec");
 
 /* One-slot array map `settings`. */
 struct threads_cfg {

@@ -32,3 +32,11 @@ $(KTEST)/watchprog: tests/kernel/watchprog.cc
 	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -pthread -o $@ $<
 
 kernel-helpers: $(KTEST)/watchtool $(KTEST)/watchprog
+
+# optimised and without frame pointers, as the daemons it stands for
+$(KTEST)/blockers: tests/kernel/blockers.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
+
+kernel-helpers: $(KTEST)/blockers

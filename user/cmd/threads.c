@@ -18,12 +18,14 @@
 static const char help[] =
 	"Usage: culprit threads -p PID [-w] [--json]\n"
 	"\n"
-	"One screen, now: every thread's system call with its timeout, for how long it has been blocked (at least),\n"
+	"One screen, now: every thread's system call with its timeout, for how long it has been blocked (at "
+	"least),\n"
 	"the descriptor and socket it waits for, and its stack. The process is not stopped.\n"
 	"\n"
 	"  -p, --pid PID         the process to look at\n"
 	"  -n, --comm NAME       the same, by name (must be the only one of it)\n"
-	"  -w, --wide            every descriptor with its socket's counters, and both stacks in full; nothing folded\n"
+	"  -w, --wide            every descriptor with its socket's counters, and both stacks in full; "
+	"nothing folded\n"
 	"      --json            JSON Lines: one per thread, one per epoll set, the last one the summary\n"
 	"      --proc            read /proc only, do not try the BPF task iterator\n"
 	"      --debuginfo DIR   where separate debuginfo files are\n"
@@ -32,8 +34,10 @@ static const char help[] =
 	"  -v, --verbose         more detail on stderr\n"
 	"  -h, --help            this\n"
 	"\n"
-	"Threads in the same call on the same thing with the same stacks share a row (column N); TID, COMM and BLOCKED\n"
-	"are those of the one blocked longest. A call marked * belongs to a thread that ran while it was looked at.\n"
+	"Threads in the same call on the same thing with the same stacks share a row (column N); TID, COMM "
+	"and BLOCKED\n"
+	"are those of the one blocked longest. A call marked * belongs to a thread that ran while it was "
+	"looked at.\n"
 	"A descriptor marked DEAD means another file by now than the one the call waits for.\n"
 	"\n"
 	"Examples:\n"
@@ -41,7 +45,8 @@ static const char help[] =
 	"  culprit threads -n zbs-metad -w | less      with all counters and full stacks\n"
 	"  culprit threads -p 1234 --json | jq -r 'select(.kind==\"thread\" and .blocked_ms>10000) | .comm'\n"
 	"\n"
-	"Exit code: 0 done; 2 usage; 3 cannot run here; 4 done, but something could not be told (see the notes)\n";
+	"Exit code: 0 done; 2 usage; 3 cannot run here; 4 done, but something could not be told (see the "
+	"notes)\n";
 
 struct options {
 	struct common_opts common;
@@ -53,7 +58,8 @@ enum { OPT_PROC = OPT_COMMAND_FIRST };
 /* 0 go on, 1 help was printed, negative: err. */
 static int parse(int argc, char **argv, struct options *o, struct err *err)
 {
-	static const struct option longs[] = {COMMON_LONG, {"wide", 0, 0, 'w'}, {"proc", 0, 0, OPT_PROC}, {0}};
+	static const struct option longs[] = {
+		COMMON_LONG, {"wide", 0, 0, 'w'}, {"proc", 0, 0, OPT_PROC}, {0}};
 	int opt, rc;
 
 	common_init(&o->common);
@@ -130,7 +136,8 @@ static void account(const struct autopsy *a, const struct threads *t, const char
 		summary_note(s, true, "%zu blocked threads of which it is not known for how long", unknown);
 }
 
-static int print_json(const struct autopsy *a, const struct thread_row *rows, size_t n, const struct summary *s)
+static int print_json(const struct autopsy *a, const struct thread_row *rows, size_t n,
+		      const struct summary *s)
 {
 	int err = 0;
 
@@ -143,8 +150,8 @@ static int print_json(const struct autopsy *a, const struct thread_row *rows, si
 	return err ? err : json_line(stdout, json_summary(s));
 }
 
-static void print_text(const struct options *o, const struct autopsy *a, const struct thread_row *rows, size_t n,
-		       const struct summary *s)
+static void print_text(const struct options *o, const struct autopsy *a, const struct thread_row *rows,
+		       size_t n, const struct summary *s)
 {
 	char when[16];
 

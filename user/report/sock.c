@@ -9,7 +9,10 @@
 
 static const char *family_name(int family)
 {
-	return family == AF_INET ? "inet" : family == AF_INET6 ? "inet6" : family == AF_UNIX ? "unix" : "other";
+	return family == AF_INET    ? "inet"
+	       : family == AF_INET6 ? "inet6"
+	       : family == AF_UNIX  ? "unix"
+				    : "other";
 }
 
 static json_t *number_or_null(int64_t v, bool known)
@@ -94,8 +97,8 @@ void text_sock_detail(FILE *f, const struct sock_facts *s)
 {
 	fprintf(f, "inode %" PRIu64, s->inode);
 	if (s->family != AF_UNIX) {
-		fprintf(f, ", sent %" PRIu64 " (acked %" PRIu64 "), received %" PRIu64, s->bytes_sent, s->bytes_acked,
-			s->bytes_received);
+		fprintf(f, ", sent %" PRIu64 " (acked %" PRIu64 "), received %" PRIu64, s->bytes_sent,
+			s->bytes_acked, s->bytes_received);
 		age(f, "last send", s->last_send_ms);
 		age(f, "last receive", s->last_recv_ms);
 		age(f, "last ack", s->last_ack_ms);

@@ -23,10 +23,20 @@ const char *text_call(const struct thread_facts *t, char *buf, size_t len)
 		str_append(buf, len, "(forever)");
 	else if (t->timeout_ms >= 0)
 		str_append(buf, len, "(%s%s)", text_duration((uint64_t)t->timeout_ms * 1000000, d),
-		       t->timeout_left ? " left" : "");
+			   t->timeout_left ? " left" : "");
 	if (t->moved)
 		str_append(buf, len, "*");
 	return buf;
+}
+
+/* The one to show where there is room for one: what is wrong comes first. n > 0. */
+static const struct thread_wait *foremost(const struct thread_wait *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].dead)
+			return &v[i];
+	}
+	return v;
 }
 
 static void text_fd(const struct fd_facts *d, char *buf, size_t len)
@@ -37,10 +47,10 @@ static void text_fd(const struct fd_facts *d, char *buf, size_t len)
 		str_append(buf, len, "closed");
 	else if (d->sock.known)
 		str_append(buf, len, "%s", text_sock(&d->sock, sock, sizeof(sock)));
+	else if (d->kind == PROC_FD_EPOLL)
+		str_append(buf, len, "epoll of %zu", d->n_members);
 	else
 		str_append(buf, len, "%s", d->target);
-	if (d->open && d->kind == PROC_FD_EPOLL && d->members_read)
-		str_append(buf, len, " of %zu", d->n_members);
 }
 
 static void text_wait(const struct autopsy *a, const struct thread_wait *w, char *buf, size_t len)
@@ -48,7 +58,8 @@ static void text_wait(const struct autopsy *a, const struct thread_wait *w, char
 	char sock[256];
 
 	if (w->dead && w->held_sock.known)
-		str_append(buf, len, "DEAD %s (the number is now: ", text_sock(&w->held_sock, sock, sizeof(sock)));
+		str_append(buf, len, "DEAD %s (the number is now: ",
+			   text_sock(&w->held_sock, sock, sizeof(sock)));
 	else if (w->dead)
 		str_append(buf, len, "DEAD inode %" PRIu64 " (the number is now: ", w->held_inode);
 	text_fd(&a->fd[w->fd], buf, len);
@@ -56,25 +67,33 @@ static void text_wait(const struct autopsy *a, const struct thread_wait *w, char
 		str_append(buf, len, ")");
 }
 
+static void more(char *buf, size_t len, size_t n)
+{
+	if (n > 1)
+		str_append(buf, len, " +%zu more", n - 1);
+}
+
 const char *text_waits(const struct autopsy *a, const struct thread_facts *t, char *buf, size_t len)
 {
-	const struct thread_wait *first = t->wait;
+	const struct thread_wait *w;
+	const struct fd_facts *d;
 
 	buf[0] = '\0';
 	if (t->class == CALL_FUTEX)
 		snprintf(buf, len, "0x%" PRIx64, t->futex_addr);
 	if (t->args_unread)
 		snprintf(buf, len, "(arguments not readable)");
-	for (size_t i = 0; i < t->n_wait; i++) { /* what is wrong comes first */
-		if (t->wait[i].dead) {
-			first = &t->wait[i];
-			break;
-		}
+	if (!t->n_wait)
+		return buf;
+	w = foremost(t->wait, t->n_wait);
+	d = &a->fd[w->fd];
+	text_wait(a, w, buf, len);
+	if (t->n_wait == 1 && !w->dead && d->n_members) {
+		str_append(buf, len, ": ");
+		text_wait(a, foremost(d->member, d->n_members), buf, len);
+		more(buf, len, d->n_members);
 	}
-	if (t->n_wait)
-		text_wait(a, first, buf, len);
-	if (t->n_wait > 1)
-		str_append(buf, len, " +%zu more", t->n_wait - 1);
+	more(buf, len, t->n_wait);
 	return buf;
 }
 
@@ -145,7 +164,8 @@ static int rank(const struct thread_facts *t)
 
 static int by_blocked(const void *a, const void *b)
 {
-	const struct thread_facts *x = ((const struct thread_row *)a)->t, *y = ((const struct thread_row *)b)->t;
+	const struct thread_facts *x = ((const struct thread_row *)a)->t,
+				  *y = ((const struct thread_row *)b)->t;
 
 	if (rank(x) != rank(y))
 		return rank(x) - rank(y);
@@ -209,8 +229,7 @@ static int fold_rows(const struct autopsy *a, struct thread_row *rows, size_t *n
 		HASH_ADD_KEYPTR(hh, seen, e->key, strlen(e->key), e);
 		rows[kept++] = rows[i];
 	}
-	HASH_ITER(hh, seen, e, tmp)
-	{
+	HASH_ITER (hh, seen, e, tmp) {
 		HASH_DEL(seen, e);
 		free(e->key);
 		free(e);
@@ -281,8 +300,8 @@ static void fill_cells(const struct autopsy *a, const struct thread_row *r, stru
 	text_call(t, c->call, sizeof(c->call));
 	text_waits(a, t, c->what, sizeof(c->what));
 	c->fd[0] = '\0';
-	if (t->fd >= 0)
-		snprintf(c->fd, sizeof(c->fd), "%d", t->fd);
+	if (t->n_wait)
+		snprintf(c->fd, sizeof(c->fd), "%d", a->fd[foremost(t->wait, t->n_wait)->fd].fd);
 	if (t->blocked_known)
 		text_duration(t->blocked_ns, c->blocked);
 	else
@@ -297,7 +316,8 @@ static void widen(size_t *width, const char *text, size_t most)
 		*width = n < most ? n : most;
 }
 
-/* One line, cut at the terminal's edge. Thread and file names are the target's: nothing of them may steer the terminal. */
+/* One line, cut at the terminal's edge. Thread and file names are the target's: nothing of them may steer the
+ * terminal. */
 static void put_line(FILE *f, char *line, size_t width)
 {
 	size_t n = strlen(line);
@@ -311,7 +331,8 @@ static void put_line(FILE *f, char *line, size_t width)
 	fprintf(f, "%.*s\n", (int)(width && n > width ? width : n), line);
 }
 
-void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide, size_t width)
+void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide,
+		  size_t width)
 {
 	size_t call = 4, what = 11;
 	char line[8192], stack[4096];
@@ -322,16 +343,17 @@ void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *row
 		widen(&call, c.call, 24);
 		widen(&what, c.what, 64);
 	}
-	snprintf(line, sizeof(line), "%7s %4s %-15s %c %9s  %-*s %5s  %-*s  %s", "TID", "N", "COMM", 'S', "BLOCKED", (int)call,
-		 "CALL", "FD", (int)what, "SOCKET/FILE", "STACK");
+	snprintf(line, sizeof(line), "%7s %4s %-15s %c %9s  %-*s %5s  %-*s  %s", "TID", "N", "COMM", 'S',
+		 "BLOCKED", (int)call, "CALL", "FD", (int)what, "SOCKET/FILE", "STACK");
 	put_line(f, line, width);
 	for (size_t i = 0; i < n; i++) {
 		const struct thread_facts *t = rows[i].t;
 
 		fill_cells(a, &rows[i], &c);
 		text_stack_line(t, stack, sizeof(stack));
-		snprintf(line, sizeof(line), "%7d %4zu %-15s %c %9s  %-*s %5s  %-*s  %s", (int)t->tid, rows[i].count,
-			 t->comm, t->state, c.blocked, (int)call, c.call, c.fd, (int)what, c.what, stack);
+		snprintf(line, sizeof(line), "%7d %4zu %-15s %c %9s  %-*s %5s  %-*s  %s", (int)t->tid,
+			 rows[i].count, t->comm, t->state, c.blocked, (int)call, c.call, c.fd, (int)what,
+			 c.what, stack);
 		put_line(f, line, wide ? 0 : width);
 		if (wide)
 			wide_part(f, a, t);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The thread table of `culprit threads`: sorted, folded, as text or JSON. Stacks must have been taken (autopsy_stacks). */
+/* The thread table of `culprit threads`: sorted, folded, as text or JSON. Stacks must have been taken
+ * (autopsy_stacks). */
 #ifndef CULPRIT_REPORT_THREADS_H
 #define CULPRIT_REPORT_THREADS_H
 
@@ -14,16 +15,19 @@ struct thread_row {
 	size_t count;
 };
 
-/* Longest blocked first, then those of unknown time, then the running ones; ties by tid. -ENOMEM. *ret is for free(). */
+/* Longest blocked first, then those of unknown time, then the running ones; ties by tid. -ENOMEM. *ret is for
+ * free(). */
 int thread_rows(const struct autopsy *a, bool fold, struct thread_row **ret, size_t *n);
 /* "poll(10.0 s)", "futex(3.2 s left)", "epoll_wait(forever)", "running"; into buf, returns buf. */
 const char *text_call(const struct thread_facts *t, char *buf, size_t len);
 /* What the thread waits for, on one line: socket, file, how many more. */
 const char *text_waits(const struct autopsy *a, const struct thread_facts *t, char *buf, size_t len);
-/* "f <- g <- h": the program's own functions, without the C library's around them; the kernel's if there are none. */
+/* "f <- g <- h": the program's own functions, without the C library's around them; the kernel's if there are
+ * none. */
 const char *text_stack_line(const struct thread_facts *t, char *buf, size_t len);
 /* width: of the terminal, 0 = do not cut. wide: every descriptor and both stacks below each row. */
-void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide, size_t width);
+void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide,
+		  size_t width);
 
 json_t *json_thread(const struct autopsy *a, const struct thread_facts *t);
 /* An epoll set and its members; threads refer to it by descriptor number. */

@@ -46,7 +46,8 @@ json_t *json_epoll(const struct autopsy *a, const struct fd_facts *d)
 	json_object_set_new(o, "kind", json_str("epoll"));
 	json_object_set_new(o, "pid", json_integer(a->pid));
 	json_object_set_new(o, "fd", json_integer(d->fd));
-	json_object_set_new(o, "members", d->members_read ? json_waits(a, d->member, d->n_members) : json_null());
+	json_object_set_new(o, "members",
+			    d->members_read ? json_waits(a, d->member, d->n_members) : json_null());
 	return o;
 }
 
@@ -76,7 +77,8 @@ json_t *json_thread(const struct autopsy *a, const struct thread_facts *t)
 	json_object_set_new(o, "comm", json_str(t->comm));
 	json_object_set_new(o, "state", json_str(state));
 	json_object_set_new(o, "blocked_ms",
-			    t->blocked_known ? json_integer((json_int_t)(t->blocked_ns / 1000000)) : json_null());
+			    t->blocked_known ? json_integer((json_int_t)(t->blocked_ns / 1000000))
+					     : json_null());
 	json_object_set_new(o, "switches", json_integer((json_int_t)t->switches));
 	json_object_set_new(o, "moved", json_boolean(t->moved));
 	if (t->in_call)

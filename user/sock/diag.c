@@ -8,14 +8,26 @@
 #include "sock/diag.h"
 
 /* include/net/tcp_states.h; AF_UNIX uses the same numbers */
-enum { ST_ESTABLISHED = 1, ST_SYN_SENT, ST_SYN_RECV, ST_FIN_WAIT1, ST_FIN_WAIT2, ST_TIME_WAIT, ST_CLOSE, ST_CLOSE_WAIT,
-       ST_LAST_ACK, ST_LISTEN, ST_CLOSING, ST_NEW_SYN_RECV };
+enum {
+	ST_ESTABLISHED = 1,
+	ST_SYN_SENT,
+	ST_SYN_RECV,
+	ST_FIN_WAIT1,
+	ST_FIN_WAIT2,
+	ST_TIME_WAIT,
+	ST_CLOSE,
+	ST_CLOSE_WAIT,
+	ST_LAST_ACK,
+	ST_LISTEN,
+	ST_CLOSING,
+	ST_NEW_SYN_RECV
+};
 
 static const char *state_name(unsigned st)
 {
 	static const char *const names[] = {
-		"UNKNOWN",   "ESTABLISHED", "SYN-SENT",	  "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT",
-		"UNCONN",    "CLOSE-WAIT",  "LAST-ACK", "LISTEN",   "CLOSING",    "SYN-RECV",
+		"UNKNOWN", "ESTABLISHED", "SYN-SENT", "SYN-RECV", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT",
+		"UNCONN",  "CLOSE-WAIT",  "LAST-ACK", "LISTEN",	  "CLOSING",	"SYN-RECV",
 	};
 
 	return names[st < sizeof(names) / sizeof(names[0]) ? st : 0];
@@ -31,8 +43,11 @@ static const char *timer_name(unsigned t)
 
 static void facts_init(struct sock_facts *f)
 {
-	*f = (struct sock_facts){
-		.known = true, .last_send_ms = -1, .last_recv_ms = -1, .last_ack_ms = -1, .peer_window = UINT32_MAX};
+	*f = (struct sock_facts){.known = true,
+				 .last_send_ms = -1,
+				 .last_recv_ms = -1,
+				 .last_ack_ms = -1,
+				 .peer_window = UINT32_MAX};
 }
 
 static bool is_mapped(const uint32_t addr[4])
@@ -95,7 +110,8 @@ void diag_tcp_info(struct sock_facts *f, const void *info, size_t len)
 	f->bytes_sent = ti.tcpi_bytes_sent;
 	if (HAS(len, tcpi_snd_wnd))
 		f->peer_window = ti.tcpi_snd_wnd;
-	/* before the handshake is over the kernel's time stamps are not set, and the ages are those of the clock */
+	/* before the handshake is over the kernel's time stamps are not set, and the ages are those of the
+	 * clock */
 	if (ti.tcpi_state == ST_SYN_SENT || ti.tcpi_state == ST_SYN_RECV || ti.tcpi_state == ST_LISTEN ||
 	    ti.tcpi_state == ST_CLOSE) {
 		f->peer_window = UINT32_MAX;

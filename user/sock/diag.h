@@ -16,18 +16,18 @@
 
 struct diag_sock {
 	struct sock_facts f;
-	int family;		   /* of the socket, also when f.family says AF_INET for a v4-mapped address */
+	int family; /* of the socket, also when f.family says AF_INET for a v4-mapped address */
 	bool listening, v6only;
 	struct inet_diag_sockid id; /* TCP: addresses and cookie, to ask again */
-	uint32_t cookie[2];	   /* AF_UNIX */
+	uint32_t cookie[2];	    /* AF_UNIX */
 };
 
 /* body of one SOCK_DIAG_BY_FAMILY message (after struct nlmsghdr). -EBADMSG: shorter than it must be. */
 int diag_parse_inet(const void *body, size_t len, struct diag_sock *out);
 int diag_parse_unix(const void *body, size_t len, struct diag_sock *out);
 /*
- * Fills ages, windows and counters from the kernel's struct tcp_info, of which only the first len bytes are there: it
- * grew at its end since 4.18.
+ * Fills ages, windows and counters from the kernel's struct tcp_info, of which only the first len bytes are
+ * there: it grew at its end since 4.18.
  */
 void diag_tcp_info(struct sock_facts *f, const void *info, size_t len);
 /* "10.0.0.1:80", "[::1]:80"; v4-mapped addresses as v4. port in network order; port 0 is "*". */

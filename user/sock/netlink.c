@@ -42,7 +42,8 @@ static bool same_namespace(int ns)
 {
 	struct stat a, b;
 
-	return !fstat(ns, &a) && !stat("/proc/self/ns/net", &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	return !fstat(ns, &a) && !stat("/proc/self/ns/net", &b) && a.st_ino == b.st_ino &&
+	       a.st_dev == b.st_dev;
 }
 
 int diag_open(pid_t pid, struct err *err)
@@ -67,7 +68,8 @@ int diag_open(pid_t pid, struct err *err)
 	}
 	close(h.ns);
 	if (h.fd < 0)
-		return err_set(err, h.fd, "sock_diag in the network namespace of %d: %s", (int)pid, strerror(-h.fd));
+		return err_set(err, h.fd, "sock_diag in the network namespace of %d: %s", (int)pid,
+			       strerror(-h.fd));
 	return h.fd;
 }
 
@@ -76,7 +78,8 @@ static int send_request(int fd, bool dump, const void *req, size_t len)
 	struct {
 		struct nlmsghdr h;
 		char body[256];
-	} msg = {.h = {.nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0)}};
+	} msg = {.h = {.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		       .nlmsg_flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0)}};
 
 	if (len > sizeof(msg.body))
 		return -EINVAL;

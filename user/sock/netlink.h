@@ -15,8 +15,10 @@ int diag_open(pid_t pid, struct err *err);
 /* Called with the body of each answer. Negative ends the exchange with that error. */
 typedef int (*diag_sink)(void *ctx, const void *body, size_t len);
 /*
- * Sends one SOCK_DIAG_BY_FAMILY request and hands all answers to the sink. The kernel's own error is returned as it is
- * (-ENOENT: no such socket, or no such family in this kernel; -ESTALE: another socket has these addresses now). -ETIMEDOUT.
+ * Sends one SOCK_DIAG_BY_FAMILY request and hands all answers to the sink. The kernel's own error is returned
+ * as it is
+ * (-ENOENT: no such socket, or no such family in this kernel; -ESTALE: another socket has these addresses
+ * now). -ETIMEDOUT.
  */
 int diag_request(int fd, bool dump, const void *req, size_t len, diag_sink sink, void *ctx);
 

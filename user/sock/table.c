@@ -32,7 +32,10 @@ struct sock_table {
 
 static int family_index(int family)
 {
-	return family == AF_INET ? FAM_INET : family == AF_INET6 ? FAM_INET6 : family == AF_UNIX ? FAM_UNIX : -1;
+	return family == AF_INET    ? FAM_INET
+	       : family == AF_INET6 ? FAM_INET6
+	       : family == AF_UNIX  ? FAM_UNIX
+				    : -1;
 }
 
 int sock_table_open(struct sock_table **ret, pid_t pid, struct err *err)
@@ -56,8 +59,7 @@ static void table_clear(struct sock_table *t)
 {
 	struct entry *e, *tmp;
 
-	HASH_ITER(hh, t->by_inode, e, tmp)
-	{
+	HASH_ITER (hh, t->by_inode, e, tmp) {
 		HASH_DEL(t->by_inode, e);
 		free(e);
 	}
@@ -166,7 +168,8 @@ static void complete(const struct sock_table *t, struct diag_sock *s)
 	if (peer && peer->s.f.local[0])
 		memcpy(s->f.remote, peer->s.f.local, sizeof(s->f.remote));
 	else
-		snprintf(s->f.remote, sizeof(s->f.remote), "unix:[%llu]", (unsigned long long)s->f.peer_inode);
+		snprintf(s->f.remote, sizeof(s->f.remote), "unix:[%llu]",
+			 (unsigned long long)s->f.peer_inode);
 }
 
 int sock_table_dump(struct sock_table *t, struct err *err)
@@ -183,8 +186,8 @@ int sock_table_dump(struct sock_table *t, struct err *err)
 		if (rc[i] && rc[i] != -ENOENT && rc[i] != -EINVAL && rc[i] != -EPROTONOSUPPORT)
 			return err_set(err, rc[i], "sock_diag dump: %s", strerror(-rc[i]));
 	}
-	HASH_ITER(hh, t->by_inode, e, tmp)
-	complete(t, &e->s);
+	HASH_ITER (hh, t->by_inode, e, tmp)
+		complete(t, &e->s);
 	return 0;
 }
 
@@ -253,8 +256,10 @@ int sock_table_query(struct sock_table *t, uint64_t inode, struct sock_facts *ou
 		rc = -ENOENT;
 	if (rc == -ESTALE) { /* several listeners share these addresses; the kernel looked at another one */
 		rc = sock_table_dump(t, err);
-		return rc ? rc : sock_table_find(t, inode, out) ? 0 : err_set(err, -ENOENT, "socket %llu: gone",
-									    (unsigned long long)inode);
+		return rc ? rc
+		       : sock_table_find(t, inode, out)
+			       ? 0
+			       : err_set(err, -ENOENT, "socket %llu: gone", (unsigned long long)inode);
 	}
 	if (rc)
 		return err_set(err, rc, "socket %llu: %s", (unsigned long long)inode,

@@ -36,7 +36,8 @@ static char state_letter(uint32_t state)
 	static const struct {
 		uint32_t bit;
 		char letter;
-	} letters[] = {{0x20, 'Z'}, {0x10, 'X'}, {0x02, 'D'}, {0x01, 'S'}, {0x04, 'T'}, {0x08, 't'}, {0x40, 'P'}};
+	} letters[] = {{0x20, 'Z'}, {0x10, 'X'}, {0x02, 'D'}, {0x01, 'S'},
+		       {0x04, 'T'}, {0x08, 't'}, {0x40, 'P'}};
 
 	if ((state & 0x402) == 0x402)
 		return 'I';
@@ -48,8 +49,8 @@ static char state_letter(uint32_t state)
 }
 
 /*
- * restart_syscall continues a call that a signal or a debugger interrupted; which one, the kernel function that will continue
- * it tells. Only poll keeps its arguments where they can be had.
+ * restart_syscall continues a call that a signal or a debugger interrupted; which one, the kernel function
+ * that will continue it tells. Only poll keeps its arguments where they can be had.
  */
 static void undo_restart(struct thread_facts *t, const struct autopsy_ops *ops)
 {
@@ -78,7 +79,9 @@ static void restart_deadline(struct thread_facts *t, const struct report_clock *
 	if (t->nr != SYS_poll || !r->restart_has_timeout)
 		return;
 	t->timeout_left = true;
-	t->timeout_ms = r->restart_until_ns > now->mono_ns ? (int64_t)(r->restart_until_ns - now->mono_ns) / 1000000 : 0;
+	t->timeout_ms = r->restart_until_ns > now->mono_ns
+				? (int64_t)(r->restart_until_ns - now->mono_ns) / 1000000
+				: 0;
 }
 
 static int take_waits(struct thread_facts *t, const struct call_set *set, struct fds *fds)
@@ -165,8 +168,9 @@ static bool holds(const struct threads_rec *r, uint64_t file)
 }
 
 /*
- * A descriptor is dead if the call holds a file that none of its numbers means any more, and that number's file is not held.
- * Both are asked for, because a file may be pollable without standing in the table under its own name.
+ * A descriptor is dead if the call holds a file that none of its numbers means any more, and that number's
+ * file is not held. Both are asked for, because a file may be pollable without standing in the table under
+ * its own name.
  */
 static void judge_dead(struct thread_facts *t, struct fds *fds, const struct autopsy_ops *ops)
 {
@@ -200,8 +204,8 @@ static void judge_dead(struct thread_facts *t, struct fds *fds, const struct aut
 	}
 }
 
-int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_t n, const struct report_clock *taken,
-		  const struct autopsy_ops *ops, struct err *err)
+int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_t n,
+		  const struct report_clock *taken, const struct autopsy_ops *ops, struct err *err)
 {
 	struct autopsy *a = calloc(1, sizeof(*a));
 	struct fds *fds = NULL;

@@ -246,7 +246,8 @@ static int select_set(struct thread_facts *t, const struct autopsy_ops *ops, str
 	return err;
 }
 
-int call_decode(struct thread_facts *t, const struct autopsy_ops *ops, const struct report_clock *now, struct call_set *set)
+int call_decode(struct thread_facts *t, const struct autopsy_ops *ops, const struct report_clock *now,
+		struct call_set *set)
 {
 	const struct call *c = call_find(t->nr);
 	size_t room = 0;

@@ -87,10 +87,11 @@ static bool differs(const struct fd_facts *d, const struct proc_epoll_member *m)
 }
 
 /*
- * The set and the number were read one after the other, and the program goes on meanwhile: a difference counts only if both
- * are the same when read again.
+ * The set and the number were read one after the other, and the program goes on meanwhile: a difference
+ * counts only if both are the same when read again.
  */
-static bool still_differs(struct fds *f, int epfd, const struct fd_facts *d, const struct proc_epoll_member *m)
+static bool still_differs(struct fds *f, int epfd, const struct fd_facts *d,
+			  const struct proc_epoll_member *m)
 {
 	struct proc_epoll again = {0};
 	struct proc_fd p = {0};
@@ -159,8 +160,7 @@ void fds_finish(struct fds *f, struct fd_facts **v, size_t *n)
 {
 	struct slot *s, *tmp;
 
-	HASH_ITER(hh, f->by_fd, s, tmp)
-	{
+	HASH_ITER (hh, f->by_fd, s, tmp) {
 		HASH_DEL(f->by_fd, s);
 		free(s);
 	}

@@ -29,7 +29,8 @@ struct threads {
 	struct autopsy_ops ops;
 };
 
-/* Iterates this process only where the kernel can do that (6.1 and later), else over all tasks, and the program filters. */
+/* Iterates this process only where the kernel can do that (6.1 and later), else over all tasks, and the
+ * program filters. */
 static struct bpf_link *attach(struct bpf_program *prog, pid_t pid)
 {
 	union bpf_iter_link_info info = {.task.pid = (__u32)pid};
@@ -235,8 +236,7 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 	t->image = opts->image;
 	rc = opts->proc_only ? 0 : open_iterators(t, opts->btf);
 	if (opts->proc_only || rc) {
-		snprintf(t->why, sizeof(t->why), "%s",
-			 opts->proc_only ? "not asked for" : strerror(-rc));
+		snprintf(t->why, sizeof(t->why), "%s", opts->proc_only ? "not asked for" : strerror(-rc));
 		close_iterators(t);
 	}
 	if (sock_table_open(&t->socks, t->pid, &e)) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Looks at every thread of a live process, without stopping it: by the BPF task iterator, or by /proc where that is refused.
- * Brings the real readers for user/stalls/autopsy.h. Used once (`culprit threads`) or again and again (`culprit stalls`).
+ * Looks at every thread of a live process, without stopping it: by the BPF task iterator, or by /proc where
+ * that is refused. Brings the real readers for user/stalls/autopsy.h. Used once (`culprit threads`) or again
+ * and again (`culprit stalls`).
  */
 #ifndef CULPRIT_TRACE_THREADS_H
 #define CULPRIT_TRACE_THREADS_H
@@ -28,7 +29,8 @@ void threads_close(struct threads *t); /* NULL is fine */
 enum autopsy_source threads_source(const struct threads *t);
 const char *threads_source_why(const struct threads *t); /* why not the iterator; NULL with it */
 const char *threads_socks_why(const struct threads *t);	 /* why sockets cannot be told; NULL if they can */
-/* The raw look: one record per thread; brief leaves out stacks and poll tables. *out is freed with thread_raw_free. */
+/* The raw look: one record per thread; brief leaves out stacks and poll tables. *out is freed with
+ * thread_raw_free. */
 int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t *n, struct err *err);
 /* Look, dump sockets once, build, look again, confirm. *ret is freed with autopsy_free. */
 int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err);

@@ -13,7 +13,7 @@
 struct sched_clocks {
 	struct {
 		uint64_t clock, clock_task;
-	} *cpu;
+	} * cpu;
 	size_t n;
 	uint64_t newest;
 };
@@ -50,7 +50,8 @@ static void read_clocks(struct sched_clocks *c)
 		uint64_t ns;
 
 		if (sscanf(line, "cpu#%u", &cpu) == 1) {
-			void *v = cpu < c->n || cpu > 65536 ? c->cpu : realloc(c->cpu, (cpu + 1) * sizeof(*c->cpu));
+			void *v = cpu < c->n || cpu > 65536 ? c->cpu
+							    : realloc(c->cpu, (cpu + 1) * sizeof(*c->cpu));
 
 			if (!v || cpu > 65536)
 				break;
@@ -60,7 +61,8 @@ static void read_clocks(struct sched_clocks *c)
 		} else if (c->n && colon && !strncmp(line, "  .clock ", 9) && parse_ms(colon + 1, &ns)) {
 			c->cpu[cpu].clock = ns;
 			c->newest = ns > c->newest ? ns : c->newest;
-		} else if (c->n && colon && !strncmp(line, "  .clock_task ", 14) && parse_ms(colon + 1, &ns)) {
+		} else if (c->n && colon && !strncmp(line, "  .clock_task ", 14) &&
+			   parse_ms(colon + 1, &ns)) {
 			c->cpu[cpu].clock_task = ns;
 		}
 	}
