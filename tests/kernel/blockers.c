@@ -290,8 +290,8 @@ static void set_up_sockets(void)
 	connect_pair(listener, &addr, len, unread);
 	if (write(unread[1], "not read", 8) != 8)
 		die("unread");
+	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)); /* of what it accepts from now on */
 	connect_pair(listener, &addr, len, zero);
-	setsockopt(zero[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	fill(zero[0]);
 	connect_pair(listener, &addr, len, half);
 	shutdown(half[0], SHUT_WR);

@@ -167,7 +167,8 @@ def compare_with_ss(s, prefix=()):
         assert s[key] == int(truth.get(key, 0)), (key, s, truth)
     assert s["peer_window"] == int(truth.get("snd_wnd", 0))
     for key, name in (("last_send_ms", "lastsnd"), ("last_recv_ms", "lastrcv"), ("last_ack_ms", "lastack")):
-        assert abs(s[key] - int(truth.get(name, 0))) < 1500, (key, s, truth)
+        if s["timer"] != "persist":  # each probe is answered, and starts the ages again
+            assert abs(s[key] - int(truth.get(name, 0))) < 1500, (key, s, truth)
     assert s["rtt_us"] == pytest.approx(float(truth["rtt"].split("/")[0]) * 1000, abs=1)
     return truth
 

@@ -58,8 +58,8 @@ static void text_wait(const struct autopsy *a, const struct thread_wait *w, char
 	char sock[256];
 
 	if (w->dead && w->held_sock.known)
-		str_append(buf, len, "DEAD %s (the number is now: ",
-			   text_sock(&w->held_sock, sock, sizeof(sock)));
+		str_append(buf, len,
+			   "DEAD %s (the number is now: ", text_sock(&w->held_sock, sock, sizeof(sock)));
 	else if (w->dead)
 		str_append(buf, len, "DEAD inode %" PRIu64 " (the number is now: ", w->held_inode);
 	text_fd(&a->fd[w->fd], buf, len);
