@@ -144,6 +144,9 @@ static void test_setters(void **state)
 		     "const&)|chunk.pb.cc",
 		 APP "|Worker::Run()|w.cc"),
 	   JUDGE_WRITER, 0);
+	assert_true(JUDGE(APP "|zbs::Chunk::Clear()|chunk.pb.cc", WILD).by_ip);
+	assert_false(JUDGE(LIBC "|?", APP "|zbs::Chunk::Clear()|chunk.pb.cc", WILD).by_ip);
+	assert_false(JUDGE(WILD).by_ip);
 	/* memcpy of the generated copy constructor */
 	is(JUDGE(LIBC "|?", APP "|zbs::Chunk::Chunk(zbs::Chunk const&)|chunk.pb.cc", APP "|x()|x.cc"),
 	   JUDGE_WRITER, 1);

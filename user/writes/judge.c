@@ -224,6 +224,7 @@ __attribute__((format(printf, 4, 5))) static void decide(struct judge_result *re
 	va_list ap;
 
 	ret->verdict = v;
+	ret->by_ip = false;
 	ret->frame = frame;
 	va_start(ap, fmt);
 	vsnprintf(ret->reason, sizeof(ret->reason), fmt, ap);
@@ -257,6 +258,7 @@ static bool is_writer(const struct judge_ask *ask, size_t first, size_t last, st
 	for (size_t i = 0; i <= last; i++) {
 		if (related_member(ask, &st->v[i])) {
 			decide(ret, JUDGE_WRITER, i, "%s may write it", name(&st->v[i]));
+			ret->by_ip = !first && !ask->in_kernel;
 			return true;
 		}
 		if (i >= first && st->v[i].symbol && judge_is_member(st->v[i].symbol, PROTOBUF)) {
