@@ -39,6 +39,8 @@ all: $(BUILD)/culprit
 
 help:
 	@echo "make            build/culprit"
+	@echo "make static     build/culprit-static, one file that runs on any x86-64 node"
+	@echo "make dist       tarball of the static binary with specs, documents and SHA256SUMS"
 	@echo "make target     build/target, the test daemon"
 	@echo "make demo       install, build, catch both planted incidents (root)"
 	@echo "make check      install, build, run all tests (root)"
@@ -86,6 +88,6 @@ clean:
 deps:
 	tools/install-deps.sh
 
-include tests/tests.mk
+include tools/static.mk tests/tests.mk
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-dev libjansson-dev libcapstone-dev
-	libiberty-dev uthash-dev pkg-config binutils)
+	libiberty-dev uthash-dev pkg-config binutils liblzma-dev libbz2-dev libzstd-dev)
 target=(libprotobuf-dev protobuf-compiler)
 tests=(libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
 # Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.
