@@ -6,7 +6,7 @@ KINDS = {gdb.NORMAL_FRAME: "normal", gdb.INLINE_FRAME: "inlined", gdb.TAILCALL_F
 
 for thread in sorted(gdb.selected_inferior().threads(), key=lambda t: t.ptid[1]):
     thread.switch()
-    print("thread %d" % thread.ptid[1])
+    print("\nthread %d" % thread.ptid[1])
     frame = gdb.newest_frame()
     while frame is not None:
         sal = frame.find_sal()

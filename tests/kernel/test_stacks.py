@@ -58,11 +58,20 @@ def same_name(a, b):
     """gdb names local functions after DWARF's class names, the symbol table after the mangled ones; glibc has many aliases."""
     def plain(s):
         s = s.replace("std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string")
-        return re.sub(r"^_*(GI_)?_*", "", s)
+        return re.sub(r"^_*(GI_)?_*(libc_)?", "", s)
 
     def last(s):
         return re.sub(r"\(.*\)( const)?$", "", s.split("::")[-1])
-    return plain(a) == plain(b) or ("lambda" in a and last(a) == last(b.split("(const std::_Any")[0]))
+    return plain(a) == plain(b) or plain(b).startswith(plain(a) + "(") or ("lambda" in a and last(a) == last(b.split("(const std::_Any")[0]))
+
+
+def addr2line(pid, addr):
+    """Lines of the call before the return address."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
+        base = next(int(line.split("-")[0], 16) for line in f if line.rstrip().endswith(TARGET))
+    out = subprocess.run(["addr2line", "-i", "-e", TARGET + ".full", hex(int(addr, 16) - base - 1)],
+                         capture_output=True, text=True, check=True).stdout
+    return [int(n) for n in re.findall(r":(\d+)", out)]
 
 
 def names(pid):
@@ -92,8 +101,9 @@ def test_frames_equal_gdbs(target):
             frames = frames[:len(expect)]  # gdb does not go beyond main
         assert [f[0] for f in frames] == [f[0] for f in expect], comms[tid]
         assert [f[4] for f in frames] == [f[4] for f in expect], comms[tid]
-        assert [(f[2], f[3]) for f in frames] == [(f[2], f[3]) for f in expect], comms[tid]
         for f, e in zip(frames, expect):
+            # where one address has two lines, gdb prefers the beginning of a statement
+            assert f[2] == e[2] and (f[3] == e[3] or f[3] in addr2line(target.pid, f[0])), (comms[tid], f, e)
             assert same_name(f[1], e[1]), (comms[tid], f, e)
 
 

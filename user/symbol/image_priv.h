@@ -86,5 +86,7 @@ size_t scopes_at(struct image_module *m, uint64_t addr, Dwarf_Die *cu, Dwarf_Die
 char *symbol_name(const char *mangled);
 /* In place: std::string and the like as they are usually written. */
 void symbol_shorten(char *name);
+/* In place: without what gcc adds to the name of a copy or part of a C function. */
+void symbol_cut_clone(char *name);
 
 #endif

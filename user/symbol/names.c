@@ -28,6 +28,18 @@ void symbol_shorten(char *s)
 	}
 }
 
+void symbol_cut_clone(char *name)
+{
+	static const char *const suffix[] = {".part.", ".isra.", ".constprop.", ".cold"};
+
+	for (size_t i = 0; i < sizeof(suffix) / sizeof(suffix[0]); i++) {
+		char *at = strstr(name, suffix[i]);
+
+		if (at && at > name)
+			*at = '\0';
+	}
+}
+
 char *symbol_name(const char *mangled)
 {
 	size_t len;
@@ -42,8 +54,10 @@ char *symbol_name(const char *mangled)
 		return NULL;
 	/* without DMGL_PARAMS: no parameter list, and a clone's suffix (.cold, .isra.0) is left out */
 	name = strncmp(bare, "_Z", 2) ? NULL : cplus_demangle_v3(bare, DMGL_ANSI);
-	if (!name)
+	if (!name) {
+		symbol_cut_clone(bare);
 		return bare;
+	}
 	free(bare);
 	symbol_shorten(name);
 	return name;

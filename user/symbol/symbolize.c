@@ -150,8 +150,10 @@ static char *qualified_name(Dwarf_Die *die)
 	}
 	if (n > 0)
 		free(scope);
-	if (full)
+	if (full) {
+		symbol_cut_clone(full);
 		symbol_shorten(full);
+	}
 	return full;
 }
 
