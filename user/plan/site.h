@@ -25,8 +25,9 @@ struct site {
 
 /*
  * Chooses in the function whose whole code is code[0..size). Every general argument register (rdi rsi rdx rcx
- * r8 r9) holds its value at the site, and rsp + pushed points to the return address. -EINVAL: size is 0 or
- * the first instruction is not understood; -ENOTSUP: no disassembler for this machine.
+ * r8 r9) holds its value at the site, rsp + pushed points to the return address, and nothing but the
+ * function's own part of the stack was written. -EINVAL: size is 0; -ENOTSUP: no disassembler for this
+ * machine; -ENOMEM.
  */
 int site_choose(const uint8_t *code, size_t size, struct site *ret);
 
