@@ -238,6 +238,23 @@ def test_polled_file_is_not_the_one_behind_the_number(blockers):
     assert others == [("poll_dead", reused["fd"])]
 
 
+def test_blocked_since_without_the_iterator(blockers):
+    """The scheduler's own report gives the same bound; it is read in a mount namespace of its own, where it may be mounted."""
+    mount = "mount -t debugfs none /sys/kernel/debug && exec \"$@\""
+    command = ["unshare", "-m", "sh", "-c", mount, "sh", str(CULPRIT), "threads", "-p", str(blockers.pid), "--proc", "--json"]
+    before = monotonic_ns()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    after = monotonic_ns()
+    if "mount" in done.stderr:
+        pytest.skip(done.stderr)
+    threads = by_comm([json.loads(line) for line in done.stdout.splitlines()])
+    iterator = by_comm(look(blockers.pid))
+    for name in blockers.threads:
+        assert threads[name]["blocked_ms"] >= (before - blockers.ready_ns) / 1e6 + 300 - SLACK_MS, name
+        assert threads[name]["blocked_ms"] <= (after - blockers.ready_ns) / 1e6 + 1500, name
+        assert threads[name]["blocked_ms"] <= iterator[name]["blocked_ms"] + SLACK_MS, name
+
+
 def test_interrupted_poll_is_still_a_poll(blockers):
     """A stop and continue turns poll into restart_syscall; its set and function are told all the same."""
     b = Blockers()
@@ -295,7 +312,7 @@ def test_thousand_threads_ten_thousand_sockets():
     b = Blockers("many", 1000, 10000)
     try:
         best = 1e9
-        for _ in range(3):
+        for _ in range(5):
             start = time.monotonic()
             lines = look(b.pid)
             best = min(best, time.monotonic() - start)
@@ -305,7 +322,7 @@ def test_thousand_threads_ten_thousand_sockets():
         assert sum(len(t["fds"]) for t in pollers) == 10000
         assert all(fd["socket"]["state"] == "ESTABLISHED" and not fd["dead"] for t in pollers for fd in t["fds"])
         assert all("poll_share" in [f["symbol"] for f in t["user_stack"]] for t in pollers)
-        assert best < 2.0  # 1 s on an idle machine; others may share this one
+        assert best < 1.0
     finally:
         b.kill()
 
