@@ -211,7 +211,10 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 
 	*w = (struct bad_write){.reason = WRITE_NON_WRITER, .confidence = CONF_CERTAIN, .object_addr = h->object,
 				.object_since_ns = o.since_ns, .addr = h->addr, .width = h->width, .new_value = h->value};
-	if (node && off + h->width <= WR_NODE_BYTES) {
+	if (h->has_old) {
+		w->has_old = true;
+		w->old_value = h->old_value;
+	} else if (node && off + h->width <= WR_NODE_BYTES) {
 		memcpy(&w->old_value, (const char *)n.shadow + off, h->width > 8 ? 8 : h->width);
 		w->has_old = w->old_value != h->value; /* else a check has seen the new value already */
 	}

@@ -31,6 +31,8 @@ struct engine_facts {
 /* A watchpoint hit, judged (user/writes/judge.h). */
 struct engine_hit {
 	uint64_t ts_ns, addr, value, ip;
+	bool has_old;
+	uint64_t old_value; /* before the store, if has_old */
 	uint64_t node, object, object_id;
 	unsigned width;
 	uint16_t type, field;
