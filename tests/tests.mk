@@ -43,3 +43,4 @@ demo:
 	$(Q)tools/install-deps.sh
 	$(Q)$(MAKE) -s -j2 all target
 	$(Q)tools/demo
+-include tests/fixtures/fixtures.mk

@@ -43,6 +43,7 @@ struct dbg_func {
 	const char *linkage; /* mangled (C4/D4 for ctors and dtors with gcc); NULL if not known */
 	uint64_t die;	   /* canonical declaration; 0 if only the symbol table knows it */
 	struct dbg_type cls; /* class it is a member of; die 0 if none */
+	struct dbg_type result; /* die 0 if it returns nothing */
 	bool is_static;	   /* no this */
 	bool is_const;
 	struct dbg_entry *entry;
@@ -70,10 +71,10 @@ struct dbg_range {
 	uint64_t lo, hi; /* [lo, hi) */
 };
 struct dbg_inline {
-	uint64_t entry;		/* where its first instruction is (DW_AT_entry_pc if stated) */
+	uint64_t entry;		/* where its first instruction is (DW_AT_entry_pc if stated); 0 = not known */
 	bool entry_exact;	/* entry_pc was stated or there is one range; else lowest address of several */
 	struct dbg_range *range;
-	size_t n_range;
+	size_t n_range;		/* 0: its code was merged with the code around it */
 	uint64_t caller;	/* entry vaddr of the out-of-line function that holds it */
 	const char *caller_name; /* symbol, mangled; owned by the dbg */
 	uint64_t caller_die;

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <libiberty/demangle.h>
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dwarf/dbg_priv.h"
+
+static int collect(void *ctx, const struct elf_sym *s)
+{
+	struct dbg *d = ctx;
+
+	if (s->defined && (s->type == STT_FUNC || s->type == STT_GNU_IFUNC) && s->vaddr)
+		d->func_sym[d->n_func_sym++] = *s;
+	return 0;
+}
+
+static int count(void *ctx, const struct elf_sym *s)
+{
+	(void)s;
+	++*(size_t *)ctx;
+	return 0;
+}
+
+/* By address; at one address the global before the local, then by name, so that the choice is the same in each run. */
+static int by_vaddr(const void *a, const void *b)
+{
+	const struct elf_sym *x = a, *y = b;
+
+	if (x->vaddr != y->vaddr)
+		return x->vaddr < y->vaddr ? -1 : 1;
+	if ((x->bind == STB_LOCAL) != (y->bind == STB_LOCAL))
+		return x->bind == STB_LOCAL ? 1 : -1;
+	return strcmp(x->name, y->name);
+}
+
+static int read_symbols(struct dbg *d)
+{
+	const struct elf_file *f = d->sep ? d->sep : d->bin;
+	size_t n = 0;
+
+	elf_for_each_symbol(f, count, &n);
+	d->func_sym = calloc(n + 1, sizeof(*d->func_sym));
+	if (!d->func_sym)
+		return -ENOMEM;
+	elf_for_each_symbol(f, collect, d);
+	qsort(d->func_sym, d->n_func_sym, sizeof(*d->func_sym), by_vaddr);
+	return 0;
+}
+
+static int no_debuginfo(const struct dbg *d, const char *binary, struct err *err)
+{
+	err_set(err, -ENODATA, "no debuginfo for %s%s:\n%s", binary,
+		d->debug.state == ELF_DEBUG_MISMATCH ? " (what was found is of another build)" : "", d->debug.reason);
+	err_hint(err, "give the directory or file that has it with --debuginfo; build-id %s",
+		 *elf_file_build_id_hex(d->bin) ? elf_file_build_id_hex(d->bin) : "none");
+	return -ENODATA;
+}
+
+int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct err *err)
+{
+	struct dbg *d = calloc(1, sizeof(*d));
+	int rc = -ENOMEM;
+
+	*ret = NULL;
+	if (!d)
+		return err_set(err, rc, "out of memory");
+	rc = elf_file_open(&d->bin, binary, err);
+	if (rc)
+		goto out;
+	elf_find_debug(d->bin, debuginfo, &d->debug);
+	if (d->debug.state == ELF_DEBUG_NONE || d->debug.state == ELF_DEBUG_MISMATCH) {
+		rc = no_debuginfo(d, binary, err);
+		goto out;
+	}
+	if (d->debug.state == ELF_DEBUG_FOUND) {
+		rc = elf_file_open(&d->sep, d->debug.path, err);
+		if (rc)
+			goto out;
+	}
+	d->dw = dwarf_begin_elf(elf_file_elf(d->sep ? d->sep : d->bin), DWARF_C_READ, NULL);
+	if (!d->dw) {
+		rc = err_set(err, -EINVAL, "cannot read the debuginfo in %s: %s", d->debug.path, dwarf_errmsg(-1));
+		goto out;
+	}
+	d->alt = dwarf_getalt(d->dw);
+	rc = read_symbols(d);
+	if (rc)
+		err_set(err, rc, "out of memory");
+	rc = rc ? rc : index_build(d, err);
+	if (rc)
+		goto out;
+	*ret = d;
+	return 0;
+out:
+	dbg_close(d);
+	return rc;
+}
+
+void dbg_close(struct dbg *d)
+{
+	if (!d)
+		return;
+	types_free(d);
+	index_free(d);
+	for (size_t i = 0; i < d->n_strings; i++)
+		free(d->strings[i]);
+	free(d->strings);
+	free(d->func_sym);
+	if (d->cfi_eh)
+		dwarf_cfi_end(d->cfi_eh);
+	if (d->dw)
+		dwarf_end(d->dw); /* ends cfi_debug and closes nothing of the ELF */
+	elf_file_close(d->sep);
+	elf_file_close(d->bin);
+	free(d);
+}
+
+const struct elf_file *dbg_binary(const struct dbg *d)
+{
+	return d->bin;
+}
+
+const struct elf_debug *dbg_debuginfo(const struct dbg *d)
+{
+	return &d->debug;
+}
+
+int dbg_symbol(const struct dbg *d, const char *mangled, struct elf_sym *ret)
+{
+	if (d->sep && !elf_symbol(d->sep, mangled, ret))
+		return 0;
+	return elf_symbol(d->bin, mangled, ret);
+}
+
+const struct elf_sym *dbg_symbol_at(const struct dbg *d, uint64_t vaddr)
+{
+	size_t lo = 0, hi = d->n_func_sym;
+
+	while (lo < hi) { /* first symbol above vaddr */
+		size_t mid = (lo + hi) / 2;
+
+		if (d->func_sym[mid].vaddr <= vaddr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo)
+		return NULL;
+	lo--;
+	while (lo && d->func_sym[lo - 1].vaddr == d->func_sym[lo].vaddr)
+		lo--;
+	if (d->func_sym[lo].vaddr != vaddr && vaddr - d->func_sym[lo].vaddr >= d->func_sym[lo].size)
+		return NULL;
+	return &d->func_sym[lo];
+}
+
+char *dbg_demangle(const char *mangled, char *buf, size_t len)
+{
+	char *s = cplus_demangle(mangled, DMGL_PARAMS | DMGL_ANSI);
+
+	snprintf(buf, len, "%s", s ? s : mangled);
+	free(s);
+	return buf;
+}

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* One walk over all units, function bodies left out; the inlined instances in the bodies are a second walk, at the first need. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dwarf/dbg_priv.h"
+
+uint64_t die_id(const struct dbg *d, Dwarf_Die *die)
+{
+	uint64_t off = dwarf_dieoffset(die);
+	Dwarf_Half version = 0;
+	uint8_t type = 0;
+
+	if (d->alt && dwarf_cu_getdwarf(die->cu) == d->alt)
+		return off | DIE_ALT;
+	if (!dwarf_cu_info(die->cu, &version, &type, NULL, NULL, NULL, NULL, NULL) && type == DW_UT_type && version < 5)
+		return off | DIE_TYPES;
+	return off;
+}
+
+bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret)
+{
+	if (!id)
+		return false;
+	if (id & DIE_ALT)
+		return d->alt && dwarf_offdie(d->alt, id & ~DIE_ALT, ret);
+	if (id & DIE_TYPES)
+		return dwarf_offdie_types(d->dw, id & ~DIE_TYPES, ret);
+	return dwarf_offdie(d->dw, id, ret);
+}
+
+int die_child(Dwarf_Die *parent, Dwarf_Die *c)
+{
+	int rc = dwarf_child(parent, c);
+
+	return rc < 0 ? -EINVAL : rc == 0;
+}
+
+int die_next(Dwarf_Die *c)
+{
+	Dwarf_Die next;
+	int rc = dwarf_siblingof(c, &next);
+
+	if (rc)
+		return rc < 0 ? -EINVAL : 0;
+	if (next.addr <= c->addr)
+		return -EINVAL;
+	*c = next;
+	return 1;
+}
+
+uint32_t node_of(const struct dbg *d, uint64_t id)
+{
+	size_t lo = 1, hi = d->n_node;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (d->node[mid].die == id)
+			return (uint32_t)mid;
+		if (d->node[mid].die < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return 0;
+}
+
+uint32_t node_origin(const struct dbg *d, uint32_t n)
+{
+	for (int i = 0; i < 8 && d->node[n].origin; i++) {
+		uint32_t o = node_of(d, d->node[n].origin);
+
+		if (!o || o == n)
+			break;
+		n = o;
+	}
+	return n;
+}
+
+const char *node_name(const struct dbg *d, uint32_t n)
+{
+	const char *s = d->node[node_origin(d, n)].name;
+
+	return s ? s : "";
+}
+
+/* Hash of the scopes and the name. Unnamed scopes count as their DIE: what stands in them is the unit's own. */
+static uint64_t hash_below(struct dbg *d, uint32_t n, int depth)
+{
+	struct node *x;
+	uint64_t h;
+
+	n = node_origin(d, n);
+	x = &d->node[n];
+	if (!n || depth > MAX_DEPTH)
+		return NAME_SEED;
+	if (x->hash)
+		return x->hash;
+	h = hash_below(d, x->parent, depth + 1);
+	h = name_hash(h, "::", 2);
+	if (x->name)
+		h = name_hash(h, x->name, strlen(x->name));
+	else
+		h = name_hash(h, (const char *)&x->die, sizeof(x->die));
+	x->hash = h ? h : 1;
+	return x->hash;
+}
+
+uint64_t node_hash(struct dbg *d, uint32_t n)
+{
+	return hash_below(d, n, 0);
+}
+
+uint64_t func_key(struct dbg *d, uint32_t canon)
+{
+	const struct node *x = &d->node[canon];
+	uint64_t h = x->linkage ? name_hash(NAME_SEED, x->linkage, strlen(x->linkage)) : node_hash(d, canon);
+
+	/* a file's own function is not the one of the same name in another file */
+	if (!(x->flags & NODE_EXTERNAL) && !(d->node[x->parent].flags & NODE_CLASS))
+		h = name_hash(h, (const char *)&x->die, sizeof(x->die));
+	return h;
+}
+
+int pairs_add(struct pairs *p, uint64_t key, uint32_t node)
+{
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? 2 * p->cap : 256;
+		struct pair *v = reallocarray(p->v, cap, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		p->v = v;
+		p->cap = cap;
+	}
+	p->v[p->n++] = (struct pair){.key = key, .node = node};
+	return 0;
+}
+
+static int pair_cmp(const void *a, const void *b)
+{
+	const struct pair *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return x->node < y->node ? -1 : x->node > y->node;
+}
+
+void pairs_sort(struct pairs *p)
+{
+	if (p->n)
+		qsort(p->v, p->n, sizeof(*p->v), pair_cmp);
+}
+
+const struct pair *pairs_find(const struct pairs *p, uint64_t key, size_t *n)
+{
+	size_t lo = 0, hi = p->n, end;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (p->v[mid].key < key)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (end = lo; end < p->n && p->v[end].key == key; end++)
+		;
+	*n = end - lo;
+	return p->v + lo;
+}
+
+struct attrs {
+	struct dbg *d;
+	struct node *node;
+};
+
+static int attr_cb(Dwarf_Attribute *a, void *arg)
+{
+	struct attrs *x = arg;
+	Dwarf_Die ref;
+	bool flag;
+
+	switch (dwarf_whatattr(a)) {
+	case DW_AT_name:
+		x->node->name = dwarf_formstring(a);
+		break;
+	case DW_AT_linkage_name:
+	case DW_AT_MIPS_linkage_name:
+		x->node->linkage = dwarf_formstring(a);
+		break;
+	case DW_AT_specification:
+	case DW_AT_abstract_origin:
+		if (dwarf_formref_die(a, &ref))
+			x->node->origin = die_id(x->d, &ref);
+		break;
+	case DW_AT_declaration:
+		if (!dwarf_formflag(a, &flag) && flag)
+			x->node->flags |= NODE_DECL;
+		break;
+	case DW_AT_external:
+		if (!dwarf_formflag(a, &flag) && flag)
+			x->node->flags |= NODE_EXTERNAL;
+		break;
+	case DW_AT_low_pc:
+	case DW_AT_ranges:
+		x->node->flags |= NODE_CODE;
+		break;
+	case DW_AT_inline:
+		x->node->flags |= NODE_INLINE;
+		break;
+	}
+	return DWARF_CB_OK;
+}
+
+static unsigned node_kind(int tag)
+{
+	switch (tag) {
+	case DW_TAG_namespace:
+		return NODE_SCOPE;
+	case DW_TAG_class_type:
+	case DW_TAG_structure_type:
+	case DW_TAG_union_type:
+	case DW_TAG_interface_type:
+		return NODE_CLASS;
+	case DW_TAG_enumeration_type:
+		return NODE_ENUM;
+	case DW_TAG_subprogram:
+		return NODE_FUNC;
+	default:
+		return 0;
+	}
+}
+
+static int add_node(struct dbg *d, Dwarf_Die *die, unsigned kind, uint32_t parent, uint32_t *ret)
+{
+	struct attrs x = {.d = d};
+
+	if (d->n_node == d->cap_node) {
+		size_t cap = d->cap_node ? 2 * d->cap_node : 4096;
+		struct node *v = reallocarray(d->node, cap, sizeof(*v));
+
+		if (!v || cap > UINT32_MAX)
+			return -ENOMEM;
+		d->node = v;
+		d->cap_node = cap;
+	}
+	x.node = &d->node[d->n_node];
+	*x.node = (struct node){.flags = (uint16_t)kind, .parent = parent};
+	if (die) {
+		x.node->die = die_id(d, die);
+		if (dwarf_getattrs(die, attr_cb, &x, 0) == -1)
+			return -EINVAL;
+		if (d->n_node > 1 && x.node->die <= d->node[d->n_node - 1].die)
+			return -EINVAL; /* lookups need the order */
+	}
+	*ret = (uint32_t)d->n_node++;
+	return 0;
+}
+
+static int add_inherit(struct dbg *d, Dwarf_Die *die, uint32_t cls)
+{
+	Dwarf_Attribute a;
+	Dwarf_Die type;
+
+	if (!dwarf_attr_integrate(die, DW_AT_type, &a) || !dwarf_formref_die(&a, &type))
+		return 0;
+	if (d->n_inherit == d->cap_inherit) {
+		size_t cap = d->cap_inherit ? 2 * d->cap_inherit : 256;
+		struct inherit *v = reallocarray(d->inherit, cap, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		d->inherit = v;
+		d->cap_inherit = cap;
+	}
+	d->inherit[d->n_inherit++] = (struct inherit){.cls = cls, .base = die_id(d, &type)};
+	return 0;
+}
+
+static int walk(struct dbg *d, Dwarf_Die *parent, uint32_t at, int depth)
+{
+	Dwarf_Die c;
+	int rc, more;
+
+	if (depth > MAX_DEPTH)
+		return -EINVAL;
+	for (more = die_child(parent, &c); more > 0; more = die_next(&c)) {
+		int tag = dwarf_tag(&c);
+		unsigned kind = node_kind(tag);
+		uint32_t n;
+
+		if (tag == DW_TAG_inheritance) {
+			rc = add_inherit(d, &c, at);
+			if (rc)
+				return rc;
+		}
+		if (!kind)
+			continue;
+		rc = add_node(d, &c, kind, at, &n);
+		if (!rc && (kind & (NODE_SCOPE | NODE_CLASS)))
+			rc = walk(d, &c, n, depth + 1);
+		if (rc)
+			return rc;
+		d->node[n].end = (uint32_t)d->n_node;
+	}
+	return more;
+}
+
+static int walk_units(struct dbg *d, Dwarf *dw)
+{
+	Dwarf_CU *cu = NULL;
+	Dwarf_Die die;
+	int rc, got;
+
+	while (!(got = dwarf_get_units(dw, cu, &cu, NULL, NULL, &die, NULL))) {
+		rc = walk(d, &die, 0, 0);
+		if (rc)
+			return rc;
+	}
+	return got < 0 ? -EINVAL : 0;
+}
+
+/* Makes the sorted tables over the nodes. */
+static int make_tables(struct dbg *d)
+{
+	int rc = 0;
+
+	for (uint32_t i = 1; i < d->n_node && !rc; i++) {
+		struct node *x = &d->node[i];
+		const char *name = node_name(d, i);
+
+		x->canon = node_origin(d, i);
+		if (x->flags & (NODE_CLASS | NODE_ENUM)) {
+			if (*name) {
+				rc = pairs_add(&d->by_hash, node_hash(d, i), i);
+				rc = rc ? rc : pairs_add(&d->cls_name, name_hash(NAME_SEED, name, strlen(name)), i);
+			}
+		} else if (x->flags & NODE_FUNC) {
+			if (x->canon != i)
+				rc = pairs_add(&d->by_canon, x->canon, i);
+			else if (*name)
+				rc = pairs_add(&d->by_name, name_hash(NAME_SEED, name, strlen(name)), i);
+			if (!rc && x->canon == i)
+				rc = pairs_add(&d->by_key, func_key(d, i), i);
+		}
+	}
+	pairs_sort(&d->by_hash);
+	pairs_sort(&d->cls_name);
+	pairs_sort(&d->by_name);
+	pairs_sort(&d->by_canon);
+	pairs_sort(&d->by_key);
+	return rc;
+}
+
+int index_build(struct dbg *d, struct err *err)
+{
+	uint32_t root;
+	int rc = add_node(d, NULL, 0, 0, &root);
+
+	rc = rc ? rc : walk_units(d, d->dw);
+	if (!rc && d->alt)
+		rc = walk_units(d, d->alt);
+	rc = rc ? rc : make_tables(d);
+	if (rc == -ENOMEM)
+		return err_set(err, rc, "out of memory");
+	if (rc)
+		return err_set(err, rc, "the debuginfo in %s is damaged: %s", d->debug.path,
+			       dwarf_errno() ? dwarf_errmsg(-1) : "entries out of order");
+	return 0;
+}
+
+static int add_inlined(struct dbg *d, Dwarf_Die *die, uint32_t holder)
+{
+	Dwarf_Attribute a;
+	Dwarf_Die ref;
+	uint32_t n;
+
+	if (!dwarf_attr(die, DW_AT_abstract_origin, &a) || !dwarf_formref_die(&a, &ref))
+		return 0;
+	n = node_of(d, die_id(d, &ref));
+	if (!n)
+		return 0;
+	if (d->n_inlined == d->cap_inlined) {
+		size_t cap = d->cap_inlined ? 2 * d->cap_inlined : 4096;
+		struct inlined *v = reallocarray(d->inlined, cap, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		d->inlined = v;
+		d->cap_inlined = cap;
+	}
+	d->inlined[d->n_inlined++] = (struct inlined){.die = die_id(d, die), .canon = d->node[n].canon, .holder = holder};
+	return 0;
+}
+
+static int walk_body(struct dbg *d, Dwarf_Die *parent, uint32_t holder, int depth)
+{
+	Dwarf_Die c;
+	int rc = 0, more;
+
+	if (depth > 4 * MAX_DEPTH)
+		return -EINVAL;
+	for (more = die_child(parent, &c); more > 0; more = die_next(&c)) {
+		int tag = dwarf_tag(&c);
+
+		if (tag == DW_TAG_inlined_subroutine)
+			rc = add_inlined(d, &c, holder);
+		if (!rc && (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block || tag == DW_TAG_try_block ||
+			    tag == DW_TAG_catch_block))
+			rc = walk_body(d, &c, holder, depth + 1);
+		if (rc)
+			return rc;
+	}
+	return more;
+}
+
+static int inlined_cmp(const void *a, const void *b)
+{
+	const struct inlined *x = a, *y = b;
+
+	if (x->canon != y->canon)
+		return x->canon < y->canon ? -1 : 1;
+	return x->die < y->die ? -1 : x->die > y->die;
+}
+
+int index_inlined(struct dbg *d, struct err *err)
+{
+	Dwarf_Die die;
+	int rc = 0;
+
+	if (d->have_inlined)
+		return 0;
+	for (uint32_t i = 1; i < d->n_node && !rc; i++) {
+		if ((d->node[i].flags & (NODE_FUNC | NODE_CODE)) != (NODE_FUNC | NODE_CODE))
+			continue;
+		rc = die_get(d, d->node[i].die, &die) ? walk_body(d, &die, i, 0) : -EINVAL;
+	}
+	if (rc)
+		return err_set(err, rc, rc == -ENOMEM ? "out of memory" : "the debuginfo in %s is damaged: %s",
+			       d->debug.path, dwarf_errmsg(-1));
+	if (d->n_inlined)
+		qsort(d->inlined, d->n_inlined, sizeof(*d->inlined), inlined_cmp);
+	d->have_inlined = true;
+	return 0;
+}
+
+void index_free(struct dbg *d)
+{
+	free(d->node);
+	free(d->by_hash.v);
+	free(d->by_name.v);
+	free(d->cls_name.v);
+	free(d->by_key.v);
+	free(d->by_canon.v);
+	free(d->inherit);
+	free(d->inlined);
+}
