@@ -47,9 +47,35 @@ Daemon::Daemon(const Options &options)
       control_path_(options.control.empty() ? "/tmp/target." + std::to_string(getpid()) + ".ctl"
 					    : options.control),
       meta_(options.inline_setters), load_(&meta_, options.load), service_(&meta_), server_(&service_),
-      memory_faults_(&meta_, &worker_, &truth_, options.load.seed), faults_(&memory_faults_, &truth_),
+      memory_faults_(&meta_, &worker_, &truth_, options.load.seed), rpc_faults_(&truth_),
+      faults_(&memory_faults_, &rpc_faults_, &truth_),
       control_([this](const std::string &line) { return HandleCommand(line); })
 {
+}
+
+// The fault kinds then know what there is to work on.
+void Daemon::StartLoad(const rpc::Endpoint &server)
+{
+	RpcParts parts;
+
+	parts.calls = &calls_;
+	if (!options_.has_connect) {
+		parts.server = &server_;
+		parts.service = &service_;
+	}
+	if (!options_.server_only) {
+		load_.Start();
+		worker_.Start();
+		dump_ = std::make_unique<rpc::DumpMeta>(&calls_, server);
+		rpc_load_ = std::make_unique<rpc::RpcLoad>(
+			&calls_, server, options_.rpc_rate,
+			[this](uint64_t pick) { return load_.SomeExtent(pick); });
+		rpc_load_->Start();
+		dump_->Start();
+		parts.dump = dump_.get();
+		parts.load = rpc_load_.get();
+	}
+	rpc_faults_.SetParts(parts);
 }
 
 bool Daemon::Start(std::string *error)
@@ -73,23 +99,13 @@ bool Daemon::Start(std::string *error)
 		server = {"127.0.0.1", server_.port()};
 	}
 	port_ = server.port;
-	if (!options_.server_only) {
-		load_.Start();
-		worker_.Start();
-		dump_ = std::make_unique<rpc::DumpMeta>(&calls_, server);
-		rpc_load_ = std::make_unique<rpc::RpcLoad>(
-			&calls_, server, options_.rpc_rate,
-			[this](uint64_t pick) { return load_.SomeExtent(pick); });
-		rpc_load_->Start();
-		dump_->Start();
-	}
+	StartLoad(server);
 	if (!control_.Start(control_path_)) {
 		*error = control_path_ + ": " + strerror(errno);
 		return false;
 	}
 	return true;
 }
-
 std::string Daemon::ReadyLine() const
 {
 	return "ready pid=" + std::to_string(getpid()) + " control=" + control_path_ +

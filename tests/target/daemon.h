@@ -7,10 +7,11 @@
 
 #include "chunk/worker.h"
 #include "control.h"
-#include "faults.h"
+#include "faults/faults.h"
 #include "libmeta/lease_load.h"
 #include "libmeta/meta.h"
-#include "memory_faults.h"
+#include "faults/memory_faults.h"
+#include "faults/rpc_faults.h"
 #include "options.h"
 #include "rpc/call_table.h"
 #include "rpc/dump_meta.h"
@@ -37,6 +38,7 @@ class Daemon
 	std::string ReadyLine() const;
 
       private:
+	void StartLoad(const rpc::Endpoint &server);
 	std::string HandleCommand(const std::string &line);
 	std::string Status();
 
@@ -55,6 +57,7 @@ class Daemon
 	std::unique_ptr<rpc::DumpMeta> dump_;
 	std::unique_ptr<rpc::RpcLoad> rpc_load_;
 	MemoryFaults memory_faults_;
+	RpcFaults rpc_faults_;
 	Faults faults_;
 	Control control_;
 	uint64_t started_ns_ = 0;

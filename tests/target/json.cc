@@ -12,6 +12,7 @@ void JsonObject::Key(const char *key)
 		body_ += ',';
 	body_ += '"';
 	body_ += key;
+	keys_.insert(key);
 	body_ += "\":";
 }
 
@@ -66,6 +67,20 @@ JsonObject &JsonObject::Raw(const char *key, const std::string &value)
 	Key(key);
 	body_ += value;
 	return *this;
+}
+
+JsonObject &JsonObject::Append(const JsonObject &other)
+{
+	if (!body_.empty() && !other.body_.empty())
+		body_ += ',';
+	body_ += other.body_;
+	keys_.insert(other.keys_.begin(), other.keys_.end());
+	return *this;
+}
+
+bool JsonObject::Has(const std::string &key) const
+{
+	return keys_.count(key) != 0;
 }
 
 std::string JsonObject::Line() const

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 namespace zbs
@@ -18,12 +19,16 @@ class JsonObject
 	JsonObject &Null(const char *key);
 	// The value is JSON already: an array or an object.
 	JsonObject &Raw(const char *key, const std::string &value);
+	// All members of another object.
+	JsonObject &Append(const JsonObject &other);
+	bool Has(const std::string &key) const;
 	std::string Line() const;
 
       private:
 	void Key(const char *key);
 
 	std::string body_;
+	std::set<std::string> keys_;
 };
 
 } // namespace zbs

@@ -138,7 +138,18 @@ void PrintUsage()
 	       "  overrun       a neighbouring block's fill runs over a chunk's first 24 bytes\n"
 	       "  torn-store    4-byte store into the upper half of a pointer\n"
 	       "  bit-flip      one bit of data_port_\n"
-	       "  read-reused   read() into a block that is a chunk by now\n");
+	       "  read-reused   read() into a block that is a chunk by now\n"
+	       "RPC faults (timeout_ms=N of the calls that get stuck, -1 for ever):\n"
+	       "  silent-server       the request stays in the server's receive queue "
+	       "(mode=unread|unaccepted)\n"
+	       "  slow-server         the reply takes ms=N\n"
+	       "  server-mutex        the worker has read the request and waits for a lock\n"
+	       "  dead-fd             the polled descriptor is closed and reused by another thread "
+	       "(via=close|dup2)\n"
+	       "  reply-unread        the reply waits in the client's receive queue "
+	       "(variant=mutex|wrong-fd)\n"
+	       "  peer-window-closed  send() blocks: the peer does not read\n"
+	       "  connect-blackhole   connect() gets no answer\n");
 }
 
 ParseResult ParseOptions(int argc, char **argv, Options *options)

@@ -49,3 +49,5 @@ $(BUILD)/target: $(BUILD)/target.obj/linked
 
 # Shows that the healthy daemon has neither data races nor memory errors.
 target-sanitized: $(BUILD)/target-tsan.obj/linked $(BUILD)/target-asan.obj/linked
+	$(Q)$(TARGET_DIR)/run-sanitized $(BUILD)/target-tsan.obj/linked 10
+	$(Q)$(TARGET_DIR)/run-sanitized $(BUILD)/target-asan.obj/linked 5

@@ -1,6 +1,7 @@
 #include "thread.h"
 
 #include <ctime>
+#include <fstream>
 #include <utility>
 
 #include <pthread.h>
@@ -21,6 +22,15 @@ std::string ThreadName()
 	char name[16] = "";
 
 	pthread_getname_np(pthread_self(), name, sizeof(name));
+	return name;
+}
+
+std::string ThreadName(pid_t tid)
+{
+	std::ifstream comm("/proc/self/task/" + std::to_string(tid) + "/comm");
+	std::string name;
+
+	std::getline(comm, name);
 	return name;
 }
 

@@ -6,13 +6,16 @@
 #include <string>
 #include <thread>
 
+#include <sys/types.h>
+
 namespace zbs
 {
 
 // Starts a thread whose name (at most 15 characters) is visible in /proc/PID/task/TID/comm.
 std::thread StartThread(const std::string &name, std::function<void()> body);
-// The calling thread's name.
+// The calling thread's name, or that of another thread of this process.
 std::string ThreadName();
+std::string ThreadName(pid_t tid);
 // CLOCK_MONOTONIC in nanoseconds, the clock of bpf_ktime_get_ns().
 uint64_t MonotonicNs();
 void SleepMs(uint64_t milliseconds);

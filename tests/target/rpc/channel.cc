@@ -6,6 +6,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -68,6 +69,31 @@ void Channel::Abort()
 
 	if (fd >= 0)
 		shutdown(fd, SHUT_RDWR);
+}
+
+NOINLINE bool Channel::Replace(bool by_dup)
+{
+	int fd = fd_.load();
+	int fresh = by_dup ? NewSocket() : -1;
+
+	if (!by_dup) {
+		close(fd);
+		fresh = NewSocket();
+	}
+	if (fresh >= 0 && ConnectSocket(fresh, server_) == 0) {
+		if (fresh == fd)
+			return true;
+		// A lower number was free. F_DUPFD takes exactly `fd` unless somebody else has it by now.
+		int moved = by_dup ? dup3(fresh, fd, O_CLOEXEC) : fcntl(fresh, F_DUPFD_CLOEXEC, fd);
+		close(fresh);
+		if (moved == fd)
+			return true;
+		if (moved >= 0)
+			close(moved);
+	}
+	// The number is not ours any more.
+	fd_.store(-1);
+	return false;
 }
 
 void Channel::Close()

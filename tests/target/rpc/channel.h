@@ -53,6 +53,11 @@ class Channel : public google::protobuf::RpcChannel
 	// From another thread: cuts the connection so that a blocked call fails.
 	void Abort();
 
+	// The bug of a janitor that takes a connection in use for an idle one: closes it and opens another
+	// under the same number, by close() and socket() or by one dup3(). False when the number could not be
+	// had.
+	bool Replace(bool by_dup);
+
 	// Guards what the connection's owner and its janitor share. CallMethod takes it between sending and
 	// waiting.
 	std::mutex &state_mutex();

@@ -7,6 +7,11 @@
 namespace zbs::rpc
 {
 
+namespace
+{
+constexpr uint64_t kNapMs = 50;
+} // namespace
+
 MetaServiceImpl::MetaServiceImpl(libmeta::Meta *meta)
     : meta_(meta), db_names_({"meta", "meta.sync", "task", "session"})
 {
@@ -16,8 +21,9 @@ void MetaServiceImpl::ListDb(google::protobuf::RpcController *, const meta::Void
 			     meta::ListDbResponse *response, google::protobuf::Closure *)
 {
 	listing_tid_.store(gettid());
-	if (uint64_t delay_ms = list_delay_ms_.load())
-		SleepMs(delay_ms);
+	// In naps, so that a reply does not stay slow for long when the delay is taken back.
+	for (uint64_t slept = 0; slept < list_delay_ms_.load(); slept += kNapMs)
+		SleepMs(kNapMs);
 	{
 		std::lock_guard<std::mutex> lock(db_mutex_);
 		for (const std::string &name : db_names_) {

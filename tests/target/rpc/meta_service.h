@@ -16,6 +16,7 @@ namespace zbs::rpc
 {
 
 constexpr char kListDb[] = "zbs.meta.MetaService.ListDb";
+constexpr char kPing[] = "zbs.meta.MetaService.Ping";
 constexpr char kPutSnapshot[] = "zbs.meta.MetaService.PutSnapshot";
 
 class MetaServiceImpl : public meta::MetaService

@@ -35,9 +35,15 @@ void RpcLoad::WarmPool()
 		meta::MetaService_Stub stub(channel.get());
 		meta::PingRequest request;
 		meta::PingResponse response;
-		Controller controller;
 
-		stub.Ping(&controller, &request, &response, nullptr);
+		// A connection that was cut shows it at the first call, and is replaced at the second.
+		for (int attempt = 0; attempt < 2; attempt++) {
+			Controller controller;
+
+			stub.Ping(&controller, &request, &response, nullptr);
+			if (!controller.Failed())
+				break;
+		}
 	}
 }
 

@@ -85,6 +85,14 @@ uint64_t Server::served() const
 	return served_.load();
 }
 
+int Server::ServedFd(pid_t worker)
+{
+	std::lock_guard<std::mutex> lock(mutex_);
+	auto entry = serving_.find(worker);
+
+	return entry == serving_.end() ? -1 : entry->second;
+}
+
 // The caller holds mutex_.
 void Server::AddWorker()
 {
@@ -126,9 +134,11 @@ void Server::RunWorker()
 		int fd = waiting_.front();
 		waiting_.pop_front();
 		idle_workers_--;
+		serving_[gettid()] = fd;
 		lock.unlock();
 		Serve(fd);
 		lock.lock();
+		serving_.erase(gettid());
 		open_.erase(fd);
 		close(fd);
 		idle_workers_++;

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <set>
 #include <string>
@@ -32,6 +33,8 @@ class Server
 	void Stop();
 	uint16_t port() const;
 	uint64_t served() const;
+	// The connection that a worker serves, -1 when it has none.
+	int ServedFd(pid_t worker);
 
 	// Fault: requests of this method stay unread, with the worker that found one asleep, until Unmute().
 	void Mute(const std::string &method);
@@ -63,6 +66,7 @@ class Server
 	std::condition_variable accepted_;
 	std::deque<int> waiting_;
 	std::set<int> open_;
+	std::map<pid_t, int> serving_;
 	std::vector<std::thread> workers_;
 	size_t idle_workers_ = 0;
 

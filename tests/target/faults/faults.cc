@@ -1,4 +1,4 @@
-#include "faults.h"
+#include "faults/faults.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,8 @@
 namespace zbs
 {
 
-Faults::Faults(MemoryFaults *memory, TruthLog *truth) : memory_(memory), truth_(truth)
+Faults::Faults(MemoryFaults *memory, RpcFaults *rpc, TruthLog *truth)
+    : memory_(memory), rpc_(rpc), truth_(truth)
 {
 }
 
@@ -20,7 +21,7 @@ std::string Faults::active()
 
 uint64_t Faults::injected() const
 {
-	return memory_->injected();
+	return rpc_fault_.load() ? rpc_->injected() : memory_->injected();
 }
 
 bool Faults::Inject(const std::string &name, const FaultParams &params, std::string *error)
@@ -31,12 +32,18 @@ bool Faults::Inject(const std::string &name, const FaultParams &params, std::str
 		*error = "fault " + now + " is on; heal first";
 		return false;
 	}
-	if (!MemoryFaults::Knows(name)) {
+	if (MemoryFaults::Knows(name)) {
+		rpc_fault_.store(false);
+		if (!memory_->Inject(name, params, error))
+			return false;
+	} else if (RpcFaults::Knows(name)) {
+		rpc_fault_.store(true);
+		if (!rpc_->Inject(name, params, error))
+			return false;
+	} else {
 		*error = "no fault " + name;
 		return false;
 	}
-	if (!memory_->Inject(name, params, error))
-		return false;
 
 	std::lock_guard<std::mutex> lock(mutex_);
 	active_ = name;
@@ -51,6 +58,7 @@ void Faults::Heal()
 	if (name.empty())
 		return;
 	memory_->Heal();
+	rpc_->Heal();
 	{
 		std::lock_guard<std::mutex> lock(mutex_);
 		active_.clear();

@@ -1,4 +1,4 @@
-#include "memory_faults.h"
+#include "faults/memory_faults.h"
 
 #include <algorithm>
 #include <chrono>
@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "chunk_fields.h"
+#include "faults/chunk_fields.h"
 #include "thread.h"
 
 namespace zbs

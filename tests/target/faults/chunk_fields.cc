@@ -1,4 +1,4 @@
-#include "chunk_fields.h"
+#include "faults/chunk_fields.h"
 
 #include <cstdint>
 #include <cstring>

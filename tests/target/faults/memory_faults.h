@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "chunk/worker.h"
-#include "fault_params.h"
+#include "faults/params.h"
 #include "libmeta/meta.h"
 #include "truth.h"
 
