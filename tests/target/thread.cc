@@ -2,6 +2,8 @@
 
 #include <ctime>
 #include <fstream>
+#include <future>
+#include <memory>
 #include <utility>
 
 #include <pthread.h>
@@ -11,10 +13,16 @@ namespace zbs
 
 std::thread StartThread(const std::string &name, std::function<void()> body)
 {
-	return std::thread([name, body = std::move(body)] {
+	auto named = std::make_shared<std::promise<void>>();
+	std::future<void> started = named->get_future();
+	std::thread thread([name, named, body = std::move(body)] {
 		pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+		named->set_value();
 		body();
 	});
+
+	started.wait();
+	return thread;
 }
 
 std::string ThreadName()

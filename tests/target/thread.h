@@ -11,7 +11,7 @@
 namespace zbs
 {
 
-// Starts a thread whose name (at most 15 characters) is visible in /proc/PID/task/TID/comm.
+// Starts a thread. When this returns, its name (at most 15 characters) shows in /proc/PID/task/TID/comm.
 std::thread StartThread(const std::string &name, std::function<void()> body);
 // The calling thread's name, or that of another thread of this process.
 std::string ThreadName();
