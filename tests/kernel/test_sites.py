@@ -13,10 +13,9 @@ for names in ("rdi edi di dil", "rsi esi si sil", "rdx edx dx dl dh", "rcx ecx c
 LINE = re.compile(r"^\s*([0-9a-f]+):\t((?:[0-9a-f]{2} )+)\s*(?:\t(.*))?$")
 
 
-def objdump(path, full):
+def objdump(path):
     """address -> (bytes, mnemonic, operands), in order."""
-    out = subprocess.run(["objdump", "-d", "-w", "--no-show-raw-insn" if not full else "--show-raw-insn", path],
-                         capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(["objdump", "-d", "-w", path], capture_output=True, text=True, check=True).stdout
     insns = {}
     for line in out.splitlines():
         m = LINE.match(line)
@@ -93,7 +92,7 @@ def libprotobuf():
 def test_sites(which):
     subprocess.run(["make", "-s", "kernel-helpers", "target"], check=True)
     path = {"libprotobuf": libprotobuf(), "libc": "/usr/lib/x86_64-linux-gnu/libc.so.6", "target": "build/target.obj/linked"}[which]
-    insns = objdump(path, True)
+    insns = objdump(path)
     rows = subprocess.run(["build/tests/sitedump", path], capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
     assert len(rows) > 1000
     stepped = 0
