@@ -128,25 +128,42 @@ static Dwarf_Die declaration(Dwarf_Die die)
 	return die;
 }
 
+static char *die_name(Dwarf_Die *die, unsigned depth);
+
+/* "outer::name"; frees both. */
+static char *qualify(char *outer, char *name)
+{
+	char *full;
+
+	if (!outer || !name || asprintf(&full, "%s::%s", outer, name) < 0)
+		full = NULL;
+	free(outer);
+	free(name);
+	return full;
+}
+
 /* For functions whose linkage name DWARF leaves out, as gcc does for what only this file can call. */
-static char *qualified_name(Dwarf_Die *die)
+static char *qualified_name(Dwarf_Die *die, unsigned depth)
 {
 	Dwarf_Die decl = declaration(*die), *scope;
 	const char *name = string_of(die, DW_AT_name);
-	int n = name ? dwarf_getscopes_die(&decl, &scope) : 0;
 	char *full = name ? strdup(name) : NULL;
+	int n = full ? dwarf_getscopes_die(&decl, &scope) : 0;
 
 	for (int i = 1; i < n && full; i++) {
-		const char *outer =
-			may_hold_functions(dwarf_tag(&scope[i])) ? dwarf_diename(&scope[i]) : NULL;
-		char *longer;
+		int tag = dwarf_tag(&scope[i]);
+		const char *outer = dwarf_diename(&scope[i]);
 
-		if (!outer)
+		/* a function may hold a class of its own, and has a full name itself */
+		if (tag == DW_TAG_subprogram && depth < IMAGE_MAX_INLINE) {
+			full = qualify(die_name(&scope[i], depth + 1), full);
+			break;
+		}
+		if (!may_hold_functions(tag))
 			continue;
-		if (asprintf(&longer, "%s::%s", outer, full) < 0)
-			longer = NULL;
-		free(full);
-		full = longer;
+		if (!outer)
+			outer = tag == DW_TAG_namespace ? "(anonymous namespace)" : "{lambda}";
+		full = qualify(strdup(outer), full);
 	}
 	if (n > 0)
 		free(scope);
@@ -155,6 +172,14 @@ static char *qualified_name(Dwarf_Die *die)
 		symbol_shorten(full);
 	}
 	return full;
+}
+
+static char *die_name(Dwarf_Die *die, unsigned depth)
+{
+	const char *linkage = linkage_name(die);
+
+	/* that of a C function is its assembler name: an alias, or a clone with a suffix */
+	return linkage && !strncmp(linkage, "_Z", 2) ? symbol_name(linkage) : qualified_name(die, depth);
 }
 
 /*
@@ -180,17 +205,16 @@ static char *table_name(struct image_module *m, uint64_t addr)
 
 static char *function_name(struct image_module *m, uint64_t addr, Dwarf_Die *die, bool out_of_line)
 {
-	const char *linkage = linkage_name(die);
 	char *name = NULL;
 
-	/* that of a C function is its assembler name: an alias, or a clone with a suffix */
-	if (linkage && !strncmp(linkage, "_Z", 2))
-		return symbol_name(linkage);
-	/* the symbol table knows local functions too, but calls those of C libraries by any of their aliases
-	 */
-	if (out_of_line && m->has_symtab)
+	/* the symbol table knows local C++ functions better, but C functions by any of their aliases and
+	 * clones */
+	if (out_of_line && !linkage_name(die))
 		name = table_name(m, addr);
-	return name ? name : qualified_name(die);
+	if (name && strstr(name, "::"))
+		return name;
+	free(name);
+	return die_name(die, 0);
 }
 
 static int add_frame(struct frames *out, const struct frame *f)
