@@ -108,7 +108,16 @@ def test_wild_store_repeats(target, where):
 
 def test_damage_that_nobody_heals_kills_the_daemon(start_target):
     target = start_target("--rate", 10000)
-    target.fault("wild-store", crash=1)
+    truth = target.fault("wild-store", crash=1)
+    # As in the incident: long after the store, in another thread, in the destructor of the lease.
+    stack = subprocess.run(["gdb", "-q", "-batch", "-p", str(target.pid), "-ex", "set pagination off",
+                            "-ex", "continue", "-ex", "bt 40", "-ex", "detach"],
+                           capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "SIGSEGV" in stack
+    assert re.search(r"~PerfInfo \(this=0xfffc0000", stack)
+    assert f"zbs::Chunk::~Chunk (this={truth['node']}" in stack
+    assert re.search(rf"zbs::libmeta::CachedLease::~CachedLease \(this={truth['object']}", stack)
+    assert "zbs::libmeta::Meta::ClearExpiredLease" in stack
     assert target.process.wait(timeout=30) == -11
 
 
@@ -276,6 +285,14 @@ def test_two_processes(start_target):
     server.heal()
     wait_until(lambda: not [call for call in client.status()["calls"] if call["age_ms"] > 500])
     assert client.stop() == 0 and server.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["wild-store", "server-mutex", "dead-fd", "reply-unread", "peer-window-closed",
+                                  "connect-blackhole"])
+def test_quits_in_the_middle_of_a_fault(target, name):
+    target.fault(name)
+    assert target.stop() == 0
+    assert target.truth("healed", name)
 
 
 def test_one_fault_at_a_time(target):

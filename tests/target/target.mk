@@ -5,7 +5,7 @@ OBJCOPY    ?= objcopy
 TARGET_DIR := tests/target
 TARGET_SRC := $(wildcard $(TARGET_DIR)/*.cc $(TARGET_DIR)/*/*.cc)
 TARGET_PB  := zbs meta
-TARGET_CXXFLAGS := -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter -pthread
+TARGET_CXXFLAGS := -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -Wshadow -pthread
 
 # target_build(directory below BUILD, extra flags): rules for one flavour of the daemon.
 define target_build
