@@ -185,6 +185,22 @@ def test_replaced_and_deleted_file(tmp_path):
         proc.wait(10)
 
 
+def test_in_another_mount_namespace(tmp_path):
+    """A container: neither the file nor its debuginfo is at these paths for us."""
+    script = (f"mount -t tmpfs none {tmp_path} && mkdir {tmp_path}/.debug && cp {TARGET} {tmp_path}/daemon && "
+              f"cp build/tests/.debug/stacks_target.debug {tmp_path}/.debug/ && exec {tmp_path}/daemon")
+    proc = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert proc.stdout.readline().startswith("ready")
+        assert not (tmp_path / "daemon").exists()
+        _, ends, out = ours(proc.pid)
+        assert "|stk::Channel::ReadHeader|tests/kernel/stacks_target.cc|" in out
+        assert list(ends.values()).count("truncated") == 1
+    finally:
+        proc.stdin.close()
+        proc.wait(10)
+
+
 def test_rpc_method_of_a_call_in_flight(start_target):
     """The method of a call that began before anyone looked, from CallMethod's frame; the daemon's own truth says which it is."""
     daemon = start_target("--rpc-rate", "0")

@@ -15,6 +15,7 @@
 #include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -392,6 +393,34 @@ static void vdso(void **state)
 	assert_true(named);
 }
 
+/* What was opened serves when the target is gone: the fork has this process's code and stack. */
+static void after_the_exit(void **state)
+{
+	static const char *const names[] = {"inner", "inlined", "middle", "outer", "after_the_exit", NULL};
+	struct frames f = {0};
+	struct image *im;
+	struct err err;
+	pid_t child;
+
+	(void)state;
+	outer(3);
+	child = fork();
+	if (!child) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(image_open(&im, child, NULL, &err), 0);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(image_unwind(im, &stack, false, &f), 0);
+	called(&f, names);
+	assert_string_equal(f.v[f.n - 1].symbol, "_start");
+	assert_false(f.truncated);
+	frames_deinit(&f);
+	assert_int_equal(image_refresh(im, &err), -ESRCH);
+	image_close(im);
+}
+
 static void no_such_process(void **state)
 {
 	struct image *im;
@@ -430,6 +459,7 @@ int main(void)
 		cmocka_unit_test(before_and_after_an_address),
 		cmocka_unit_test(library_loaded_later),
 		cmocka_unit_test(vdso),
+		cmocka_unit_test(after_the_exit),
 		cmocka_unit_test(no_such_process),
 	};
 

@@ -3,7 +3,9 @@
 #ifndef CULPRIT_PROC_SLURP_H
 #define CULPRIT_PROC_SLURP_H
 
+#include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 /* Reads the file into a malloc'ed, zero-terminated string. -errno of open or read; -ENAMETOOLONG; -ENOMEM. */
 int proc_slurp(char **ret, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -12,6 +12,9 @@
 #define IMAGE_MAX_FRAMES 256 /* of one stack, inlined ones not counted */
 #define IMAGE_MAX_INLINE 64  /* at one address */
 
+struct unit_index;
+void unit_indexes_free(struct unit_index *all); /* NULL is fine */
+
 /* One mapped ELF file, or the vdso. */
 struct image_module {
 	struct image *im;
@@ -29,6 +32,7 @@ struct image_module {
 	Dwfl_Module *dwfl;
 	bool has_symtab; /* .symtab, here or in the debuginfo: every function is named */
 	bool symtab_known;
+	struct unit_index *units; /* uthash: functions of the units that were asked for */
 };
 
 /* Groups the mappings into modules, without opening them. *ret: array of n pointers, for modules_free. */

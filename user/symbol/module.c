@@ -94,6 +94,7 @@ void module_free(struct image_module *m)
 		close(m->fd);
 	if (m->debug_fd >= 0)
 		close(m->debug_fd);
+	unit_indexes_free(m->units);
 	free(m->path);
 	free(m->build_id);
 	free(m->file);

@@ -28,76 +28,11 @@ void image_cache_drop(struct image *im)
 	im->n_cached = 0;
 }
 
-static bool is_function(int tag)
-{
-	return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine;
-}
-
-static bool may_hold_functions(int tag)
+/* May a function's declaration stand in it? */
+static bool is_scope(int tag)
 {
 	return tag == DW_TAG_namespace || tag == DW_TAG_class_type || tag == DW_TAG_structure_type ||
 	       tag == DW_TAG_union_type || tag == DW_TAG_module;
-}
-
-/* Descends to what covers pc; scope[] gets the functions on the way, outermost first. */
-static size_t descend(Dwarf_Die *parent, Dwarf_Addr pc, Dwarf_Die *scope, size_t n, unsigned depth)
-{
-	Dwarf_Die die;
-
-	if (depth == IMAGE_MAX_INLINE * 2 || dwarf_child(parent, &die))
-		return n;
-	do {
-		int tag = dwarf_tag(&die);
-		size_t more;
-
-		if (is_function(tag) || tag == DW_TAG_lexical_block) {
-			if (dwarf_haspc(&die, pc) != 1)
-				continue;
-			if (is_function(tag) && n < IMAGE_MAX_INLINE)
-				scope[n++] = die;
-			return descend(&die, pc, scope, n, depth + 1);
-		}
-		if (!n && may_hold_functions(tag)) {
-			more = descend(&die, pc, scope, n, depth + 1);
-			if (more)
-				return more;
-		}
-	} while (!dwarf_siblingof(&die, &die));
-	return n;
-}
-
-static bool find_cu(Dwfl_Module *mod, uint64_t addr, Dwarf_Die *cu, Dwarf_Addr *bias)
-{
-	Dwarf_Die *found = dwfl_module_addrdie(mod, addr, bias), *die = NULL;
-
-	/* a compiler that writes no .debug_aranges */
-	while (!found && (die = dwfl_module_nextcu(mod, die, bias))) {
-		if (dwarf_haspc(die, addr - *bias) == 1)
-			found = die;
-	}
-	if (found)
-		*cu = *found;
-	return found;
-}
-
-size_t scopes_at(struct image_module *m, uint64_t addr, Dwarf_Die *cu, Dwarf_Die scope[IMAGE_MAX_INLINE],
-		 uint64_t *bias)
-{
-	Dwfl_Module *mod = module_dwfl(m);
-	Dwarf_Addr b;
-	size_t n;
-
-	if (!mod || !find_cu(mod, addr, cu, &b))
-		return 0;
-	*bias = b;
-	n = descend(cu, addr - b, scope, 0, 0);
-	for (size_t i = 0; i < n / 2; i++) {
-		Dwarf_Die t = scope[i];
-
-		scope[i] = scope[n - 1 - i];
-		scope[n - 1 - i] = t;
-	}
-	return n;
 }
 
 static const char *string_of(Dwarf_Die *die, unsigned name)
@@ -159,7 +94,7 @@ static char *qualified_name(Dwarf_Die *die, unsigned depth)
 			full = qualify(die_name(&scope[i], depth + 1), full);
 			break;
 		}
-		if (!may_hold_functions(tag))
+		if (!is_scope(tag))
 			continue;
 		if (!outer)
 			outer = tag == DW_TAG_namespace ? "(anonymous namespace)" : "{lambda}";
