@@ -45,6 +45,7 @@ help:
 	@echo "make demo       install, build, catch both planted incidents (root)"
 	@echo "make check      install, build, run all tests (root)"
 	@echo "make unit       unit tests only (no root)"
+	@echo "make vmtest     the tests on other kernels, in qemu (downloads them once)"
 	@echo "make analyze    clang-format, clang-tidy"
 
 $(BUILD)/culprit: $(CMD_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a

@@ -20,7 +20,7 @@ $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libcore-san.a
 unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
 
--include tests/target/target.mk tests/kernel/kernel.mk
+-include tests/target/target.mk tests/kernel/kernel.mk tests/vm/vm.mk
 
 FORMATTED := $(wildcard user/*.c user/*/*.[ch] bpf/*.c bpf/*/*.h tests/unit/*.[ch])
 

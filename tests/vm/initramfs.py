@@ -1,0 +1,44 @@
+"""The test machine's only file system: busybox, the static binary, the test daemon with its libraries and debuginfo."""
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+
+def libraries(binary):
+    """The files that the dynamic loader needs for binary, itself included."""
+    out = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True).stdout
+    return [Path(path) for path in re.findall(r"(/\S+) \(0x", out)]
+
+
+def put(root, source, path, mode=0o755):
+    target = root / path.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(mode)
+
+
+def build(build_dir, kernel, guest, image):
+    """Writes `image` for the kernel in directory `kernel`; returns its path."""
+    root = image.with_suffix(".tree")
+    shutil.rmtree(root, ignore_errors=True)
+    for directory in ("proc", "sys", "dev", "tmp", "bin", "etc"):
+        (root / directory).mkdir(parents=True)
+    put(root, "/bin/busybox", "/bin/busybox")
+    put(root, guest / "init", "/init")
+    put(root, guest / "tests", "/vm/tests")
+    put(root, build_dir / "culprit-static", "/vm/culprit")
+    put(root, build_dir / "tests" / "bpfload", "/vm/bpfload")
+    put(root, build_dir / "target", "/vm/target")
+    put(root, build_dir / ".debug" / "target.debug", "/vm/.debug/target.debug", 0o644)
+    for library in libraries(build_dir / "target"):
+        put(root, library, str(library))
+    for module in (kernel / "modules").glob("*.ko"):
+        put(root, module, f"/vm/modules/{module.name}", 0o644)
+    for obj in (build_dir / "bpf").glob("*.bpf.o"):
+        put(root, obj, f"/vm/bpf/{obj.name}", 0o644)
+    with open(image, "wb") as out:
+        files = subprocess.run(["find", ".", "-print0"], cwd=root, capture_output=True, check=True).stdout
+        subprocess.run(["cpio", "--null", "-o", "-H", "newc", "--quiet", "-R", "0:0"], cwd=root, input=files, stdout=out, check=True)
+    shutil.rmtree(root)
+    return image

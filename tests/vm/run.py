@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""Boots each kernel of tests/vm/kernels in qemu (software emulation) and runs the tests inside: a table of kernels by tests.
+
+usage: run.py BUILD [--kernels A,B] [--tests X,Y]
+exit: 0 all passed, 1 a test failed, 4 nothing failed but a kernel could not be had
+"""
+import argparse
+import base64
+import io
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import initramfs
+import judge
+
+HERE = Path(__file__).resolve().parent
+# not cmpxchg16b: the emulation of qemu 7.2 gets its flags wrong now and then with two CPUs, and the kernel's allocator uses it
+CPU = "max,-cx16"
+BOOT_S = 120
+TEST_S = 300  # as in guest/init
+
+
+def kernels():
+    lines = (HERE / "kernels").read_text().splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def fetch(build, name):
+    """Directory of the kernel's files, or None and why it cannot be had."""
+    done = subprocess.run([str(HERE / "fetch"), str(build), name], capture_output=True, text=True)
+    if done.returncode == 0:
+        return build / "vm" / "kernels" / name, done.stdout.strip()
+    return None, (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+
+
+def boot(directory, initrd, tests, work):
+    """Runs the machine to its end. Returns what it wrote on its second serial port; its console stays in work/console."""
+    console, results = work / "console", work / "results"
+    results.unlink(missing_ok=True)
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "1536", "-nodefaults",
+               "-no-reboot", "-display", "none", "-serial", f"file:{console}", "-serial", f"file:{results}",
+               "-kernel", str(directory / "vmlinuz"), "-initrd", str(initrd), "-append",
+               f"console=ttyS0 quiet panic=-1 mitigations=off rdinit=/init vm.tests={','.join(tests)}"]
+    try:
+        subprocess.run(command, check=False, timeout=BOOT_S + TEST_S * len(tests), stdin=subprocess.DEVNULL,
+                       stderr=open(work / "qemu", "w"))
+    except subprocess.TimeoutExpired:
+        pass  # judged by what is there
+    return results.read_text(errors="replace") if results.exists() else ""
+
+
+def unpack(text, work):
+    """{test: (directory, seconds)} of the complete parts."""
+    found = {}
+    for name, start, end, body in re.findall(r"@@begin (\S+) (\S+) (\S+)\n(.*?)@@end \1\n", text, re.S):
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(body)), mode="r:gz") as tar:
+            tar.extractall(work)
+        found[name] = (work / name, float(end) - float(start))
+    return found
+
+
+def run_kernel(build, name, tests):
+    """{test: (state, detail, seconds)}; state is passed, failed or missing."""
+    directory, release = fetch(build, name)
+    if not directory:
+        return release, {test: ("missing", release, 0) for test in tests}
+    work = build / "vm" / "results" / name
+    subprocess.run(["rm", "-rf", str(work)], check=True)
+    work.mkdir(parents=True)
+    initrd = initramfs.build(build, directory, HERE / "guest", work / "initrd")
+    text = boot(directory, initrd, tests, work)
+    initrd.unlink()
+    parts = unpack(text, work)
+    crash = re.search(r"(BUG|Oops|WARNING|general protection fault|Kernel panic).*", (work / "console").read_text(errors="replace"))
+    results = {}
+    for test in tests:
+        if crash:
+            results[test] = ("failed", f"the kernel complains (see {work}/console): {crash.group(0)}", 0)
+            continue
+        if test not in parts:
+            results[test] = ("failed", f"the machine did not get to its end (see {work}/console)", 0)
+            continue
+        where, seconds = parts[test]
+        try:
+            judge.judge(test, judge.Facts(name, release, where))
+            results[test] = ("passed", "", seconds)
+        except (AssertionError, LookupError, ValueError) as error:
+            results[test] = ("failed", f"{type(error).__name__}: {error}" if not isinstance(error, AssertionError) else str(error), seconds)
+    return release, results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=Path)
+    parser.add_argument("--kernels", default=",".join(kernels()))
+    parser.add_argument("--tests", default=",".join(judge.TESTS))
+    args = parser.parse_args()
+    build, tests = args.build.resolve(), args.tests.split(",")
+    table, width = [], max(len(test) for test in tests) + 2
+    for name in args.kernels.split(","):
+        start = time.monotonic()
+        release, results = run_kernel(build, name, tests)
+        table.append((name, release, results, time.monotonic() - start))
+        for test, (state, detail, seconds) in results.items():
+            if state != "passed":
+                print(f"{name}: {test}: {state}: {detail}", file=sys.stderr)
+    print(f"{'KERNEL':8}" + "".join(f"{test:>{max(width, 9)}}" for test in tests) + "      TIME  RELEASE")
+    for name, release, results, seconds in table:
+        cells = "".join(f"{results[test][0]:>{max(width, 9)}}" for test in tests)
+        known = release if all(r[0] != "missing" for r in results.values()) else "-"
+        print(f"{name:8}{cells}  {seconds:6.0f} s  {known}")
+    states = [state for _, _, results, _ in table for state, _, _ in results.values()]
+    print(", ".join(f"{states.count(state)} {state}" for state in ("passed", "failed", "missing")))
+    if "failed" in states:
+        return 1
+    return 4 if "missing" in states else 0
+
+
+if __name__ == "__main__":
+    os.environ["LC_ALL"] = "C"
+    sys.exit(main())

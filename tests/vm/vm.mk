@@ -1,0 +1,12 @@
+# The kernel matrix: tools/install-deps.sh vm installs what it needs.
+.PHONY: vmtest
+
+$(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(STATIC_OBJ)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -static -Wl,--wrap=dlopen -o $@ $^ $(TRACE_LIBS) -lelf -ljansson -lz -lzstd
+
+kernel-helpers: $(KTEST)/bpfload
+
+vmtest: static target $(KTEST)/bpfload
+	$(Q)tools/install-deps.sh vm
+	$(Q)$(PYTHON) -B tests/vm/run.py $(BUILD) $(VM_ARGS)
