@@ -2,6 +2,7 @@
 #include <libiberty/demangle.h>
 #include <elf.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,4 +165,26 @@ char *dbg_demangle(const char *mangled, char *buf, size_t len)
 	snprintf(buf, len, "%s", s ? s : mangled);
 	free(s);
 	return buf;
+}
+
+int dbg_for_each_symbol(const struct dbg *d, int (*fn)(void *ctx, const struct elf_sym *sym), void *ctx)
+{
+	return elf_for_each_symbol(d->sep ? d->sep : d->bin, fn, ctx);
+}
+
+bool dbg_name_eq(const char *a, const char *b)
+{
+	return name_eq(a, strlen(a), b, strlen(b));
+}
+
+const char *dbg_string(struct dbg *d, const char *fmt, ...)
+{
+	char *s = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	va_end(ap);
+	return dbg_keep(d, s);
 }

@@ -29,6 +29,12 @@ const struct elf_debug *dbg_debuginfo(const struct dbg *d);
 int dbg_symbol(const struct dbg *d, const char *mangled, struct elf_sym *ret);
 /* The function symbol that covers vaddr; NULL if none. Owned by d. */
 const struct elf_sym *dbg_symbol_at(const struct dbg *d, uint64_t vaddr);
+/* All symbols of the module, those of its debuginfo if it has any. fn as elf_for_each_symbol(). */
+int dbg_for_each_symbol(const struct dbg *d, int (*fn)(void *ctx, const struct elf_sym *sym), void *ctx);
+/* C++ names are the same but for spaces. */
+bool dbg_name_eq(const char *a, const char *b);
+/* Text that lives as long as d; NULL on lack of memory. */
+const char *dbg_string(struct dbg *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Demangled name of a symbol, cut to fit; the name itself if it is not mangled. Returns buf. */
 char *dbg_demangle(const char *mangled, char *buf, size_t len);
 

@@ -335,3 +335,22 @@ int dbg_derived(struct dbg *d, struct dbg_type base, struct dbg_base **ret, size
 	*n = count - 1;
 	return 0;
 }
+
+uint32_t dbg_count_statics(struct dbg *d, struct dbg_type cls, const char *start, const char *end)
+{
+	Dwarf_Die die, c;
+	uint32_t n = 0;
+
+	if (!die_get(d, cls.die, &die))
+		return 0;
+	for (int more = die_child(&die, &c); more > 0; more = die_next(&c)) {
+		const char *name = die_name(&c);
+		size_t len = strlen(name), tail = strlen(end);
+
+		/* DWARF 5 writes them as variables, before as external members */
+		if (dwarf_tag(&c) != DW_TAG_variable && !(dwarf_tag(&c) == DW_TAG_member && die_flag(&c, DW_AT_external)))
+			continue;
+		n += !strncmp(name, start, strlen(start)) && len >= tail && !strcmp(name + len - tail, end);
+	}
+	return n;
+}

@@ -121,15 +121,25 @@ bool type_of(struct dbg *d, Dwarf_Die *die, Dwarf_Die *ret)
 	return dwarf_attr_integrate(die, DW_AT_type, &a) && dwarf_formref_die(&a, &t) && type_peel(d, &t, ret);
 }
 
-/* First type argument of a class template's instance. */
-static struct dbg_type template_arg(struct dbg *d, Dwarf_Die *cls)
+/*
+ * Element type of a protobuf container: the template's argument. gcc leaves it out of instances that are declared extern; then Get()'s
+ * result tells, which is a reference to an element.
+ */
+static struct dbg_type element_type(struct dbg *d, Dwarf_Die *cls)
 {
+	struct dbg_type get = {0};
 	Dwarf_Die c, t;
 
-	for (int more = die_child(cls, &c); more > 0; more = die_next(&c))
-		if (dwarf_tag(&c) == DW_TAG_template_type_parameter)
+	for (int more = die_child(cls, &c); more > 0; more = die_next(&c)) {
+		int tag = dwarf_tag(&c);
+
+		if (tag == DW_TAG_template_type_parameter)
 			return type_of(d, &c, &t) ? type_id(d, &t) : (struct dbg_type){0};
-	return (struct dbg_type){0};
+		if (tag == DW_TAG_subprogram && !strcmp(die_name(&c), "Get") && type_of(d, &c, &t) &&
+		    dwarf_tag(&t) == DW_TAG_reference_type && type_of(d, &t, &t))
+			get = type_id(d, &t);
+	}
+	return get;
 }
 
 static bool starts(const char *s, const char *with)
@@ -146,10 +156,10 @@ static bool kind_by_name(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i)
 		i->kind = DBG_STRING;
 	} else if (starts(i->name, "google::protobuf::RepeatedPtrField<")) {
 		i->kind = DBG_REPEATED_PTR;
-		i->target = template_arg(d, die);
+		i->target = element_type(d, die);
 	} else if (starts(i->name, "google::protobuf::RepeatedField<")) {
 		i->kind = DBG_REPEATED;
-		i->target = template_arg(d, die);
+		i->target = element_type(d, die);
 	} else if (!strcmp(i->name, "google::protobuf::internal::ArenaStringPtr")) {
 		i->kind = DBG_ARENA_STRING;
 	} else {

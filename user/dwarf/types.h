@@ -79,5 +79,7 @@ int dbg_bases(struct dbg *d, struct dbg_type cls, struct dbg_base **ret, size_t 
 bool dbg_base_offset(struct dbg *d, struct dbg_type derived, struct dbg_type base, uint32_t *offset);
 /* Classes defined in this module that have base among their bases. Same ownership. */
 int dbg_derived(struct dbg *d, struct dbg_type base, struct dbg_base **ret, size_t *n, struct err *err);
+/* Number of static data members of cls (not of its bases) whose names start and end like this. */
+uint32_t dbg_count_statics(struct dbg *d, struct dbg_type cls, const char *start, const char *end);
 
 #endif

@@ -87,7 +87,7 @@ struct guard_type {
 	uint32_t n_vptr;
 	struct guard_vptr vptr[GUARD_MAX_VPTRS];
 	char vptr_reason[128]; /* why not known */
-	/* The message's default instance in `default_module`: where defaults of its fields can be read. 0 = not known. */
+	/* Default instance of the message (of its first base, for a class derived from one) in `default_module`: where defaults of its fields can be read. 0 = not known. */
 	const struct elf_file *default_module;
 	uint64_t default_vaddr;
 	bool default_is_pointer; /* 2.x: the symbol is a pointer to it */
