@@ -57,7 +57,7 @@ struct inherit {
 };
 
 struct inlined {
-	uint64_t die;
+	uint64_t die, parent; /* parent: the inlined instance around it, 0 = none */
 	uint32_t canon;	 /* of the function that was inlined */
 	uint32_t holder; /* node of the concrete function around it */
 };

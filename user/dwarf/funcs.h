@@ -76,6 +76,7 @@ struct dbg_inline {
 	struct dbg_range *range;
 	size_t n_range;		/* 0: its code was merged with the code around it */
 	uint64_t caller;	/* entry vaddr of the out-of-line function that holds it */
+	uint64_t die, parent;	/* its DIE, and that of the inlined instance around it (0 = none): equal numbers, equal instances */
 	const char *caller_name; /* symbol, mangled; owned by the dbg */
 	uint64_t caller_die;
 	bool has_this;		/* this_path says where `this` is at entry */
@@ -84,6 +85,8 @@ struct dbg_inline {
 /* Inlined instances of f in the whole module. *ret for dbg_inlines_free(). Finding none is no error. */
 int dbg_inlines(struct dbg *d, const struct dbg_func *f, struct dbg_inline **ret, size_t *n, struct err *err);
 void dbg_inlines_free(struct dbg_inline *i, size_t n);
+/* All code of an out-of-line function, by its DIE (dbg_inline.caller_die, dbg_entry.die). *ret for free(). */
+int dbg_code_ranges(struct dbg *d, uint64_t die, struct dbg_range **ret, size_t *n);
 
 struct dbg_param {
 	const char *name; /* "this" for the object; "" if unnamed; owned by the dbg */

@@ -372,7 +372,7 @@ int index_build(struct dbg *d, struct err *err)
 	return 0;
 }
 
-static int add_inlined(struct dbg *d, Dwarf_Die *die, uint32_t holder)
+static int add_inlined(struct dbg *d, Dwarf_Die *die, uint32_t holder, uint64_t parent)
 {
 	Dwarf_Attribute a;
 	Dwarf_Die ref;
@@ -392,11 +392,12 @@ static int add_inlined(struct dbg *d, Dwarf_Die *die, uint32_t holder)
 		d->inlined = v;
 		d->cap_inlined = cap;
 	}
-	d->inlined[d->n_inlined++] = (struct inlined){.die = die_id(d, die), .canon = d->node[n].canon, .holder = holder};
+	d->inlined[d->n_inlined++] = (struct inlined){
+		.die = die_id(d, die), .parent = parent, .canon = d->node[n].canon, .holder = holder};
 	return 0;
 }
 
-static int walk_body(struct dbg *d, Dwarf_Die *parent, uint32_t holder, int depth)
+static int walk_body(struct dbg *d, Dwarf_Die *parent, uint32_t holder, uint64_t inside, int depth)
 {
 	Dwarf_Die c;
 	int rc = 0, more;
@@ -407,10 +408,10 @@ static int walk_body(struct dbg *d, Dwarf_Die *parent, uint32_t holder, int dept
 		int tag = dwarf_tag(&c);
 
 		if (tag == DW_TAG_inlined_subroutine)
-			rc = add_inlined(d, &c, holder);
+			rc = add_inlined(d, &c, holder, inside);
 		if (!rc && (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block || tag == DW_TAG_try_block ||
 			    tag == DW_TAG_catch_block))
-			rc = walk_body(d, &c, holder, depth + 1);
+			rc = walk_body(d, &c, holder, tag == DW_TAG_inlined_subroutine ? die_id(d, &c) : inside, depth + 1);
 		if (rc)
 			return rc;
 	}
@@ -436,7 +437,7 @@ int index_inlined(struct dbg *d, struct err *err)
 	for (uint32_t i = 1; i < d->n_node && !rc; i++) {
 		if ((d->node[i].flags & (NODE_FUNC | NODE_CODE)) != (NODE_FUNC | NODE_CODE))
 			continue;
-		rc = die_get(d, d->node[i].die, &die) ? walk_body(d, &die, i, 0) : -EINVAL;
+		rc = die_get(d, d->node[i].die, &die) ? walk_body(d, &die, i, 0, 0) : -EINVAL;
 	}
 	if (rc)
 		return err_set(err, rc, rc == -ENOMEM ? "out of memory" : "the debuginfo in %s is damaged: %s",

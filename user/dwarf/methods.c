@@ -102,7 +102,7 @@ int dbg_overrides(struct dbg *d, const char *cls_method, int (*fn)(void *ctx, co
 	return rc;
 }
 
-static int read_ranges(Dwarf_Die *die, struct dbg_inline *i)
+static int read_ranges(Dwarf_Die *die, struct dbg_range **range, size_t *n)
 {
 	Dwarf_Addr base = 0, lo, hi;
 	ptrdiff_t off = 0;
@@ -112,11 +112,11 @@ static int read_ranges(Dwarf_Die *die, struct dbg_inline *i)
 
 		if (!lo || hi <= lo)
 			continue;
-		r = reallocarray(i->range, i->n_range + 1, sizeof(*r));
+		r = reallocarray(*range, *n + 1, sizeof(*r));
 		if (!r)
 			return -ENOMEM;
-		i->range = r;
-		r[i->n_range++] = (struct dbg_range){.lo = lo, .hi = hi};
+		*range = r;
+		r[(*n)++] = (struct dbg_range){.lo = lo, .hi = hi};
 	}
 	return 0;
 }
@@ -177,10 +177,12 @@ static int one_inline(struct dbg *d, const struct inlined *x, struct dbg_inline 
 		return -EINVAL;
 	if (!func_entry(d, x->holder, &e))
 		return 0;
-	rc = read_ranges(&die, i);
+	rc = read_ranges(&die, &i->range, &i->n_range);
 	if (rc)
 		return rc;
 	read_entry(&die, i);
+	i->die = x->die;
+	i->parent = x->parent;
 	i->caller_die = d->node[x->holder].die;
 	i->caller = e.vaddr;
 	i->caller_name = e.symbol ? e.symbol : node_name(d, x->holder);
@@ -246,4 +248,22 @@ void dbg_inlines_free(struct dbg_inline *i, size_t n)
 	for (size_t k = 0; k < n; k++)
 		free(i[k].range);
 	free(i);
+}
+
+int dbg_code_ranges(struct dbg *d, uint64_t id, struct dbg_range **ret, size_t *n)
+{
+	Dwarf_Die die;
+	int rc;
+
+	*ret = NULL;
+	*n = 0;
+	if (!die_get(d, id, &die))
+		return -EINVAL;
+	rc = read_ranges(&die, ret, n);
+	if (rc) {
+		free(*ret);
+		*ret = NULL;
+		*n = 0;
+	}
+	return rc;
 }

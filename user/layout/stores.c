@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <capstone/capstone.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "layout/stores.h"
+
+struct code {
+	uint64_t die;
+	int rc;
+	struct store *v;
+	size_t n, cap;
+	UT_hash_handle hh;
+};
+
+struct stores {
+	struct dbg *d;
+	csh cs;
+	cs_insn *insn;
+	struct code *code;
+};
+
+int stores_create(struct stores **ret, struct dbg *d, struct err *err)
+{
+	struct stores *s = calloc(1, sizeof(*s));
+
+	*ret = NULL;
+	if (!s)
+		return err_set(err, -ENOMEM, "out of memory");
+	s->d = d;
+	if (cs_open(CS_ARCH_X86, CS_MODE_64, &s->cs) != CS_ERR_OK) {
+		free(s);
+		return err_set(err, -ENOSYS, "the disassembler does not start");
+	}
+	cs_option(s->cs, CS_OPT_DETAIL, CS_OPT_ON);
+	s->insn = cs_malloc(s->cs);
+	if (!s->insn) {
+		stores_destroy(s);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*ret = s;
+	return 0;
+}
+
+void stores_destroy(struct stores *s)
+{
+	struct code *c, *next;
+
+	if (!s)
+		return;
+	HASH_ITER(hh, s->code, c, next) {
+		HASH_DEL(s->code, c);
+		free(c->v);
+		free(c);
+	}
+	if (s->insn)
+		cs_free(s->insn, 1);
+	cs_close(&s->cs);
+	free(s);
+}
+
+/* DWARF's number of a 64-bit general register (System V AMD64 ABI, figure 3.36). */
+static uint8_t dwarf_reg(x86_reg r)
+{
+	static const x86_reg order[] = {X86_REG_RAX, X86_REG_RDX, X86_REG_RCX, X86_REG_RBX, X86_REG_RSI, X86_REG_RDI,
+					X86_REG_RBP, X86_REG_RSP, X86_REG_R8,  X86_REG_R9,  X86_REG_R10, X86_REG_R11,
+					X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15};
+
+	for (uint8_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (order[i] == r)
+			return i;
+	return STORE_NO_REG;
+}
+
+/* Instructions whose first operand, if in memory, is only read; and those that write their own stack frame. */
+static bool reads_only(unsigned id)
+{
+	switch (id) {
+	case X86_INS_CMP:
+	case X86_INS_TEST:
+	case X86_INS_PUSH:
+	case X86_INS_CALL:
+	case X86_INS_LCALL:
+	case X86_INS_JMP:
+	case X86_INS_LJMP:
+	case X86_INS_NOP:
+	case X86_INS_LEA:
+	case X86_INS_BT:
+	case X86_INS_MUL:
+	case X86_INS_DIV:
+	case X86_INS_IDIV:
+	case X86_INS_PREFETCH:
+	case X86_INS_PREFETCHNTA:
+	case X86_INS_PREFETCHT0:
+	case X86_INS_PREFETCHT1:
+	case X86_INS_PREFETCHT2:
+	case X86_INS_PREFETCHW:
+	case X86_INS_FLD:
+	case X86_INS_FILD:
+	case X86_INS_FADD:
+	case X86_INS_FSUB:
+	case X86_INS_FMUL:
+	case X86_INS_FDIV:
+	case X86_INS_FCOM:
+	case X86_INS_FCOMP:
+	case X86_INS_FLDCW:
+	case X86_INS_LDMXCSR:
+	case X86_INS_CLFLUSH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_string(unsigned id)
+{
+	switch (id) {
+	case X86_INS_MOVSB:
+	case X86_INS_MOVSW:
+	case X86_INS_MOVSQ:
+	case X86_INS_STOSB:
+	case X86_INS_STOSW:
+	case X86_INS_STOSD:
+	case X86_INS_STOSQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int add(struct code *c, const struct store *st)
+{
+	if (c->n == c->cap) {
+		size_t cap = c->cap ? 2 * c->cap : 32;
+		struct store *v = reallocarray(c->v, cap, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		c->v = v;
+		c->cap = cap;
+	}
+	c->v[c->n++] = *st;
+	return 0;
+}
+
+/* movsd is the string instruction and the SSE one: only the first has two memory operands. */
+static bool string_movsd(const cs_insn *in)
+{
+	const cs_x86 *x = &in->detail->x86;
+
+	return in->id == X86_INS_MOVSD && x->op_count == 2 && x->operands[0].type == X86_OP_MEM &&
+	       x->operands[1].type == X86_OP_MEM;
+}
+
+/* 1 = a store. For xchg and xadd either operand may be the one in memory. */
+static bool as_store(const cs_insn *in, struct store *st)
+{
+	const cs_x86 *x = &in->detail->x86;
+	const cs_x86_op *op = &x->operands[0];
+
+	memset(st, 0, sizeof(*st));
+	st->vaddr = in->address;
+	st->base = STORE_NO_REG;
+	if (is_string(in->id) || string_movsd(in)) {
+		st->string = true;
+		return true;
+	}
+	if (!x->op_count || reads_only(in->id) || (in->id == X86_INS_IMUL && x->op_count == 1))
+		return false;
+	if (op->type != X86_OP_MEM && in->id == X86_INS_XCHG && x->op_count == 2)
+		op = &x->operands[1];
+	if (op->type != X86_OP_MEM)
+		return false;
+	st->base = dwarf_reg(op->mem.base);
+	st->indexed = op->mem.index != X86_REG_INVALID || op->mem.segment == X86_REG_FS || op->mem.segment == X86_REG_GS;
+	st->disp = op->mem.disp;
+	st->width = op->size;
+	st->bit_or = in->id == X86_INS_OR;
+	return true;
+}
+
+static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+
+static int decode(struct stores *s, struct code *c, const struct dbg_range *r)
+{
+	const uint8_t *p = elf_bytes(dbg_binary(s->d), r->lo, r->hi - r->lo);
+	size_t left = r->hi - r->lo;
+	uint64_t at = r->lo;
+
+	if (!p)
+		return -EILSEQ;
+	while (left) {
+		struct store st;
+
+		if (!cs_disasm_iter(s->cs, &p, &left, &at, s->insn)) {
+			if (left < sizeof(endbr64) || memcmp(p, endbr64, sizeof(endbr64)) != 0)
+				return -EILSEQ;
+			p += sizeof(endbr64); /* not known to every capstone */
+			left -= sizeof(endbr64);
+			at += sizeof(endbr64);
+			continue;
+		}
+		if (as_store(s->insn, &st) && add(c, &st))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int by_vaddr(const void *a, const void *b)
+{
+	const struct store *x = a, *y = b;
+
+	return x->vaddr < y->vaddr ? -1 : x->vaddr > y->vaddr;
+}
+
+int stores_of(struct stores *s, uint64_t func_die, const struct store **ret, size_t *n)
+{
+	struct dbg_range *r = NULL;
+	struct code *c = NULL;
+	size_t n_r = 0;
+
+	HASH_FIND(hh, s->code, &func_die, sizeof(func_die), c);
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return -ENOMEM;
+		c->die = func_die;
+		c->rc = dbg_code_ranges(s->d, func_die, &r, &n_r);
+		for (size_t i = 0; i < n_r && (!c->rc || c->rc == -EILSEQ); i++) {
+			int rc = decode(s, c, &r[i]);
+
+			c->rc = rc ? rc : c->rc;
+		}
+		free(r);
+		if (c->n)
+			qsort(c->v, c->n, sizeof(*c->v), by_vaddr);
+		HASH_ADD(hh, s->code, die, sizeof(c->die), c);
+	}
+	*ret = c->v;
+	*n = c->n;
+	return c->rc;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The instructions of a function that write memory, by capstone. x86_64. */
+#ifndef CULPRIT_STORES_H
+#define CULPRIT_STORES_H
+
+#include "dwarf/funcs.h"
+
+#define STORE_NO_REG  0xff
+#define STORE_REG_RSP 7
+
+struct store {
+	uint64_t vaddr;
+	uint8_t base;	/* DWARF register number; STORE_NO_REG: absolute, relative to rip, or a string instruction */
+	bool indexed;	/* an index register takes part: the object is not base + constant */
+	bool bit_or;	/* or mem, ...: what has-bits are set with */
+	bool string;	/* movs, stos: as many bytes as a register says */
+	uint32_t width; /* bytes; 0 with string */
+	int64_t disp;
+};
+
+struct stores; /* cache over functions */
+
+int stores_create(struct stores **ret, struct dbg *d, struct err *err);
+void stores_destroy(struct stores *s); /* NULL is fine */
+/*
+ * Stores of the out-of-line function with this DIE, by address; owned by s. Pushes and calls are left out: they write their own frame.
+ * -EILSEQ: some of the code could not be read as instructions, so that the list may lack some.
+ */
+int stores_of(struct stores *s, uint64_t func_die, const struct store **ret, size_t *n);
+
+#endif
