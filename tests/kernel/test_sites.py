@@ -32,6 +32,12 @@ def emulated(code):
         (len(code) == 2 and (code == b"\x66\x90" or (code[0] == 0x41 and 0x50 <= code[1] <= 0x57)))
 
 
+def branch(code):
+    return (len(code) == 2 and (code[0] == 0xeb or 0x70 <= code[0] <= 0x7f)) or \
+        (len(code) == 5 and code[0] in (0xe8, 0xe9)) or \
+        (len(code) == 6 and code[0] == 0x0f and 0x80 <= code[1] <= 0x8f)
+
+
 def last_operand(ops):
     depth = 0
     for i in range(len(ops) - 1, -1, -1):
@@ -47,7 +53,7 @@ def writes(mnem, ops):
         return "nothing" if mnem != "xchg" or ops == "%ax,%ax" else "other"
     if re.fullmatch(r"(mov[a-z]*|lea[a-z]?|xor[a-z]?|and[a-z]?|or[a-z]?|add[a-z]?|sub[a-z]?)", mnem) and "%xmm" not in ops:
         dst = last_operand(ops)
-        if dst.startswith("%"):
+        if dst.startswith("%") and ":" not in dst:
             return dst
         return "stack" if re.fullmatch(r"-?(0x[0-9a-f]+)?\(%rsp\)", dst) else "other"
     return "other"
@@ -106,7 +112,8 @@ def test_sites(which):
         assert site in line, row
         assert line[site][1] == pushed, row
         assert (site in jumps) == (looped == "looped"), row
-        eligible = [at for at, (code, _) in line.items() if emulated(code) and at not in jumps]
+        eligible = [at for at, (code, _) in line.items()
+                    if (emulated(code) and at not in jumps) or (branch(code) and not any(start <= j <= at for j in jumps))]
         if cost == "stepped":
             stepped += 1
             assert not eligible, (row, [hex(a) for a in eligible])

@@ -57,10 +57,14 @@ static void arguments_and_objects_as_at_entry(void **state)
 static void control_flow(void **state)
 {
 	(void)state;
-	/* test rdi,rdi; je +1; push rbx; ret: not always reached */
-	expect(CHOOSE("\x48\x85\xff\x74\x01\x53\xc3"), 0, 0, true, false);
-	/* call +0; push rbx; ret */
-	expect(CHOOSE("\xe8\x00\x00\x00\x00\x53\xc3"), 0, 0, true, false);
+	/* test rdi,rdi; je +1; push rbx; ret: the push is not always reached, the jump is */
+	expect(CHOOSE("\x48\x85\xff\x74\x01\x53\xc3"), 3, 0, false, false);
+	/* the same with a near je */
+	expect(CHOOSE("\x48\x85\xff\x0f\x84\x01\x00\x00\x00\x53\xc3"), 3, 0, false, false);
+	/* sub rsp,8; call +0; push rbx; ret */
+	expect(CHOOSE("\x48\x83\xec\x08\xe8\x00\x00\x00\x00\x53\xc3"), 4, 8, false, false);
+	/* mov edi,1; jmp +0; ret: too late */
+	expect(CHOOSE("\xbf\x01\x00\x00\x00\xeb\x00\xc3"), 0, 0, true, false);
 	/* mov eax,[rdi]; push rbx; pop rbx; jne -4; ret: the push is in a loop */
 	expect(CHOOSE("\x8b\x07\x53\x5b\x75\xfc\xc3"), 0, 0, true, false);
 	/* endbr64; mov eax,[rdi]; jne back to it; ret: the entry serves instead */
@@ -75,7 +79,9 @@ static void nop5(void **state)
 	/* nop5; mov rax,rdi; ret: a leaf */
 	expect(CHOOSE("\x0f\x1f\x44\x00\x00\x48\x89\xf8\xc3"), 5, 0, true, false);
 	/* nop5; call; ret */
-	expect(CHOOSE("\x0f\x1f\x44\x00\x00\xe8\x00\x00\x00\x00\xc3"), 0, 0, true, false);
+	expect(CHOOSE("\x0f\x1f\x44\x00\x00\xe8\x00\x00\x00\x00\xc3"), 5, 0, false, false);
+	/* nop5; ret; call */
+	expect(CHOOSE("\x0f\x1f\x44\x00\x00\xc3\xe8\x00\x00\x00\x00"), 0, 0, true, false);
 	/* nop5; push rbx; ret */
 	expect(CHOOSE("\x0f\x1f\x44\x00\x00\x53\xc3"), 5, 0, false, false);
 }

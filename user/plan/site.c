@@ -49,6 +49,23 @@ static bool is_emulated(const cs_insn *i)
 	}
 }
 
+/* Relative jump or call: emulated too. */
+static bool is_branch(const cs_insn *i)
+{
+	const uint8_t *b = i->bytes;
+
+	switch (i->size) {
+	case 2:
+		return b[0] == 0xeb || (b[0] >= 0x70 && b[0] <= 0x7f);
+	case 5:
+		return b[0] == 0xe9 || b[0] == 0xe8;
+	case 6:
+		return b[0] == 0x0f && b[1] >= 0x80 && b[1] <= 0x8f;
+	default:
+		return false;
+	}
+}
+
 static bool is_argument(x86_reg r)
 {
 	switch (r) {
@@ -150,25 +167,25 @@ static bool pass(const cs_insn *i, uint32_t *pushed)
 	}
 }
 
-/* Could the bytes at p be a jump to `target`? Asked where the disassembler does not know where instructions
+/* Could the bytes at p be a jump to first..last? Asked where the disassembler does not know where instructions
  * begin. */
-static bool looks_like_jump(const struct code *c, size_t p, size_t target)
+static bool looks_like_jump(const struct code *c, size_t p, size_t first, size_t last)
 {
 	const uint8_t *b = c->at + p;
 	size_t left = c->size - p;
+	uint64_t to = UINT64_MAX;
 	int32_t rel;
 
-	if (left >= 2 && (b[0] == 0xeb || (b[0] >= 0x70 && b[0] <= 0x7f) || (b[0] >= 0xe0 && b[0] <= 0xe3)))
-		return p + 2 + (uint64_t)(int64_t)(int8_t)b[1] == target;
-	if (left >= 5 && b[0] == 0xe9) {
+	if (left >= 2 && (b[0] == 0xeb || (b[0] >= 0x70 && b[0] <= 0x7f) || (b[0] >= 0xe0 && b[0] <= 0xe3))) {
+		to = p + 2 + (uint64_t)(int64_t)(int8_t)b[1];
+	} else if (left >= 5 && b[0] == 0xe9) {
 		memcpy(&rel, b + 1, sizeof(rel));
-		return p + 5 + (uint64_t)(int64_t)rel == target;
-	}
-	if (left >= 6 && b[0] == 0x0f && b[1] >= 0x80 && b[1] <= 0x8f) {
+		to = p + 5 + (uint64_t)(int64_t)rel;
+	} else if (left >= 6 && b[0] == 0x0f && b[1] >= 0x80 && b[1] <= 0x8f) {
 		memcpy(&rel, b + 2, sizeof(rel));
-		return p + 6 + (uint64_t)(int64_t)rel == target;
+		to = p + 6 + (uint64_t)(int64_t)rel;
 	}
-	return false;
+	return to >= first && to <= last;
 }
 
 static bool is_jump(const cs_insn *i)
@@ -181,8 +198,8 @@ static bool is_jump(const cs_insn *i)
 	return i->id == X86_INS_LOOP || i->id == X86_INS_LOOPE || i->id == X86_INS_LOOPNE;
 }
 
-/* Does the function jump to target? Around bytes that are no known instruction every possible jump counts. */
-static bool jumps_to(const struct code *c, size_t target)
+/* Does the function jump to first..last? Around bytes that are no known instruction every possible jump counts. */
+static bool jumps_between(const struct code *c, size_t first, size_t last)
 {
 	for (size_t at = 0; at < c->size;) {
 		const cs_x86_op *o = c->insn->detail->x86.operands;
@@ -191,17 +208,23 @@ static bool jumps_to(const struct code *c, size_t target)
 			/* the next few are suspect too, until the decoder has found an instruction's
 			 * beginning again */
 			for (size_t p = at; p < c->size && p < at + 16; p++) {
-				if (looks_like_jump(c, p, target))
+				if (looks_like_jump(c, p, first, last))
 					return true;
 			}
 			at++;
 			continue;
 		}
-		if (is_jump(c->insn) && o[0].type == X86_OP_IMM && (uint64_t)o[0].imm == target)
+		if (is_jump(c->insn) && o[0].type == X86_OP_IMM && (uint64_t)o[0].imm >= first &&
+		    (uint64_t)o[0].imm <= last)
 			return true;
 		at += c->insn->size;
 	}
 	return false;
+}
+
+static bool jumps_to(const struct code *c, size_t target)
+{
+	return jumps_between(c, target, target);
 }
 
 static bool is_leaf(const struct code *c)
@@ -223,9 +246,11 @@ static bool choose_emulated(const struct code *c, struct site *ret)
 	for (int n = 0; n < PROLOGUE_MAX && decode(c, at); n++) {
 		size_t size = c->insn->size;
 		uint32_t before = pushed;
+		bool emulated = is_emulated(c->insn), branch = is_branch(c->insn);
 		bool on = pass(c->insn, &pushed);
 
-		if (is_emulated(c->insn) && !jumps_to(c, at)) {
+		/* a push cannot be in a loop that begins before it, a jump can */
+		if ((emulated && !jumps_to(c, at)) || (branch && !jumps_between(c, 0, at))) {
 			*ret = (struct site){.offset = (uint32_t)at, .pushed = before};
 			return true;
 		}
