@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Follows guarded objects through insert, check, remove and destroy, and checks them at every touch. One probe table entry
- * per site, found by the attach cookie. on_object does the roles that check, on_node those that only license or forget.
+ * per site, found by the attach cookie. on_object does insert, check and remove, on_destroy what ends an object or node, on_node
+ * what only licenses or forgets.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -129,7 +130,7 @@ static __always_inline void watch_release(__u64 addr)
 		count(WR_C_SLOTS_RELEASED);
 }
 
-/* A node that is no object of its own is destroyed: an element that leaves a repeated field, say. */
+/* A node that is no object of its own is destroyed with all it holds: an element that leaves a repeated field, say. */
 static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __u64 addr)
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
@@ -146,9 +147,10 @@ static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __
 	s->object_id = n->object_id;
 	s->head = 0;
 	s->tail = 1;
-	wr_visit(level);
-	bpf_map_delete_elem(&nodes, &addr);
-	watch_release(addr);
+	walk(level, s);
+	nodes_forget(s);
+	for (__u32 i = 0; i < WR_MAX_WALK && i < s->tail; i++)
+		watch_release(s->q[i].addr);
 }
 
 /* One hit of a probe with a checking role. */
@@ -172,7 +174,9 @@ int wr_object_hit(__u32 level, __u64 addr)
 	s->object = addr;
 	s->bad = 0;
 	s->destroying = role == WR_ROLE_DESTROY;
+	s->deep = 1;
 	if (o && role != WR_ROLE_INSERT) {
+		s->deep = role != WR_ROLE_CHECK || o->n_touches % WR_DEEP_EVERY == 0;
 		s->object_id = o->id;
 		type = o->type;
 	} else if (role == WR_ROLE_DESTROY) {
@@ -218,27 +222,47 @@ static __always_inline struct wr_probe *probe_of(__u32 *index, __u64 now)
 	return bpf_map_lookup_elem(&probes, index);
 }
 
-SEC("uprobe.multi")
-int on_object(struct pt_regs *ctx)
+static __always_inline void object_probe(__u64 addr, __u32 index, __u64 now)
 {
-	__u32 index = (__u32)bpf_get_attach_cookie(ctx), level;
-	__u64 now = bpf_ktime_get_ns(), addr;
-	struct wr_probe *p = probe_of(&index, now);
-	struct wr_scratch *s;
+	__u32 level = scratch_take();
+	struct wr_scratch *s = scratch_at(level);
 
-	if (!p)
-		return 0;
-	addr = arg_get(ctx, &p->arg);
-	if (!addr)
-		return 0;
-	level = scratch_take();
-	s = scratch_at(level);
 	if (!s)
-		return 0;
+		return;
 	s->now = now;
 	s->probe = index;
 	wr_object_hit(level, addr);
 	scratch_give(level);
+}
+
+SEC("uprobe.multi")
+int on_object(struct pt_regs *ctx)
+{
+	__u32 index = (__u32)bpf_get_attach_cookie(ctx);
+	__u64 now = bpf_ktime_get_ns(), addr;
+	struct wr_probe *p = probe_of(&index, now);
+
+	if (!p)
+		return 0;
+	addr = arg_get(ctx, &p->arg);
+	if (addr)
+		object_probe(addr, index, now);
+	return 0;
+}
+
+SEC("uprobe.multi")
+int on_destroy(struct pt_regs *ctx)
+{
+	__u32 index = (__u32)bpf_get_attach_cookie(ctx);
+	__u64 now = bpf_ktime_get_ns(), addr;
+	struct wr_probe *p = probe_of(&index, now);
+
+	if (!p)
+		return 0;
+	addr = arg_get(ctx, &p->arg);
+	/* most messages that end are in no guarded object */
+	if (addr && (bpf_map_lookup_elem(&nodes, &addr) || bpf_map_lookup_elem(&objects, &addr)))
+		object_probe(addr, index, now);
 	return 0;
 }
 
@@ -305,7 +329,8 @@ int on_node(struct pt_regs *ctx)
 	switch (p->role) {
 	case WR_ROLE_CREATE:
 		bpf_map_delete_elem(&nodes, &addr);
-		bpf_map_delete_elem(&objects, &addr);
+		if (!bpf_map_delete_elem(&objects, &addr))
+			count(WR_C_REPLACED);
 		break;
 	case WR_ROLE_MUTATE:
 		node_mutated(addr, now, index);

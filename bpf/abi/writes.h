@@ -24,6 +24,7 @@
 #define WR_MAX_WALK	   40 /* nodes visited at one touch */
 #define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
 #define WR_TOUCHES	   8
+#define WR_DEEP_EVERY	   8 /* touches of an object: then its sub-messages are looked at too */
 #define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
 #define WR_MAX_STORE_FIELDS 8 /* of one store instruction */
 #define WR_MAX_DEREF	   3
@@ -196,7 +197,7 @@ enum wr_counter {
 	WR_C_ADOPTED,
 	WR_C_REMOVED,
 	WR_C_DESTROYED,
-	WR_C_REPLACED,	     /* inserted where an object was still known: its end was missed */
+	WR_C_REPLACED,	     /* built or inserted where an object was still known: its end was missed */
 	WR_C_CHANGED,	     /* nodes that had changed */
 	WR_C_ACCEPTED,	     /* changed fields accepted without a licence, because not every writer has a probe */
 	WR_C_LICENSED,	     /* changed fields accepted by a licence */

@@ -34,14 +34,14 @@ static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 f
 	s->tail = tail + 1;
 }
 
-/* Queues what field i of the node in hand leads to. mutate_ns: last mutation of the node or an ancestor. */
-int wr_push_children(__u32 level, __u32 i, __u64 mutate_ns)
+/* Queues the elements of repeated field i of the node in hand. mutate_ns: last mutation of the node or an ancestor. */
+int wr_push_elements(__u32 level, __u32 i, __u64 mutate_ns)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_field *f;
 	struct wr_type *t;
-	__u64 block, p;
 	__s32 n, total;
+	__u64 block;
 
 	if (!s)
 		return 0;
@@ -51,12 +51,6 @@ int wr_push_children(__u32 level, __u32 i, __u64 mutate_ns)
 	f = field_get(t, i);
 	if (!f || f->off > WR_NODE_BYTES - 24)
 		return 0;
-	if (f->kind == WR_F_MESSAGE) {
-		p = value_at(s->bytes, f->off, 8);
-		if (p)
-			queue_push(s, p, s->it.addr + f->off, f->pointee, i, 0, mutate_ns, false);
-		return 0;
-	}
 	n = (__s32)value_at(s->bytes, f->off + f->current_off, 4);
 	total = (__s32)value_at(s->bytes, f->off + f->total_off, 4);
 	if (n <= 0 || n > total)
@@ -76,6 +70,37 @@ int wr_push_children(__u32 level, __u32 i, __u64 mutate_ns)
 		queue_push(s, s->ptr[k], block + k * 8, f->pointee, i, k, mutate_ns, true);
 	}
 	return 0;
+}
+
+/*
+ * Queues what the node in hand leads to. Sub-messages only at a deep touch, or if the node has changed: there are many of them,
+ * and what happens to one is seen at the next deep touch, at the destruction, or by the sweep.
+ */
+static __always_inline void push_children(__u32 level, struct wr_scratch *s, const struct wr_type *t, __u64 mutate_ns)
+{
+	bool deep = s->deep || s->changed;
+
+	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
+		struct wr_field *f;
+		__u32 i;
+		__u64 p;
+
+		if (c >= t->n_children)
+			break;
+		i = t->child[c];
+		f = field_get(t, i);
+		if (!f)
+			break;
+		if (f->kind != WR_F_MESSAGE) {
+			wr_push_elements(level, i, mutate_ns);
+			continue;
+		}
+		if (!deep)
+			continue;
+		p = value_at(s->bytes, f->off, 8);
+		if (p)
+			queue_push(s, p, s->it.addr + f->off, f->pointee, i, 0, mutate_ns, false);
+	}
 }
 
 /* An element pointer of a repeated field that leads nowhere: the word of the element block is the suspect. */
@@ -239,11 +264,7 @@ int wr_visit(__u32 level)
 	if (n->damaged)
 		s->bad++;
 	mutate_ns = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
-	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
-		if (c >= t->n_children)
-			break;
-		wr_push_children(level, t->child[c], mutate_ns);
-	}
+	push_children(level, s, t, mutate_ns);
 	return 0;
 }
 

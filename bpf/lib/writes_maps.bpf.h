@@ -81,6 +81,8 @@ struct wr_scratch {
 	__u32 bad;	  /* candidates of this hit, and nodes known to be damaged */
 	__u32 head, tail; /* of q */
 	__u32 first;	  /* the node in hand was not known before */
+	__u32 deep;	  /* visit sub-messages too */
+	__u32 pad;
 	__u64 changed;	  /* words of the node in hand that differ from its shadow */
 	struct wr_item it; /* the node in hand */
 	struct wr_item q[WR_MAX_WALK];

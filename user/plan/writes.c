@@ -142,6 +142,55 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	return 0;
 }
 
+/*
+ * Inlined in a destructor that has a probe itself, as a member's destructor is in its holder's: what is destroyed there has been
+ * forgotten with the holder.
+ */
+static bool ends_with_holder(const struct writes_plan_in *in, const struct writers *w, const struct writer_func *f)
+{
+	const struct elf_sym *sym = f->role == WRITER_DTOR && f->inlined ? dbg_symbol_at(in->dbg, f->vaddr) : NULL;
+
+	for (size_t i = 0; sym && i < w->n_func; i++) {
+		if (w->func[i].role == WRITER_DTOR && !w->func[i].inlined && w->func[i].vaddr == sym->vaddr)
+			return true;
+	}
+	return false;
+}
+
+/* The class that a member function's name begins with: "A::B<X::Y>" of "A::B<X::Y>::f(int)". Returns its length. */
+static size_t class_len(const char *name)
+{
+	size_t len = 0;
+	int depth = 0;
+
+	for (size_t i = 0; name[i] && (depth || name[i] != '('); i++) {
+		if (name[i] == '<')
+			depth++;
+		else if (name[i] == '>')
+			depth--;
+		else if (!depth && name[i] == ':' && name[i + 1] == ':')
+			len = i;
+	}
+	return len;
+}
+
+/* A base that declares none of the judged fields (a reference count, say) needs no licence. */
+static bool needs_licence(const struct writes_plan *p, uint32_t type, const struct writer_func *f)
+{
+	const struct wr_type *t = &p->type[type];
+	size_t len = class_len(f->name);
+
+	if (f->role != WRITER_MUTATOR || !f->of_base)
+		return true;
+	for (unsigned i = 0; i < t->n_fields; i++) {
+		const char *owner = plan_guard_field(p, type, i)->owner;
+
+		if ((p->field[t->first_field + i].flags & WR_FF_SHADOW) && strlen(owner) == len && !strncmp(owner, f->name, len))
+			return true;
+	}
+	return false;
+}
+
 /* Out-of-line writers of all types of a guard table, whose type 0 is the kernel's type base. */
 static int add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
 		       bool check_too, struct err *err)
@@ -153,6 +202,8 @@ static int add_writers(struct writes_plan *p, const struct writes_plan_in *in, c
 				       .inlined = f->inlined, .type = base + f->type, .n_obj = f->n_obj};
 		int ret;
 
+		if (ends_with_holder(in, w, f) || !needs_licence(p, row.type, f))
+			continue;
 		memcpy(row.obj, f->obj, sizeof(row.obj));
 		row.role = f->role == WRITER_CTOR ? WR_ROLE_CREATE :
 			   f->role == WRITER_DTOR ? WR_ROLE_DESTROY : WR_ROLE_MUTATE;

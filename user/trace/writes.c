@@ -45,6 +45,16 @@ static bool multi_works(void)
 	return err == -EINVAL;
 }
 
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, fmt, ap);
+}
+
+void writes_trace_verbose(bool verbose)
+{
+	libbpf_set_print(verbose ? print_libbpf : NULL);
+}
+
 static int fill(const struct bpf_map *map, const void *values, size_t n, size_t size, struct err *err)
 {
 	for (uint32_t i = 0; i < n; i++) {
@@ -227,17 +237,27 @@ int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t 
 	return 0;
 }
 
-bool writes_trace_run_time(const struct writes_trace *t, bool checking, uint64_t *ns, uint64_t *runs)
+double writes_trace_run_ns(const struct writes_trace *t, unsigned role)
 {
-	const struct bpf_program *prog = checking ? t->skel->progs.on_object : t->skel->progs.on_node;
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
 
-	if (bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len))
-		return false;
-	*ns = info.run_time_ns;
-	*runs = info.run_cnt;
-	return info.run_cnt != 0;
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(writes_program(t, role)), &info, &len) || !info.run_cnt)
+		return 0;
+	return (double)info.run_time_ns / (double)info.run_cnt;
+}
+
+uint64_t writes_trace_objects(const uint64_t c[WR_C_MAX])
+{
+	uint64_t in = c[WR_C_INSERTED] + c[WR_C_ADOPTED];
+	uint64_t out = c[WR_C_REMOVED] + c[WR_C_DESTROYED] + c[WR_C_REPLACED];
+
+	return in > out ? in - out : 0;
+}
+
+void writes_trace_usage(const struct writes_trace *t, struct session_usage *u)
+{
+	session_usage_add(u, t->skel->obj);
 }
 
 struct writes_cost writes_trace_cost(const struct writes_trace *t)

@@ -7,10 +7,13 @@
 #include <sys/types.h>
 
 #include "plan/writes.h"
+#include "trace/session.h"
 #include "util/err.h"
 
 struct writes_trace;
 
+/* What libbpf says when a probe is refused: to stderr, or nowhere. */
+void writes_trace_verbose(bool verbose);
 /* plan is kept and must outlive the trace. btf: NULL = the kernel's own. -errno and err. */
 int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, const char *btf, struct err *err);
 /*
@@ -42,15 +45,17 @@ bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_
 bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n);
 /* Last calls of touch functions: at most max, *n of them. */
 int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n);
-/* Objects in the table. */
-uint64_t writes_trace_objects(const struct writes_trace *t);
+/* Objects followed now, by the counters. */
+uint64_t writes_trace_objects(const uint64_t counters[WR_C_MAX]);
+/* Puts the programs into the account of run time. */
+void writes_trace_usage(const struct writes_trace *t, struct session_usage *u);
 
 /* What a probe hit costs on this machine, without the program: measured on own code when the trace was attached. 0: not known. */
 struct writes_cost {
 	double emulated_ns, stepped_ns;
 };
 struct writes_cost writes_trace_cost(const struct writes_trace *t);
-/* Run time and runs of the two programs; false: the kernel does not count them (or nobody enabled it). */
-bool writes_trace_run_time(const struct writes_trace *t, bool checking, uint64_t *ns, uint64_t *runs);
+/* Mean run time of the program that serves a role (enum wr_role); 0: not known, the kernel does not count or it never ran. */
+double writes_trace_run_ns(const struct writes_trace *t, unsigned role);
 
 #endif

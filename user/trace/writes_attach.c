@@ -88,7 +88,7 @@ static int attach_some(struct writes_trace *t, const struct bpf_program *prog, u
 	return ret ? ret : attach_some(t, prog, offsets + n / 2, cookies + n / 2, n - n / 2, store);
 }
 
-enum group { GROUP_NODE, GROUP_STORE, GROUP_OBJECT };
+enum group { GROUP_NODE, GROUP_STORE, GROUP_DESTROY, GROUP_OBJECT };
 
 static enum group group_of(unsigned role)
 {
@@ -99,15 +99,29 @@ static enum group group_of(unsigned role)
 	case WR_ROLE_MUTATE:
 	case WR_ROLE_TOUCH:
 		return GROUP_NODE;
+	case WR_ROLE_DESTROY:
+		return GROUP_DESTROY;
 	default:
 		return GROUP_OBJECT;
 	}
 }
 
+const struct bpf_program *writes_program(const struct writes_trace *t, unsigned role)
+{
+	switch (group_of(role)) {
+	case GROUP_OBJECT:
+		return t->skel->progs.on_object;
+	case GROUP_DESTROY:
+		return t->skel->progs.on_destroy;
+	default:
+		return t->skel->progs.on_node;
+	}
+}
+
 static int attach_group(struct writes_trace *t, enum group g, struct err *err)
 {
-	const struct bpf_program *prog = g == GROUP_OBJECT ? t->skel->progs.on_object : t->skel->progs.on_node;
 	const struct writes_plan *p = t->plan;
+	const struct bpf_program *prog = NULL;
 	unsigned long *offsets = calloc(p->n_probes + 1, sizeof(*offsets));
 	uint64_t *cookies = calloc(p->n_probes + 1, sizeof(*cookies));
 	size_t n = 0;
@@ -117,6 +131,7 @@ static int attach_group(struct writes_trace *t, enum group g, struct err *err)
 		for (size_t i = 0; i < p->n_probes; i++) {
 			if (group_of(p->probe[i].wire.role) != g)
 				continue;
+			prog = writes_program(t, p->probe[i].wire.role);
 			offsets[n] = p->probe[i].offset;
 			cookies[n++] = i;
 		}
@@ -136,6 +151,8 @@ int writes_trace_attach(struct writes_trace *t, struct err *err)
 	ret = attach_group(t, GROUP_STORE, err);
 	if (!ret)
 		ret = attach_group(t, GROUP_NODE, err);
+	if (!ret)
+		ret = attach_group(t, GROUP_DESTROY, err);
 	before = t->attached;
 	if (!ret)
 		ret = attach_group(t, GROUP_OBJECT, err);

@@ -30,6 +30,8 @@ struct writes_trace {
 /* Attaches prog to n offsets of path in one link if the kernel can, else NULL and errno. */
 struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid, const char *path,
 			      const unsigned long *offsets, const uint64_t *cookies, size_t n);
+/* The program that serves a role. */
+const struct bpf_program *writes_program(const struct writes_trace *t, unsigned role);
 /* Fills t->cost by probes on own code. */
 void writes_calibrate(struct writes_trace *t);
 
