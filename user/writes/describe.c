@@ -53,8 +53,23 @@ static int by_time(const void *a, const void *b)
 	return x->ts_ns < y->ts_ns ? -1 : x->ts_ns > y->ts_ns;
 }
 
+/*
+ * The touch at which the node itself was last compared and found as the shadow has it. The object's last good one may be later: not
+ * every touch looks at sub-messages.
+ */
+static struct wr_touch last_good_of(const struct wr_candidate *c)
+{
+	if (!c->shadow_ns || (c->flags & WR_CAND_FIRST_SIGHT) || c->last_good.ts_ns <= c->shadow_ns)
+		return c->last_good;
+	for (unsigned i = 0; i < WR_TOUCHES; i++) {
+		if (c->touch[i].ts_ns == c->shadow_ns)
+			return c->touch[i];
+	}
+	return (struct wr_touch){.ts_ns = c->shadow_ns, .probe = UINT32_MAX};
+}
+
 /* Who touched the object after it was last good, up to the moment it was found bad; each thread and function once, its last time. */
-static int window(const struct engine *e, const struct wr_candidate *c, struct bad_write *w)
+static int window(const struct engine *e, const struct wr_candidate *c, uint64_t since_ns, struct bad_write *w)
 {
 	struct wr_touch v[WR_TOUCHES + MAX_CALLS];
 	size_t n = 0, kept = 0;
@@ -74,7 +89,7 @@ static int window(const struct engine *e, const struct wr_candidate *c, struct b
 
 		for (size_t k = i + 1; k < n && v[k].ts_ns <= c->hdr.ts_ns; k++)
 			later |= v[k].tid == v[i].tid && v[k].probe == v[i].probe;
-		if (!later && v[i].ts_ns >= c->last_good.ts_ns && v[i].ts_ns <= c->hdr.ts_ns)
+		if (!later && v[i].ts_ns > since_ns && v[i].ts_ns <= c->hdr.ts_ns)
 			w->touched_by[kept++] = touch_of(e, &v[i]);
 	}
 	w->n_touched = kept;
@@ -178,6 +193,7 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 {
 	const struct guard_field *g = plan_guard_field(e->plan, c->node_type, c->field);
 	struct wr_touch found = {.ts_ns = c->hdr.ts_ns, .tid = c->hdr.tid, .probe = c->probe};
+	struct wr_touch good = last_good_of(c);
 	bool element = c->word_addr < c->node || c->word_addr >= c->node + e->plan->type[c->node_type].size;
 	int ret;
 
@@ -186,13 +202,15 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 				.old_value = c->old_value, .has_old = !(c->flags & WR_CAND_FIRST_SIGHT)};
 	w->confidence = c->reason == WR_BAD_UNEXPLAINED ? CONF_LIKELY : CONF_CERTAIN;
 	memcpy(found.comm, c->hdr.comm, sizeof(found.comm));
-	w->last_good = touch_of(e, &c->last_good);
+	w->last_good = touch_of(e, &good);
 	w->found = touch_of(e, &found);
+	if (c->probe == ENGINE_SWEEP)
+		w->found.function = copy("sweep");
 	w->path = plan_path(e->plan, c->object_type, c->step, c->depth, c->node_type, c->field, element ? c->index : -1);
 	w->explanation = explain(e, c, g);
 	ret = describe_place(e, w, c->object_type, c->node_type, c->field);
 	if (!ret)
-		ret = window(e, c, w);
+		ret = window(e, c, good.ts_ns, w);
 	if (!ret && (!w->path || !w->explanation))
 		ret = -ENOMEM;
 	if (ret)

@@ -226,6 +226,13 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 	e->pending[e->n_pending++] = (struct pending){.c = *c, .first_ns = c->hdr.ts_ns};
 }
 
+/* A mutator that entered between the shadow's reading and a moment after the change was seen explains it. */
+static bool explained(const struct wr_candidate *c, const struct wr_node *n)
+{
+	return c->reason == WR_BAD_UNEXPLAINED && n->mutate_seq != c->mutate_seq &&
+	       n->mutate_ns <= c->hdr.ts_ns + ENGINE_LATE_NS;
+}
+
 /* 1: ripe and judged; 0: not yet. */
 static int judge(struct engine *e, const struct pending *p, uint64_t now_ns)
 {
@@ -241,6 +248,10 @@ static int judge(struct engine *e, const struct pending *p, uint64_t now_ns)
 		return 1;
 	}
 	if (e->facts.node(e->facts.ctx, c->node, &n)) {
+		if (explained(c, &n)) {
+			e->stats.transient++;
+			return 1;
+		}
 		if (n.mutate_ns > last)
 			last = n.mutate_ns;
 		if (n.store_ns > last)
@@ -253,8 +264,8 @@ static int judge(struct engine *e, const struct pending *p, uint64_t now_ns)
 		e->stats.transient++;
 		return 1;
 	}
-	/* read again: it may have been destroyed and its memory reused while we looked */
-	if (!e->facts.object(e->facts.ctx, c->object, &o) || o.id != c->object_id)
+	/* looked at again: it may have been destroyed and its memory reused meanwhile, or an element may have left its field */
+	if (!verify_reachable(e, c) || !e->facts.object(e->facts.ctx, c->object, &o) || o.id != c->object_id)
 		e->stats.vanished++;
 	else
 		confirm(e, c);

@@ -14,7 +14,9 @@
 #include "report/finding.h"
 
 #define ENGINE_QUIET_NS	  20000000ull	/* no mutator of the node for so long, then the word is read again */
+#define ENGINE_LATE_NS	  1000000ull	/* a mutator's probe may be a few instructions behind its first store */
 #define ENGINE_PATIENCE_NS 1000000000ull /* under constant mutation: a legitimate state in between does not last so long */
+#define ENGINE_SWEEP UINT32_MAX /* wr_candidate.probe of what user space saw (writes/sweep.h): found by no thread of the target */
 #define ENGINE_MAX_PENDING 1024
 #define ENGINE_MAX_FINDINGS 256
 

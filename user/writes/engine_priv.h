@@ -42,6 +42,8 @@ struct engine {
 
 /* Does the candidate's field still break its invariant with value v, as far as can be told from user space? */
 bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint64_t v);
+/* Is the candidate's node still what its path from the object leads to? */
+bool verify_reachable(const struct engine *e, const struct wr_candidate *c);
 /* Fills everything but the writer. 0 or -ENOMEM. */
 int describe_candidate(const struct engine *e, const struct wr_candidate *c, struct bad_write *w);
 int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_write *w);

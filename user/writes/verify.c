@@ -67,3 +67,29 @@ bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint
 		return !readable(e, v);
 	}
 }
+
+bool verify_reachable(const struct engine *e, const struct wr_candidate *c)
+{
+	const struct writes_plan *p = e->plan;
+	uint64_t at = c->object, block;
+	unsigned type = c->object_type;
+
+	for (unsigned d = 0; d < c->depth && d < WR_PATH_DEPTH; d++) {
+		const struct wr_field *f;
+		uint64_t from;
+
+		if (type >= p->n_types || c->step[d].field >= p->type[type].n_fields)
+			return false;
+		f = &p->field[p->type[type].first_field + c->step[d].field];
+		from = at + f->off;
+		if (f->kind == WR_F_REPEATED_PTR) {
+			if (!read_word(e, from + f->rep_off, &block))
+				return false;
+			from = block + f->rep_header + 8ull * c->step[d].index;
+		}
+		if (!read_word(e, from, &at))
+			return false;
+		type = f->pointee;
+	}
+	return at == c->node;
+}
