@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 const struct command commands[] = {
+	{"writes", "catch bad writes into cached objects: which, by whom", cmd_writes},
 	{"doctor", "what this node and a target support; what replaces what is missing", cmd_doctor},
 	{"threads", "each thread now: its call, how long, descriptor, socket, stacks", cmd_threads},
 	{0},

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd/writes_run.h"
+#include "report/report.h"
+#include "trace/session.h"
+
+static const char HELP[] =
+	"Usage: culprit writes -p PID (--spec zbs|FILE | --type T [FUNCTIONS]) [OPTIONS]\n\n"
+	"Catches bad writes into cached objects: follows each object from its insertion to its destruction, checks it whenever a\n"
+	"thread touches it, and lets hardware watchpoints catch the writer in the act. The target is never stopped or changed.\n\n"
+	"What to guard:\n"
+	"      --spec zbs|FILE     caches as a built-in or a file describes them\n"
+	"      --type T            class of the cached objects; with it:\n"
+	"      --insert F[:ARG]    function that puts an object into the cache (all of these may be repeated)\n"
+	"      --check F[:ARG]     function that uses a cached object\n"
+	"      --remove F[:ARG]    function that takes an object out\n"
+	"      --destroy F[:ARG]   function after which the object is gone (T's destructors are known anyway)\n"
+	"      --touch F           function to be named in a finding's window\n"
+	"                          F: name or unique end of one (Meta::CacheLease), with or without parameters. ARG: argN (arg0 = this),\n"
+	"                          *argN, *(argN+OFF), or a parameter's name; not needed if only one parameter leads to T.\n"
+	"                          Without functions, T's own members serve\n"
+	"      --setters MODE      probes on inlined setters: auto (default; dropped if over budget), all, off\n\n"
+	"Watchpoints:\n"
+	"      --field T::f        all of them on this field\n"
+	"      --object ADDR       all of them on the words of this object\n\n";
+
+static const char EXAMPLES[] =
+	"\nExamples:\n"
+	"  culprit writes -p 31516 --spec zbs\n"
+	"  culprit writes -p 31516 --spec zbs -d 0 --field zbs::Chunk::read_perf_\n"
+	"  culprit writes -n mydaemon --type my::Msg --insert my::Cache::Put:arg1 --check my::Cache::Get:arg1 --json\n"
+	"  culprit writes -p 31516 --spec zbs --dry-run\n";
+
+enum { OPT_SPEC = OPT_COMMAND_FIRST, OPT_TYPE, OPT_INSERT, OPT_CHECK, OPT_REMOVE, OPT_DESTROY, OPT_TOUCH, OPT_FIELD, OPT_OBJECT,
+       OPT_SETTERS };
+
+static const struct option LONG[] = {
+	COMMON_LONG,
+	{"spec", 1, 0, OPT_SPEC},
+	{"type", 1, 0, OPT_TYPE},
+	{"insert", 1, 0, OPT_INSERT},
+	{"check", 1, 0, OPT_CHECK},
+	{"remove", 1, 0, OPT_REMOVE},
+	{"destroy", 1, 0, OPT_DESTROY},
+	{"touch", 1, 0, OPT_TOUCH},
+	{"field", 1, 0, OPT_FIELD},
+	{"object", 1, 0, OPT_OBJECT},
+	{"setters", 1, 0, OPT_SETTERS},
+	{0},
+};
+
+static int add_func(struct writes_opts *o, enum spec_role role, const char *value)
+{
+	if (o->n_funcs == WRITES_MAX_FUNCS)
+		return usage("writes", "more than %d functions", WRITES_MAX_FUNCS);
+	o->func[o->n_funcs++] = (struct spec_option){.role = role, .value = value};
+	return 0;
+}
+
+static int parse_object(struct writes_opts *o, const char *arg)
+{
+	char *end;
+
+	errno = 0;
+	o->object = strtoull(arg, &end, 0);
+	if (errno || end == arg || *end || !o->object)
+		return usage("writes", "--object takes an address (0x...), not '%s'", arg);
+	return 0;
+}
+
+static int parse_setters(struct writes_opts *o, const char *arg)
+{
+	if (!strcmp(arg, "off"))
+		o->setters = SETTERS_OFF;
+	else if (!strcmp(arg, "auto"))
+		o->setters = SETTERS_AUTO;
+	else if (!strcmp(arg, "all"))
+		o->setters = SETTERS_ALL;
+	else
+		return usage("writes", "--setters takes auto, all or off, not '%s'", arg);
+	return 0;
+}
+
+static int own_option(struct writes_opts *o, int opt, const char *arg)
+{
+	switch (opt) {
+	case OPT_SPEC:
+		o->spec = arg;
+		return 0;
+	case OPT_TYPE:
+		o->type = arg;
+		return 0;
+	case OPT_INSERT:
+		return add_func(o, SPEC_INSERT, arg);
+	case OPT_CHECK:
+		return add_func(o, SPEC_CHECK, arg);
+	case OPT_REMOVE:
+		return add_func(o, SPEC_REMOVE, arg);
+	case OPT_DESTROY:
+		return add_func(o, SPEC_DESTROY, arg);
+	case OPT_TOUCH:
+		return add_func(o, SPEC_TOUCH, arg);
+	case OPT_FIELD:
+		o->field = arg;
+		return 0;
+	case OPT_OBJECT:
+		return parse_object(o, arg);
+	case OPT_SETTERS:
+		return parse_setters(o, arg);
+	}
+	return usage("writes", "unknown option"); /* getopt has said which */
+}
+
+/* 0: go on; else the exit code, negative for 0 (--help). */
+static int parse(int argc, char **argv, struct writes_opts *o)
+{
+	struct err err = {0};
+	int opt, ret;
+
+	common_init(&o->c);
+	o->setters = SETTERS_AUTO;
+	while ((opt = getopt_long(argc, argv, COMMON_SHORT, LONG, NULL)) != -1) {
+		if (opt == 'h') {
+			printf("%s%s%s", HELP, COMMON_HELP, EXAMPLES);
+			return -1;
+		}
+		ret = common_option(&o->c, opt, optarg, &err);
+		if (ret < 0)
+			return usage("writes", "%s", err.msg);
+		ret = ret ? own_option(o, opt, optarg) : 0;
+		if (ret)
+			return ret;
+	}
+	if (optind < argc)
+		return usage("writes", "what is '%s'? functions are given with --insert, --check...", argv[optind]);
+	if (o->spec && o->type)
+		return usage("writes", "--spec and --type both say what to guard; give one");
+	if (!o->spec && !o->type)
+		return usage("writes", "what is to be guarded? --spec zbs, --spec FILE, or --type T");
+	if (o->spec && o->n_funcs)
+		return usage("writes", "--insert, --check... go with --type; a spec names its own functions");
+	if (!o->c.pid && !o->c.comm)
+		return usage("writes", "which process? -p PID or -n NAME");
+	return 0;
+}
+
+static bool module_bias(void *ctx, const struct elf_file *module, uint64_t *bias)
+{
+	const struct writes_prep *p = ctx;
+
+	if (module != dbg_binary(p->dbg))
+		return false;
+	*bias = p->bias;
+	return true;
+}
+
+/* Where the executable is loaded. */
+static int find_bias(struct writes_prep *p, pid_t pid, struct err *err)
+{
+	struct stat st;
+	int ret;
+
+	ret = proc_maps_read(&p->maps, pid, err);
+	if (ret)
+		return ret;
+	if (stat(p->exe, &st))
+		return err_set(err, -errno, "cannot look at %s: %s", p->exe, strerror(errno));
+	for (size_t i = 0; i < p->maps.n; i++) {
+		const struct proc_map *m = &p->maps.v[i];
+
+		if (m->inode == st.st_ino && m->dev == st.st_dev) {
+			p->bias = m->start - elf_file_base(dbg_binary(p->dbg));
+			return 0;
+		}
+	}
+	/* the device numbers of some file systems (btrfs, overlayfs) differ between stat and maps: then the inode must do */
+	for (size_t i = 0; i < p->maps.n; i++) {
+		if (p->maps.v[i].inode == st.st_ino) {
+			p->bias = p->maps.v[i].start - elf_file_base(dbg_binary(p->dbg));
+			return 0;
+		}
+	}
+	return err_set(err, -ENOENT, "the executable of process %d is not among its mappings", (int)pid);
+}
+
+/* --field: a field that is guarded, by its class and name, or by any unique end of that. */
+static int find_field(struct writes_prep *p, const char *name, struct err *err)
+{
+	char full[512], found[512] = "";
+	size_t len = strlen(name);
+
+	for (unsigned t = 0; t < p->plan->n_types; t++) {
+		for (unsigned f = 0; f < p->plan->type[t].n_fields; f++) {
+			const struct guard_field *g = plan_guard_field(p->plan, t, f);
+			size_t n = (size_t)snprintf(full, sizeof(full), "%s::%s", g->owner, g->path);
+
+			if (n >= sizeof(full) || n < len || strcmp(full + n - len, name) ||
+			    (n > len && full[n - len - 1] != ':'))
+				continue;
+			if (found[0] && strcmp(found, full))
+				return err_set(err, -EEXIST, "--field %s may be %s or %s", name, found, full);
+			if (!p->has_field) {
+				p->has_field = true;
+				p->field_type = (uint16_t)t;
+				p->field = (uint16_t)f;
+			}
+			memcpy(found, full, n + 1);
+		}
+	}
+	if (p->has_field)
+		return 0;
+	err_set(err, -ENOENT, "no guarded field '%s'", name);
+	err_hint(err, "--dry-run lists the fields that are guarded");
+	return -ENOENT;
+}
+
+static int prepare(const struct writes_opts *o, struct writes_prep *p, struct err *err)
+{
+	struct writes_plan_in in = {.setters = o->setters, .bias = module_bias, .ctx = p, .binary = p->exe};
+	uint64_t start = mono_now_ns();
+	int ret;
+
+	ret = o->spec ? spec_load(&p->spec, o->spec, err) : spec_from_options(&p->spec, o->type, o->func, o->n_funcs, err);
+	if (ret)
+		return ret;
+	snprintf(p->exe, sizeof(p->exe), "/proc/%d/exe", (int)o->c.pid);
+	ret = dbg_open(&p->dbg, p->exe, o->c.debuginfo, err);
+	if (!ret)
+		ret = find_bias(p, o->c.pid, err);
+	if (ret)
+		return ret;
+	in.dbg = p->dbg;
+	in.spec = p->spec;
+	ret = writes_plan_build(&p->plan, &in, err);
+	if (!ret && o->field)
+		ret = find_field(p, o->field, err);
+	p->plan_s = (double)(mono_now_ns() - start) / 1e9;
+	return ret;
+}
+
+static void prep_deinit(struct writes_prep *p)
+{
+	writes_plan_free(p->plan);
+	proc_maps_deinit(&p->maps);
+	dbg_close(p->dbg);
+	spec_free(p->spec);
+}
+
+static void print_fields(const struct writes_plan *p)
+{
+	for (unsigned t = 0; t < p->n_types; t++) {
+		const struct guard_type *g = p->info[t].guard;
+
+		printf("%s%s, %u bytes%s\n", p->info[t].cache ? "object " : "contains ", g->name, g->size,
+		       g->size > WR_NODE_BYTES ? ", guarded in part" : "");
+		for (size_t i = 0, f = 0; i < g->n_field; i++) {
+			const struct guard_field *gf = &g->field[i];
+			bool guarded = f < p->type[t].n_fields && p->info[t].guard_field[f] == i;
+			bool judged = guarded && (p->field[p->type[t].first_field + f].flags & WR_FF_SHADOW);
+
+			f += guarded;
+			printf("  %4u %3u  %-14s %-28s %s%s%s\n", gf->offset, gf->width, guard_kind_name(gf->kind), gf->path,
+			       guarded ? judged ? "changes judged" : "invariant" : "not checked",
+			       gf->reason[0] ? ": " : "", gf->reason);
+		}
+	}
+}
+
+static int dry_run(const struct writes_prep *p)
+{
+	const struct writes_plan *plan = p->plan;
+
+	print_fields(plan);
+	printf("%zu probes\n", plan->n_probes);
+	for (size_t i = 0; i < plan->n_probes; i++) {
+		const struct plan_probe *r = &plan->probe[i];
+		struct arg_path a = {.reg = r->wire.arg.reg, .arg = -1, .n_deref = r->wire.arg.n_deref};
+		char buf[64] = "";
+
+		memcpy(a.offs, r->wire.arg.off, sizeof(a.offs));
+		printf("  %-8s 0x%-10llx %-9s %s  %s\n", wr_role_name(r->wire.role), (unsigned long long)r->vaddr,
+		       r->stepped ? "stepped" : "emulated", r->function, r->wire.arg.used ? arg_path_text(&a, buf, sizeof(buf)) : "");
+	}
+	for (size_t i = 0; i < plan->n_missing; i++)
+		printf("  missing  %s\n", plan->missing[i]);
+	for (size_t i = 0; i < plan->n_notes; i++)
+		printf("  note     %s\n", plan->note[i]);
+	return plan->n_missing ? EXIT_INCOMPLETE : EXIT_NOTHING;
+}
+
+int cmd_writes(int argc, char **argv)
+{
+	struct writes_prep prep = {0};
+	struct writes_opts o = {0};
+	struct err err = {0};
+	int ret;
+
+	ret = parse(argc, argv, &o);
+	if (ret)
+		return ret < 0 ? 0 : ret;
+	if (common_privilege(&err) || common_target(&o.c, &err) || prepare(&o, &prep, &err))
+		ret = fail(EXIT_CANNOT_RUN, &err);
+	else
+		ret = o.c.dry_run ? dry_run(&prep) : writes_run(&o, &prep);
+	prep_deinit(&prep);
+	return ret;
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What a `culprit writes` session cost and covered. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/writes_report.h"
+#include "proc/process.h"
+#include "report/write.h"
+
+#define ROWS 12 /* of the overhead table */
+
+/* What one hit of each probe costs, in ns: the trap, measured on this machine, and the program. For free(). */
+static double *hit_costs(const struct run *r)
+{
+	struct writes_cost c = writes_trace_cost(r->trace);
+	const struct writes_plan *p = r->p->plan;
+	double program[WR_ROLE_MAX];
+	double *v = calloc(p->n_probes + 1, sizeof(*v));
+
+	for (unsigned role = 0; role < WR_ROLE_MAX; role++)
+		program[role] = writes_trace_run_ns(r->trace, role);
+	for (size_t i = 0; v && i < p->n_probes; i++)
+		v[i] = (p->probe[i].stepped ? c.stepped_ns : c.emulated_ns) + program[p->probe[i].wire.role];
+	return v;
+}
+
+double run_overhead(const struct run *r, uint64_t now_ns, double *stores)
+{
+	double wall = (double)(now_ns - r->start_ns), total = 0;
+	size_t n = r->p->plan->n_probes;
+	uint64_t *hits = calloc(n + 1, sizeof(*hits));
+	double *cost = hit_costs(r);
+
+	*stores = 0;
+	if (hits && cost && !writes_trace_hits(r->trace, hits) && wall > 0) {
+		for (size_t i = 0; i < n; i++) {
+			double ns = cost[i] * (double)hits[i];
+
+			total += ns;
+			if (r->p->plan->probe[i].wire.role == WR_ROLE_STORE)
+				*stores += ns;
+		}
+		*stores *= 100 / wall;
+		total *= 100 / wall;
+	}
+	free(hits);
+	free(cost);
+	return total;
+}
+
+uint64_t run_lost(const struct run *r)
+{
+	return transport_lost(r->transport, ABI_LOST_RING) + transport_malformed(r->transport);
+}
+
+/* One row per function and role; *n of them, for free(). */
+static struct write_cost *costs(const struct run *r, uint64_t now_ns, size_t *n)
+{
+	const struct writes_plan *p = r->p->plan;
+	struct write_cost *v = calloc(p->n_probes + 1, sizeof(*v));
+	uint64_t *hits = calloc(p->n_probes + 1, sizeof(*hits));
+	double wall = (double)(now_ns - r->start_ns), *cost = hit_costs(r);
+
+	*n = 0;
+	if (!v || !hits || !cost || writes_trace_hits(r->trace, hits))
+		goto out;
+	for (size_t i = 0; i < p->n_probes; i++) {
+		const char *role = wr_role_name(p->probe[i].wire.role);
+		size_t k = 0;
+
+		while (k < *n && (v[k].role != role || strcmp(v[k].function, p->probe[i].function)))
+			k++;
+		if (k == *n)
+			v[(*n)++] = (struct write_cost){.function = p->probe[i].function, .role = role};
+		v[k].sites++;
+		v[k].hits += hits[i];
+		v[k].cpu_pct += cost[i] * (double)hits[i] * 100 / wall;
+	}
+out:
+	free(hits);
+	free(cost);
+	return v;
+}
+
+/* Every way in which something was not seen. */
+static void note_losses(const struct run *r, struct summary *s)
+{
+	static const struct {
+		unsigned counter;
+		const char *text;
+	} loss[] = {
+		{WR_C_OBJECTS_FULL, "objects were not followed: the table was full"},
+		{WR_C_NODES_FULL, "messages were not checked: the table was full"},
+		{WR_C_WALK_BOUND, "times a part of an object was left out: more elements, messages or depth than are walked"},
+		{WR_C_NODE_TOO_BIG, "checks of a message bigger than what is shadowed: its end was left out"},
+		{WR_C_READ_FAILED, "times a message could not be read in the kernel (not resident)"},
+		{WR_C_ARG_FAILED, "times a function's argument could not be followed to the object"},
+		{WR_C_DEADLINE, "probe hits were ignored because this program was held up"},
+		{WR_C_BUSY, "probe hits were ignored: too many preempted ones on one CPU"},
+	};
+
+	for (size_t i = 0; i < sizeof(loss) / sizeof(loss[0]); i++) {
+		if (r->counters[loss[i].counter])
+			summary_note(s, true, "%llu %s", (unsigned long long)r->counters[loss[i].counter], loss[i].text);
+	}
+	if (r->counters[WR_C_REPLACED])
+		summary_note(s, false, "%llu objects were built or inserted where one was still followed: the end of that one was missed",
+			     (unsigned long long)r->counters[WR_C_REPLACED]);
+}
+
+static void note_plan(const struct run *r, struct summary *s)
+{
+	const struct writes_plan *p = r->p->plan;
+	const struct plan_coverage *c = &p->coverage;
+
+	for (size_t i = 0; i < p->n_missing && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
+		summary_note(s, true, "not probed: %s", p->missing[i]);
+	if (writes_trace_failed(r->trace))
+		summary_note(s, true, "%u probes could not be attached, the first: %s", writes_trace_failed(r->trace),
+			     writes_trace_failure(r->trace));
+	for (size_t i = 0; i < p->n_notes && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
+		summary_note(s, false, "%s", p->note[i]);
+	if (r->stores_dropped)
+		summary_note(s, true, "%u probes on inlined setters were taken out (%.1f%% of one CPU, budget %.1f%%): changes of their fields are not judged since; --setters all keeps them",
+			     r->stores_dropped, r->stores_dropped_pct, r->o->c.max_overhead_pct);
+	summary_note(s, false, "fields: %u guarded by invariant, %u by their changes; not guarded: %u scalars whose writers are not all known or are plain C++, %u of other kinds%s",
+		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
+}
+
+static void note_engine(const struct run *r, struct summary *s)
+{
+	struct engine_stats e;
+	char buf[256];
+
+	engine_stats(r->engine, &e);
+	for (size_t i = 0; engine_distrust(r->engine, i, buf, sizeof(buf))[0]; i++)
+		summary_note(s, true, "%s", buf);
+	if (e.overflow)
+		summary_note(s, true, "%llu candidates or findings were dropped: more than are kept", (unsigned long long)e.overflow);
+	summary_count(s, "transients dropped", e.transient + e.vanished);
+}
+
+static void note_sweep(const struct run *r, struct summary *s)
+{
+	uint64_t longest, rounds = writes_sweep_rounds(r->sweep, &longest);
+	char buf[16];
+
+	summary_count(s, "sweeps", rounds);
+	if (rounds)
+		summary_note(s, false, "objects nobody touched were read in rounds of at most %s", text_duration(longest, buf));
+	else
+		summary_note(s, false, "objects nobody touched were not looked at: %s",
+			     r->counters[WR_C_REPLACED] ? "ends of objects were missed, so what the table holds may be gone" :
+							   "no destruction was seen that would show that ends of objects are noticed");
+}
+
+static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
+{
+	const struct writes_plan *p = r->p->plan;
+	struct proc_status st;
+
+	*s = (struct summary){.command = "writes", .complete = true, .ended = session_end_name(r->end)};
+	writes_trace_counters(r->trace, r->counters);
+	s->probes_planned = (unsigned)(p->n_probes + p->n_missing);
+	s->probes_attached = writes_trace_attached(r->trace);
+	s->probes_failed = writes_trace_failed(r->trace) + (unsigned)p->n_missing;
+	s->events_seen = transport_seen(r->transport);
+	s->events_lost = run_lost(r);
+	s->findings = engine_n_findings(r->engine);
+	if (!proc_status_read(&st, r->o->c.pid, NULL))
+		s->threads = st.threads;
+	summary_count(s, "checks", r->counters[WR_C_CHECKS]);
+	summary_count(s, "objects", writes_trace_objects(r->counters));
+	summary_count(s, "inserted", r->counters[WR_C_INSERTED]);
+	summary_count(s, "adopted", r->counters[WR_C_ADOPTED]);
+	summary_count(s, "destroyed", r->counters[WR_C_DESTROYED] + r->counters[WR_C_REMOVED]);
+	summary_count(s, "messages compared", r->counters[WR_C_NODES]);
+	summary_count(s, "changes by known writers", r->counters[WR_C_LICENSED]);
+	if (s->events_lost)
+		summary_note(s, true, "%llu records were lost", (unsigned long long)s->events_lost);
+	note_losses(r, s);
+	note_plan(r, s);
+	note_engine(r, s);
+	if (!r->counters[WR_C_CHECKS])
+		summary_note(s, true, "no object was seen at all: none of the insert, check and remove functions was called");
+	note_sweep(r, s);
+	if (r->watch)
+		writes_watch_account(r->watch, now_ns, s);
+	if (r->no_watch[0])
+		summary_note(s, r->watch_failed, "no watchpoints: %s", r->no_watch);
+	session_usage_finish(&r->usage, s);
+}
+
+static void print_text(const struct run *r, const struct report_clock *clock, struct write_cost *cost, size_t n_costs,
+		       const struct summary *s)
+{
+	for (size_t i = 0; i < engine_n_findings(r->engine); i++)
+		text_bad_write(stdout, &engine_finding(r->engine, i)->w, clock, clock->mono_ns);
+	if (!engine_n_findings(r->engine))
+		printf("no bad write seen\n\n");
+	text_write_costs(stdout, cost, n_costs, ROWS);
+	text_summary(stdout, s);
+	fflush(stdout);
+}
+
+static void print_json(const struct run *r, const struct report_clock *clock, const struct write_cost *cost, size_t n_costs,
+		       const struct summary *s)
+{
+	json_t *v;
+
+	for (size_t i = 0; i < engine_n_findings(r->engine); i++)
+		json_line(stdout, json_bad_write(&engine_finding(r->engine, i)->w, clock));
+	v = json_summary(s);
+	if (v)
+		json_object_set_new(v, "functions", json_write_costs(cost, n_costs));
+	json_line(stdout, v);
+}
+
+int run_report(struct run *r)
+{
+	struct report_clock clock = report_clock_now();
+	struct write_cost *cost;
+	struct summary s;
+	size_t n;
+	int ret;
+
+	if (r->watch)
+		writes_watch_stop(r->watch, clock.mono_ns);
+	summarize(r, clock.mono_ns, &s);
+	cost = costs(r, clock.mono_ns, &n);
+	if (r->o->c.json)
+		print_json(r, &clock, cost, n, &s);
+	else
+		print_text(r, &clock, cost, n, &s);
+	ret = s.findings ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
+	free(cost);
+	summary_deinit(&s);
+	return ret;
+}

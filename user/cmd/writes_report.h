@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The state of a `culprit writes` session, and its account. */
+#ifndef CULPRIT_CMD_WRITES_REPORT_H
+#define CULPRIT_CMD_WRITES_REPORT_H
+
+#include "cmd/writes_run.h"
+#include "symbol/image.h"
+#include "trace/session.h"
+#include "trace/transport.h"
+#include "trace/writes.h"
+#include "trace/writes_sweep.h"
+#include "trace/writes_watch.h"
+#include "writes/engine.h"
+
+struct run {
+	const struct writes_opts *o;
+	const struct writes_prep *p;
+	struct image *image;
+	struct engine *engine;
+	struct transport *transport;
+	struct writes_trace *trace;
+	struct writes_watch *watch; /* NULL: none */
+	struct writes_sweep *sweep;
+	char no_watch[512];	    /* why */
+	bool watch_failed;
+	struct session_usage usage;
+	enum session_end end;
+	uint64_t start_ns, second_ns;
+	size_t n_announced;
+	uint64_t counters[WR_C_MAX];
+	double overhead_pct, store_pct; /* of one CPU, all probes and those on setters */
+	unsigned stores_dropped;
+	double stores_dropped_pct;
+};
+
+/* Share of one CPU that the probes took since the start; *stores: the part on inlined setters. */
+double run_overhead(const struct run *r, uint64_t now_ns, double *stores);
+uint64_t run_lost(const struct run *r);
+/* Findings, costs and summary to stdout. Returns enum exit_code. */
+int run_report(struct run *r);
+
+#endif
