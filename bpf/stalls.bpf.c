@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Follows the blocking calls of one process. No event per call: a thread's call stands in `calls` while it is in flight, with
- * the files it waits for pinned by pointer and inode; user space looks there for old ones. Events are only sent for a call that
- * lasted longer than the threshold, and for a close of a descriptor that some call waits for.
+ * Follows the blocking calls of one process. No event per call: a thread's call stands in `calls` while it is
+ * in flight, with the files it waits for pinned by pointer and inode; user space looks there for old ones.
+ * Events are only sent for a call that lasted longer than the threshold, and for a close of a descriptor that
+ * some call waits for.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -10,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 #include "abi/stalls.h"
 #include "lib/emit.bpf.h"
+#include "lib/stack.bpf.h"
 #include "lib/calls.bpf.h"
 #include "lib/flows.bpf.h"
 
@@ -49,7 +51,8 @@ int enter_poll(struct trace_event_raw_sys_enter *ctx)
 	return 0;
 }
 
-/* Where the reader of a bit set stands. In a map and not in registers, so that the verifier need not follow each bit pattern. */
+/* Where the reader of a bit set stands. In a map and not in registers, so that the verifier need not follow
+ * each bit pattern. */
 struct scan {
 	__u64 word;
 	__u32 next; /* bit number of the word to read next */
@@ -189,7 +192,8 @@ int exit_call(struct trace_event_raw_sys_exit *ctx)
 	c = bpf_map_lookup_elem(&calls, &tid);
 	if (!c || !c->entry_ns)
 		return 0;
-	/* -ERESTARTSYS, -ERESTARTNOINTR, -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK: the kernel may resume the call */
+	/* -ERESTARTSYS, -ERESTARTNOINTR, -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK: the kernel may resume the
+	 * call */
 	if (ctx->ret <= -512 && ctx->ret >= -516) {
 		c->flags |= STALLS_CALL_RESTART;
 		return 0;
@@ -224,12 +228,8 @@ static __always_inline void fd_lost(struct trace_event_raw_sys_enter *ctx, __u32
 	e->inode = file_inode(e->file);
 	e->fd = fd;
 	e->nr = ctx->id;
-	if (call_user_regs(&e->stack, ctx->id)) {
-		stack_copy(&e->stack);
-	} else {
-		e->stack.len = 0;
-		e->stack.flags = ABI_STACK_NONE;
-	}
+	stack_regs(&e->stack, stack_user_regs());
+	stack_copy(&e->stack);
 	if (e->stack.flags & ABI_STACK_NONE)
 		lost_add(ABI_LOST_STACK);
 	len = e->stack.len;
@@ -281,12 +281,21 @@ int sock_recv(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* RpcChannel::CallMethod(this, method, ..) */
+/* RpcChannel::CallMethod(this, method, ..), or a site in its prologue; see STALLS_COOKIE */
 SEC("uprobe")
 int rpc_call(struct pt_regs *ctx)
 {
-	if (cfg_ours())
-		rpc_begin(PT_REGS_SP(ctx), PT_REGS_PARM2(ctx));
+	/* all read beforehand: the verifier wants constant offsets into ctx */
+	__u64 first = PT_REGS_PARM1(ctx), second = PT_REGS_PARM2(ctx), third = PT_REGS_PARM3(ctx);
+	__u64 cookie = 0, method, arg;
+
+	if (!cfg_ours())
+		return 0;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_attach_cookie))
+		cookie = bpf_get_attach_cookie(ctx);
+	arg = STALLS_COOKIE_ARG(cookie);
+	method = arg == 0 ? first : arg == 2 ? third : second;
+	rpc_begin(PT_REGS_SP(ctx) + STALLS_COOKIE_PUSHED(cookie), method);
 	return 0;
 }
 

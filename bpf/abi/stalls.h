@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What bpf/stalls.bpf.c keeps and sends: the calls in flight, who used which socket last, RPCs by thread, and closed descriptors. */
+/* What bpf/stalls.bpf.c keeps and sends: the calls in flight, who used which socket last, RPCs by thread, and
+ * closed descriptors. */
 #ifndef CULPRIT_ABI_STALLS_H
 #define CULPRIT_ABI_STALLS_H
 
@@ -15,7 +16,8 @@
 /* One-slot array map `settings`. Numbers of calls that this architecture lacks are negative. */
 struct stalls_cfg {
 	__u32 tgid;
-	__u32 bytes_from_exit; /* 1: no sock_*_length tracepoints, count bytes at the exit of read and write calls */
+	__u32 bytes_from_exit; /* 1: no sock_*_length tracepoints, count bytes at the exit of read and write
+				  calls */
 	__u64 threshold_ns;    /* a call that ends after so long sends STALLS_ENDED */
 	__s32 nr_poll;	       /* timeout in ms */
 	__s32 nr_select;       /* timeout is a timeval */
@@ -27,7 +29,7 @@ _Static_assert(sizeof(struct stalls_cfg) == 32, "stalls_cfg");
 /* What a descriptor of a call was when the call began. */
 struct stalls_fd {
 	__s32 fd;
-	__u16 events; /* poll events wanted; of select POLLIN, POLLOUT, POLLPRI by set */
+	__u16 events;  /* poll events wanted; of select POLLIN, POLLOUT, POLLPRI by set */
 	__u16 is_sock; /* 1: a socket; told only if bytes_from_exit is set */
 	__u64 file;    /* struct file *, to compare, never to follow; 0: closed already */
 	__u64 inode;
@@ -37,14 +39,15 @@ _Static_assert(sizeof(struct stalls_fd) == 24, "stalls_fd");
 enum stalls_call_flags {
 	STALLS_CALL_MORE_FDS = 1, /* the set is larger than fd[] */
 	STALLS_CALL_RESTART = 2,  /* left for a restart: a signal came, the kernel resumes it */
-	STALLS_CALL_SEEDED = 4,	  /* begun before the session: user space wrote this, entry_ns is an upper bound */
+	STALLS_CALL_SEEDED =
+		4, /* begun before the session: user space wrote this, entry_ns is an upper bound */
 	STALLS_CALL_RECV = 8,
 	STALLS_CALL_SEND = 16,
 };
 
 /* Map `calls`, by tid. A slot stays when its call has ended, with entry_ns 0. */
 struct stalls_call {
-	__u64 entry_ns; /* CLOCK_MONOTONIC; 0: no call in flight */
+	__u64 entry_ns;	  /* CLOCK_MONOTONIC; 0: no call in flight */
 	__s64 timeout_ns; /* -1 infinite, -2 none or not readable */
 	__u64 arg[3];
 	__u32 nr;
@@ -58,21 +61,21 @@ _Static_assert(sizeof(struct stalls_call) == 56 + STALLS_FDS * 24, "stalls_call"
 /* Map `socks`, by inode: what the target's threads did with a socket since the session began. */
 struct stalls_sock {
 	__u64 last_send_ns, last_recv_ns; /* 0: not since then */
-	__u64 asked_ns; /* first send since the last receive: how long an answer is owed */
-	__u64 sent, received; /* bytes */
-	__u64 burst;	      /* bytes sent since the last receive */
-	__u32 send_tid, recv_tid; /* who did so last */
-	__u32 turns;		  /* receives that followed a send: answers, on a connection we made */
-	__u32 replies;		  /* sends that followed a receive: answers, on a connection we accepted */
+	__u64 asked_ns;			  /* first send since the last receive: how long an answer is owed */
+	__u64 sent, received;		  /* bytes */
+	__u64 burst;			  /* bytes sent since the last receive */
+	__u32 send_tid, recv_tid;	  /* who did so last */
+	__u32 turns;   /* receives that followed a send: answers, on a connection we made */
+	__u32 replies; /* sends that followed a receive: answers, on a connection we accepted */
 };
 _Static_assert(sizeof(struct stalls_sock) == 64, "stalls_sock");
 
 /* Map `rpcs`, by tid: the RPC a thread began last. */
 struct stalls_rpc {
 	__u64 entry_ns;
-	__u64 sp;  /* at entry: the word there is ret while the call runs */
+	__u64 sp; /* at entry: the word there is ret while the call runs */
 	__u64 ret;
-	__u64 method; /* const MethodDescriptor * in the target */
+	__u64 method;	     /* const MethodDescriptor * in the target */
 	__u64 first_send_ns; /* within this call, by this thread; 0 none */
 	__u64 last_recv_ns;  /* on the same socket, after first_send_ns; 0 none */
 	__u64 sk;	     /* struct sock *, to compare only */
@@ -84,7 +87,8 @@ struct stalls_rpc {
 };
 _Static_assert(sizeof(struct stalls_rpc) == 88, "stalls_rpc");
 
-/* Map `methods`: RPCs that are over, summed up in the kernel. A call is over when its thread begins the next one. */
+/* Map `methods`: RPCs that are over, summed up in the kernel. A call is over when its thread begins the next
+ * one. */
 struct stalls_method_key {
 	__u64 method;
 	__u8 peer[16];
@@ -94,7 +98,8 @@ struct stalls_method_key {
 };
 _Static_assert(sizeof(struct stalls_method_key) == 32, "stalls_method_key");
 
-/* Four buckets per octave of microseconds: bucket = 4 * floor(log2 us) + the two bits below the leading one. */
+/* Four buckets per octave of microseconds: bucket = 4 * floor(log2 us) + the two bits below the leading one.
+ */
 #define STALLS_BUCKETS 112
 struct stalls_method {
 	__u64 calls;
@@ -104,6 +109,15 @@ struct stalls_method {
 	__u32 bucket[STALLS_BUCKETS];
 };
 _Static_assert(sizeof(struct stalls_method) == 32 + STALLS_BUCKETS * 4, "stalls_method");
+
+/*
+ * Attach cookie of a probe on an RPC channel: which argument is the MethodDescriptor (1 + number, 0 = the
+ * second), and by how many bytes the stack pointer is lower at the probe than at the function's entry.
+ * Without cookies (before 5.15) it stands at the entry.
+ */
+#define STALLS_COOKIE(arg, pushed)   ((__u64)((arg) + 1) << 32 | (pushed))
+#define STALLS_COOKIE_ARG(cookie)    ((cookie) >> 32 ? ((cookie) >> 32) - 1 : 1)
+#define STALLS_COOKIE_PUSHED(cookie) ((cookie)&0xffffffff)
 
 enum stalls_kind {
 	STALLS_ENDED = ABI_KIND_STALLS, /* struct stalls_ended */
@@ -120,13 +134,14 @@ struct stalls_ended {
 };
 _Static_assert(sizeof(struct stalls_ended) == 72, "stalls_ended");
 
-/* A thread closes, or puts another file behind, a descriptor number that some thread's call in flight waits for. */
+/* A thread closes, or puts another file behind, a descriptor number that some thread's call in flight waits
+ * for. */
 struct stalls_closed {
 	struct abi_hdr h;
 	__u64 file; /* behind the number until now */
 	__u64 inode;
 	__s32 fd;
-	__u32 nr; /* close, dup2 or dup3 */
+	__u32 nr;		/* close, dup2 or dup3 */
 	struct abi_stack stack; /* of the closing thread; only the used part of data[] is sent */
 };
 _Static_assert(sizeof(struct stalls_closed) == 72 + sizeof(struct abi_stack), "stalls_closed");

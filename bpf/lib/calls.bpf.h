@@ -8,7 +8,6 @@
 #include <bpf/bpf_core_read.h>
 #include "../abi/stalls.h"
 #include "emit.bpf.h"
-#include "stack.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -201,25 +200,6 @@ static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __
 	n = bpf_map_lookup_elem(&waiters, &key);
 	if (n)
 		__sync_fetch_and_add(n, 1);
-}
-
-/*
- * User registers of the current thread inside system call nr. Where the helper is missing (before 5.15) they are at the top of the
- * kernel stack, THREAD_SIZE being 16 KiB (arch/x86/include/asm/page_64_types.h); the saved call number proves it.
- */
-static __always_inline bool call_user_regs(struct abi_stack *s, __s64 nr)
-{
-	struct pt_regs *r;
-
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	else
-		r = (struct pt_regs *)(BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), stack) + 16384 -
-				       bpf_core_type_size(struct pt_regs));
-	if ((__s64)BPF_CORE_READ(r, orig_ax) != nr)
-		return false;
-	stack_regs(s, r);
-	return true;
 }
 
 #endif
