@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Shared by the parts of the engine: engine.c (threads and sockets), server.c (threads blocked elsewhere),
+ * found.c (findings). */
+#ifndef CULPRIT_STALLS_ENGINE_PRIV_H
+#define CULPRIT_STALLS_ENGINE_PRIV_H
+
+#include <uthash.h>
+
+#include "stalls/engine.h"
+#include "stalls/verdict.h"
+
+#define ENGINE_CLOSED_KEPT 64 /* closes of watched descriptors remembered, with 16 KiB of stack each */
+
+/* What was learnt about a thread, good as long as it does not run. */
+struct memo {
+	pid_t tid;
+	uint64_t start_ns, switches, entry_ns;
+	bool stack_read;
+	struct rpc_stack rpc;
+	char method[RPC_METHOD_LEN]; /* by the stack; empty: unknown */
+	uint64_t rpc_entry_ns;	     /* of the RPC record proved to be running; 0 none */
+	uint64_t look;
+	UT_hash_handle hh;
+};
+
+struct found {
+	struct stall stall;
+	uint64_t start_ns; /* when the call began, at the latest */
+	uint64_t entry_ns; /* as in the table of calls; 0: not from there */
+	uint64_t key;	   /* inode, or the descriptor if there is none */
+	uint64_t look;	   /* that saw it last */
+	bool over;
+	uint64_t end_ns;
+	const char *outcome;
+};
+
+struct stall_engine {
+	struct stall_engine_cfg cfg;
+	struct stall_engine_ops ops;
+	struct memo *memo;
+	struct found **found;
+	size_t n_found;
+	struct stalls_closed *closed; /* ring of ENGINE_CLOSED_KEPT */
+	size_t n_closed;
+	uint64_t look; /* number of the current or last look */
+	uint64_t last_look_ns;
+	uint64_t healthy, unclear;
+};
+
+/* One thread in one look. */
+struct subject {
+	const struct look *l;
+	struct thread_facts *t;
+	const struct stalls_call *call; /* NULL: not followed */
+	uint64_t start_ns, blocked_ns;
+	bool at_least, before;
+	struct memo *memo;
+	bool reported;
+};
+
+/* What a finding is about, besides the thread. */
+struct about {
+	struct verdict_in in;
+	struct verdict_out out;
+	int fd; /* -1 none */
+	uint64_t inode;
+	const struct fd_facts *now;  /* dead: what the number means now; NULL unknown */
+	const struct stalls_fd *pin; /* what the call had at its entry; NULL unknown */
+	size_t n_rivals; /* server: other sockets that it could as well be; the socket is left out then */
+};
+
+/* engine.c */
+bool subject_of(struct stall_engine *e, const struct look *l, struct thread_facts *t, struct subject *s);
+/* Takes and reads the user stack, once per state of the thread. */
+void subject_stack(struct stall_engine *e, struct subject *s);
+bool subject_in_rpc(const struct subject *s);
+
+/* server.c: threads that do not wait for a socket, while somebody waits for them */
+int stall_engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l);
+
+/* found.c */
+int found_report(struct stall_engine *e, struct subject *s, const struct about *a);
+void found_settle(struct stall_engine *e, const struct look *l);
+void found_ended(struct stall_engine *e, const struct stalls_ended *ev);
+void found_free(struct found *f);
+
+#endif

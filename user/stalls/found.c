@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Findings: made once per stalled call, followed until it ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "stalls/engine_priv.h"
+#include "stalls/explain.h"
+
+void found_free(struct found *f)
+{
+	if (!f)
+		return;
+	stall_deinit(&f->stall);
+	free(f);
+}
+
+static char **copy_strings(char *const *v, size_t n)
+{
+	char **c = calloc(n + 1, sizeof(*c));
+
+	for (size_t i = 0; c && i < n; i++)
+		c[i] = strdup(v[i]);
+	return c;
+}
+
+static char *copy_string(const char *s)
+{
+	return s ? strdup(s) : NULL;
+}
+
+static int copy_frames(struct frames *to, const struct frames *from)
+{
+	*to = (struct frames){.truncated = from->truncated};
+	if (!from->n)
+		return 0;
+	to->v = calloc(from->n, sizeof(*to->v));
+	if (!to->v)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n; i++) {
+		to->v[i] = from->v[i];
+		to->v[i].module = copy_string(from->v[i].module);
+		to->v[i].build_id = copy_string(from->v[i].build_id);
+		to->v[i].symbol = copy_string(from->v[i].symbol);
+		to->v[i].file = copy_string(from->v[i].file);
+	}
+	to->n = from->n;
+	return 0;
+}
+
+/* A call is reported once, whatever becomes of it; but that its file lost its number is news in any case. */
+static struct found *same(struct stall_engine *e, const struct subject *s, enum verdict v, uint64_t key)
+{
+	uint64_t entry = s->call ? s->call->entry_ns : 0;
+
+	for (size_t i = 0; i < e->n_found; i++) {
+		struct found *f = e->found[i];
+
+		if (f->over || f->stall.tid != s->t->tid)
+			continue;
+		if (entry && f->entry_ns == entry && (v != VERDICT_POLLING_DEAD_FD || f->stall.verdict == v))
+			return f;
+		if (f->stall.verdict == v && f->key == key && !(f->entry_ns && entry))
+			return f;
+	}
+	return NULL;
+}
+
+static const struct stalls_closed *closer(const struct stall_engine *e, const struct about *a, uint64_t start_ns)
+{
+	size_t kept = e->n_closed < ENGINE_CLOSED_KEPT ? e->n_closed : ENGINE_CLOSED_KEPT;
+
+	for (size_t i = 1; i <= kept; i++) {
+		const struct stalls_closed *c = &e->closed[(e->n_closed - i) % ENGINE_CLOSED_KEPT];
+
+		if (c->fd == a->fd && c->h.ts_ns >= start_ns &&
+		    (a->pin ? c->file == a->pin->file : c->inode == a->inode))
+			return c;
+	}
+	return NULL;
+}
+
+static void other_closer(struct stall_engine *e, struct stall *st, const struct about *a, uint64_t start_ns)
+{
+	const struct stalls_closed *c = closer(e, a, start_ns);
+
+	if (!c)
+		return;
+	st->has_other = true;
+	st->other.role = c->nr == SYS_close ? "closed by" : "replaced by";
+	st->other.tid = (pid_t)c->h.tid;
+	memcpy(st->other.comm, c->h.comm, sizeof(st->other.comm));
+	st->other.comm[sizeof(st->other.comm) - 1] = '\0';
+	st->other.ts_ns = c->h.ts_ns;
+	if (e->ops.unwind_copy)
+		e->ops.unwind_copy(e->ops.ctx, &c->stack, &st->other.stack);
+}
+
+static void other_thread(struct stall_engine *e, struct stall *st, const struct subject *s, pid_t tid,
+			 const char *role)
+{
+	struct thread_facts *t = autopsy_thread(s->l->autopsy, tid);
+
+	if (!t || t == s->t)
+		return;
+	autopsy_stacks(t, e->ops.target);
+	st->has_other = true;
+	st->other.role = role;
+	st->other.tid = tid;
+	memcpy(st->other.comm, t->comm, sizeof(st->other.comm));
+	st->other.doing = explain_doing(t);
+	copy_frames(&st->other.stack, &t->user_stack);
+	st->other.kernel_stack = copy_strings(t->kernel_stack, t->n_kernel);
+	st->other.n_kernel = st->other.kernel_stack ? t->n_kernel : 0;
+}
+
+/*
+ * Owner of the pthread mutex it waits for: __owner stands 8 bytes after __lock (glibc, struct_mutex.h of
+ * every 64-bit architecture). Only where the stack shows that the word is a mutex.
+ */
+static pid_t mutex_owner(struct stall_engine *e, const struct subject *s)
+{
+	int32_t owner;
+
+	if (s->t->class != CALL_FUTEX || !s->memo->rpc.mutex || !s->t->futex_addr)
+		return 0;
+	if (e->ops.target->read_mem(e->ops.target->ctx, s->t->futex_addr + 8, &owner, sizeof(owner)))
+		return 0;
+	return owner;
+}
+
+static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s, const struct about *a)
+{
+	pid_t owner = mutex_owner(e, s);
+
+	if (a->in.dead)
+		other_closer(e, st, a, s->before ? 0 : s->start_ns);
+	else if (owner > 0)
+		other_thread(e, st, s, owner, "holds the lock");
+	else if (st->verdict == VERDICT_SERVER_THREAD_BLOCKED && a->in.flow && a->in.flow->recv_tid &&
+		 !a->n_rivals)
+		other_thread(e, st, s, (pid_t)a->in.flow->recv_tid, "read the request");
+}
+
+static char *dead_text(const struct about *a)
+{
+	char *text = NULL;
+	int rc;
+
+	if (!a->now || !a->now->open)
+		rc = asprintf(&text, "socket:[%llu], descriptor %d is closed now",
+			      (unsigned long long)a->inode, a->fd);
+	else
+		rc = asprintf(&text, "socket:[%llu], descriptor %d is %s now", (unsigned long long)a->inode,
+			      a->fd, a->now->target ? a->now->target : proc_fd_kind_name(a->now->kind));
+	return rc < 0 ? NULL : text;
+}
+
+static int fill(struct stall_engine *e, struct stall *st, struct subject *s, const struct about *a)
+{
+	const struct thread_facts *t = s->t;
+
+	subject_stack(e, s);
+	autopsy_stacks(s->t, e->ops.target);
+	st->verdict = a->out.verdict;
+	st->pid = e->cfg.pid;
+	st->tid = t->tid;
+	memcpy(st->comm, t->comm, sizeof(st->comm));
+	st->blocked_ns = s->blocked_ns;
+	st->blocked_at_least = s->at_least;
+	st->blocked_before_session = s->before;
+	st->syscall = t->syscall;
+	st->timeout_ms = t->timeout_ms;
+	st->fd = a->n_rivals ? -1 : a->fd;
+	if (!a->n_rivals)
+		st->sock = a->in.sock;
+	if (!a->n_rivals && !st->sock.known)
+		st->sock.inode = a->inode;
+	if (a->in.dead)
+		st->file = dead_text(a);
+	st->rpc_method = s->memo->method[0] ? strdup(s->memo->method) : NULL;
+	st->rpc_age_ms =
+		s->memo->rpc_entry_ns ? (int64_t)((s->l->now_ns - s->memo->rpc_entry_ns) / 1000000) : -1;
+	st->kernel_stack = copy_strings(t->kernel_stack, t->n_kernel);
+	if (!st->kernel_stack || copy_frames(&st->user_stack, &t->user_stack))
+		return -ENOMEM;
+	st->n_kernel = t->n_kernel;
+	fill_other(e, st, s, a);
+	return explain(st, s, a);
+}
+
+int found_report(struct stall_engine *e, struct subject *s, const struct about *a)
+{
+	uint64_t key = a->n_rivals ? 0 : a->inode ? a->inode : (uint64_t)a->fd;
+	struct found *f = same(e, s, a->out.verdict, key), **v;
+	int rc;
+
+	if (f) {
+		f->look = e->look;
+		if (s->start_ns < f->start_ns)
+			f->start_ns = s->start_ns;
+		return 0;
+	}
+	v = realloc(e->found, (e->n_found + 1) * sizeof(*v));
+	f = calloc(1, sizeof(*f));
+	if (v)
+		e->found = v;
+	if (!v || !f) {
+		free(f);
+		return -ENOMEM;
+	}
+	*f = (struct found){.start_ns = s->start_ns,
+			    .entry_ns = s->call ? s->call->entry_ns : 0,
+			    .key = key,
+			    .look = e->look};
+	rc = fill(e, &f->stall, s, a);
+	if (rc) {
+		found_free(f);
+		return rc;
+	}
+	e->found[e->n_found++] = f;
+	e->ops.found(e->ops.ctx, &f->stall);
+	return 0;
+}
+
+void found_settle(struct stall_engine *e, const struct look *l)
+{
+	for (size_t i = 0; i < e->n_found; i++) {
+		struct found *f = e->found[i];
+		const struct stalls_call *c;
+		const struct thread_facts *t;
+
+		if (f->over || f->look == e->look)
+			continue;
+		c = tables_call(l->tables, f->stall.tid);
+		if (c && c->entry_ns == f->entry_ns)
+			continue; /* still that call, though the reason has changed */
+		t = autopsy_thread(l->autopsy, f->stall.tid);
+		if (t && t->moved)
+			continue; /* this look could not tell */
+		f->over = true;
+		f->end_ns = l->now_ns;
+		f->outcome = t ? NULL : "thread exited";
+	}
+}
+
+static const char *outcome(const struct stalls_ended *ev, const struct stall *st)
+{
+	if (ev->ret < 0)
+		return "failed";
+	if (ev->ret == 0 && st->timeout_ms >= 0)
+		return "timed out";
+	return st->verdict == VERDICT_PEER_SILENT && st->timeout_ms != -2 ? "answered late" : NULL;
+}
+
+void found_ended(struct stall_engine *e, const struct stalls_ended *ev)
+{
+	for (size_t i = 0; i < e->n_found; i++) {
+		struct found *f = e->found[i];
+
+		/* a look may have noticed it first, with a coarser time */
+		if (f->stall.tid != (pid_t)ev->h.tid || f->entry_ns != ev->entry_ns)
+			continue;
+		f->over = true;
+		f->end_ns = ev->h.ts_ns;
+		f->outcome = outcome(ev, &f->stall);
+	}
+}
+
+size_t stall_engine_count(const struct stall_engine *e)
+{
+	return e->n_found;
+}
+
+struct stall_life stall_engine_life(const struct stall_engine *e, size_t i, uint64_t now_ns)
+{
+	const struct found *f = e->found[i];
+	uint64_t end = f->over ? f->end_ns : now_ns;
+	struct stall_life life = {.stall = &f->stall, .over = f->over};
+
+	life.end = !f->over ? "still blocked" : f->outcome ? f->outcome : "ended";
+
+	life.lasted_ns = end > f->start_ns ? end - f->start_ns : 0;
+	if (life.lasted_ns < f->stall.blocked_ns && !f->over)
+		life.lasted_ns = f->stall.blocked_ns;
+	return life;
+}

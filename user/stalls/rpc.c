@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stalls/rpc.h"
+
+int rpc_names_add(struct rpc_names *n, bool handler, const char *name)
+{
+	char ***list = handler ? &n->handler : &n->channel;
+	size_t *count = handler ? &n->n_handler : &n->n_channel;
+	char **v = realloc(*list, (*count + 1) * sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	*list = v;
+	v[*count] = strdup(name);
+	if (!v[*count])
+		return -ENOMEM;
+	(*count)++;
+	return 0;
+}
+
+void rpc_names_deinit(struct rpc_names *n)
+{
+	for (size_t i = 0; i < n->n_channel; i++)
+		free(n->channel[i]);
+	for (size_t i = 0; i < n->n_handler; i++)
+		free(n->handler[i]);
+	free(n->channel);
+	free(n->handler);
+	*n = (struct rpc_names){0};
+}
+
+/* Length of a symbol without its parameter list. */
+static size_t bare_len(const char *symbol)
+{
+	size_t n = 0, depth = 0;
+
+	for (; symbol[n]; n++) {
+		if (symbol[n] == '<')
+			depth++;
+		else if (symbol[n] == '>' && depth)
+			depth--;
+		else if (symbol[n] == '(' && !depth && strncmp(symbol + n, "(anonymous", 10) != 0)
+			break;
+	}
+	return n;
+}
+
+static bool matches(char *const *list, size_t n, const char *symbol)
+{
+	char bare[512];
+	size_t len = bare_len(symbol);
+
+	if (len >= sizeof(bare))
+		return false;
+	memcpy(bare, symbol, len);
+	bare[len] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		if (strchr(list[i], '*') ? !fnmatch(list[i], bare, 0) : !strcmp(list[i], bare))
+			return true;
+	}
+	return false;
+}
+
+bool rpc_stub_method(const char *symbol, char *buf, size_t len)
+{
+	size_t n = bare_len(symbol), out = 0;
+	const char *stub = strstr(symbol, "_Stub::");
+
+	/* SCOPE::SERVICE_Stub::METHOD: nothing more may follow, no template, and not the stub's own
+	 * constructors */
+	if (!stub || stub == symbol || stub + 7 >= symbol + n ||
+	    memchr(stub + 7, ':', (size_t)(symbol + n - stub - 7)) || stub[7] == '~' ||
+	    memchr(symbol, '<', n) || memchr(symbol, ' ', n))
+		return false;
+	for (size_t i = 0; i < n && out + 1 < len; i++) {
+		if (symbol + i == stub)
+			i += 5; /* "_Stub" */
+		if (symbol[i] == ':') {
+			buf[out++] = '.';
+			i++;
+		} else {
+			buf[out++] = symbol[i];
+		}
+	}
+	buf[out] = '\0';
+	/* X_Stub::X_Stub is a constructor */
+	return strcmp(strrchr(buf, '.') + 1, "") != 0 && strstr(stub + 7, "_Stub") == NULL;
+}
+
+static bool ends_with(const char *symbol, const char *tail)
+{
+	size_t n = bare_len(symbol), t = strlen(tail);
+
+	return n >= t && !strncmp(symbol + n - t, tail, t);
+}
+
+/* glibc's slow path of pthread_mutex_lock: the word that the futex call waits on is the mutex */
+static bool is_mutex_wait(const char *symbol)
+{
+	size_t n = bare_len(symbol);
+	static const char *const names[] = {"__lll_lock_wait",		 "lll_mutex_lock_optimized",
+					    "pthread_mutex_lock",	 "___pthread_mutex_lock",
+					    "__pthread_mutex_lock",	 "__GI___pthread_mutex_lock",
+					    "__pthread_mutex_lock_full", "__GI___lll_lock_wait"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strcspn(symbol, "@");
+
+		if (len > n)
+			len = n;
+		if (strlen(names[i]) == len && !strncmp(symbol, names[i], len))
+			return true;
+	}
+	return false;
+}
+
+void rpc_read_stack(const struct rpc_names *names, const struct frames *st, struct rpc_stack *out)
+{
+	*out = (struct rpc_stack){0};
+	for (size_t i = 0; i < st->n; i++) {
+		const char *symbol = st->v[i].symbol;
+
+		if (!symbol)
+			continue;
+		if (i < 4 && is_mutex_wait(symbol))
+			out->mutex = true;
+		if (out->side == RPC_SIDE_NONE) {
+			if (matches(names->channel, names->n_channel, symbol))
+				out->side = RPC_SIDE_CLIENT;
+			else if (matches(names->handler, names->n_handler, symbol))
+				out->side = RPC_SIDE_SERVER;
+			else if (rpc_stub_method(symbol, out->method, sizeof(out->method)))
+				out->side = RPC_SIDE_CLIENT;
+			out->frame = i;
+			out->call_method = out->side != RPC_SIDE_NONE && ends_with(symbol, "::CallMethod");
+		} else if (out->side == RPC_SIDE_CLIENT && !out->method[0]) {
+			/* the channel was called by the stub that stands right outside, if any */
+			if (matches(names->handler, names->n_handler, symbol))
+				break;
+			if (rpc_stub_method(symbol, out->method, sizeof(out->method)))
+				break;
+		}
+	}
+	if (out->side == RPC_SIDE_NONE)
+		out->frame = 0;
+}

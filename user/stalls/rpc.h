@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* RPCs by name: which functions are a client's channel or a server's handler, what a stack says of them, and
+ * the ledger of calls. */
+#ifndef CULPRIT_STALLS_RPC_H
+#define CULPRIT_STALLS_RPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "report/finding.h"
+#include "stalls/tables.h"
+
+#define RPC_METHOD_LEN 128
+
+/* Qualified names without parameters, as of the target's debuginfo, or glob patterns with '*'. */
+struct rpc_names {
+	char **channel; /* client: overrides of RpcChannel::CallMethod */
+	size_t n_channel;
+	char **handler; /* server: overrides of Service::CallMethod, and what the spec adds */
+	size_t n_handler;
+};
+/* Copies name. -ENOMEM. */
+int rpc_names_add(struct rpc_names *n, bool handler, const char *name);
+void rpc_names_deinit(struct rpc_names *n);
+
+enum rpc_side { RPC_SIDE_NONE, RPC_SIDE_CLIENT, RPC_SIDE_SERVER };
+
+/* What a thread's user stack says. */
+struct rpc_stack {
+	enum rpc_side side;	     /* of the innermost RPC frame */
+	size_t frame;		     /* index of that frame: the channel's, the stub's or the handler's */
+	bool call_method;	     /* it is a CallMethod, whose parameter `method` says which */
+	char method[RPC_METHOD_LEN]; /* by the name of a generated stub; empty: not said */
+	bool mutex;		     /* it waits for a pthread mutex (glibc's own functions say so) */
+};
+void rpc_read_stack(const struct rpc_names *names, const struct frames *st, struct rpc_stack *out);
+
+/*
+ * "zbs::meta::MetaService_Stub::ListDb(...)" -> "zbs.meta.MetaService.ListDb": protoc names the client class
+ * SERVICE_Stub, in the namespace that is the package. false: not such a name.
+ */
+bool rpc_stub_method(const char *symbol, char *buf, size_t len);
+
+/* One line of the ledger. Times in ns, 0 unknown. */
+struct rpc_line {
+	char peer[64];		     /* "10.0.0.1:10100"; "-" if the calling threads do not send themselves */
+	char method[RPC_METHOD_LEN]; /* "?" if the name could not be read */
+	uint64_t calls, in_flight, unanswered;
+	uint64_t oldest_ns;		 /* of those in flight */
+	uint64_t p50_ns, p99_ns, max_ns; /* of answered calls: entry to the last byte received */
+};
+
+struct rpc_ledger {
+	struct rpc_line *v; /* most unanswered first, then most calls */
+	size_t n;
+};
+
+/*
+ * Sums up finished and running calls by method and peer. A record counts as in flight when it has no answer
+ * yet and `running(ctx, tid)` says that the call is still on its stack. name() as in engine_ops.
+ */
+int rpc_ledger_build(struct rpc_ledger *ret, const struct stalls_tables *t, uint64_t now_ns,
+		     int (*name)(void *ctx, uint64_t method, char *buf, size_t len),
+		     bool (*running)(void *ctx, pid_t tid, const struct stalls_rpc *r), void *ctx);
+void rpc_ledger_deinit(struct rpc_ledger *l);
+
+/* The upper edge, in ns, of the bucket in which the given share (0..1) of all counts is reached; 0 if there
+ * are none. */
+uint64_t rpc_quantile(const uint32_t bucket[STALLS_BUCKETS], double share);
+
+#endif

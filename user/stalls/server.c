@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Threads that are blocked in something else than a socket, while a socket of theirs waits for them: a
+ * request that was taken and not answered, or an answer that nobody fetches. Starts from the sockets, which
+ * in a healthy process leave nothing to do.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stalls/engine_priv.h"
+
+/* A socket on which this process seems to owe somebody something. */
+struct suspect {
+	const struct open_sock *o;
+	const struct stalls_sock *flow;
+	bool accepted;
+	bool claimed; /* a thread was found for it */
+};
+
+static bool old_enough(const struct stall_engine *e, uint64_t ns)
+{
+	return ns + VERDICT_AGE_MARGIN_MS * 1000000ULL >= e->cfg.threshold_ns;
+}
+
+static bool suspicious(const struct stall_engine *e, const struct look *l, const struct open_sock *o,
+		       const struct stalls_sock *flow)
+{
+	uint64_t owed_ns;
+	enum turn turn;
+
+	if (!o->facts.known || !strcmp(o->facts.state, "LISTEN"))
+		return false;
+	if (o->facts.recv_queue)
+		return o->facts.last_recv_ms < 0 ||
+		       old_enough(e, (uint64_t)o->facts.last_recv_ms * 1000000ULL);
+	if (!o->facts.accepted)
+		return false;
+	turn = verdict_turn(&o->facts, flow, l->now_ns, &owed_ns);
+	return turn == TURN_OURS && old_enough(e, owed_ns);
+}
+
+/* dup'ed descriptors are one socket. */
+static bool known_already(const struct suspect *v, size_t n, uint64_t inode)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].o->inode == inode)
+			return true;
+	return false;
+}
+
+static size_t suspects(const struct stall_engine *e, const struct look *l, struct suspect *v)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->tables->n_open; i++) {
+		const struct open_sock *o = &l->tables->open[i];
+		const struct stalls_sock *flow = tables_sock(l->tables, o->inode);
+
+		if (suspicious(e, l, o, flow) && !known_already(v, n, o->inode))
+			v[n++] = (struct suspect){.o = o, .flow = flow, .accepted = o->facts.accepted};
+	}
+	return n;
+}
+
+/* Blocked for good, and not for want of what peers may send next. */
+static bool elsewhere(const struct subject *s)
+{
+	enum call_class c = s->t->class;
+
+	return !s->reported && (c == CALL_OTHER || c == CALL_FUTEX || c == CALL_SLEEP || c == CALL_WRITE ||
+				c == CALL_CONNECT);
+}
+
+static struct about about_of(struct stall_engine *e, const struct subject *s, const struct suspect *k)
+{
+	struct about a = {.fd = k->o->fd, .inode = k->o->inode};
+
+	a.in = (struct verdict_in){.now_ns = s->l->now_ns,
+				   .threshold_ns = e->cfg.threshold_ns,
+				   .class = s->t->class,
+				   .blocked_ns = s->blocked_ns,
+				   .kind = PROC_FD_SOCKET,
+				   .sock = k->o->facts,
+				   .flow = k->flow,
+				   .in_rpc = subject_in_rpc(s),
+				   .has_handler =
+					   s->memo->stack_read && s->memo->rpc.side == RPC_SIDE_SERVER};
+	if (k->flow) {
+		a.in.reader = k->flow->recv_tid == (uint32_t)s->t->tid;
+		a.in.writer = k->flow->send_tid == (uint32_t)s->t->tid;
+	}
+	return a;
+}
+
+static int judge_pair(struct stall_engine *e, struct subject *s, struct suspect *k)
+{
+	struct about a = about_of(e, s, k);
+	enum verdict v = k->accepted ? verdict_server(&a.in, &a.out) : verdict_unread(&a.in, &a.out);
+	int rc;
+
+	if (!v)
+		return 0;
+	rc = found_report(e, s, &a);
+	s->reported = true;
+	k->claimed = true;
+	return rc;
+}
+
+/* First the threads that were seen to use the socket. */
+static int by_use(struct stall_engine *e, struct subject *v, size_t n, struct suspect *k)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < n && k->flow && !k->claimed; i++) {
+		uint32_t tid = (uint32_t)v[i].t->tid,
+			 user = k->accepted ? k->flow->recv_tid : k->flow->send_tid;
+
+		if (!elsewhere(&v[i]) || tid != user)
+			continue;
+		subject_stack(e, &v[i]);
+		rc = judge_pair(e, &v[i], k);
+	}
+	return rc;
+}
+
+/*
+ * Then the threads whose stack says that they work on a request, or inside a call. Which socket is theirs is
+ * not known: with one left it is that one, with several the finding names none.
+ */
+static int by_stack(struct stall_engine *e, struct subject *v, size_t n, struct suspect *k, size_t n_suspects,
+		    bool accepted)
+{
+	enum rpc_side side = accepted ? RPC_SIDE_SERVER : RPC_SIDE_CLIENT;
+	struct suspect *only = NULL;
+	size_t left = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < n_suspects; i++) {
+		if (k[i].claimed || k[i].accepted != accepted)
+			continue;
+		only = &k[i];
+		left++;
+	}
+	for (size_t i = 0; !rc && left && i < n; i++) {
+		struct about a;
+
+		if (!elsewhere(&v[i]))
+			continue;
+		subject_stack(e, &v[i]);
+		if (v[i].memo->rpc.side != side)
+			continue;
+		a = about_of(e, &v[i], only);
+		if (!(accepted ? verdict_server(&a.in, &a.out) : verdict_unread(&a.in, &a.out)))
+			continue;
+		a.n_rivals = left - 1;
+		rc = found_report(e, &v[i], &a);
+		v[i].reported = true;
+	}
+	return rc;
+}
+
+int stall_engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l)
+{
+	struct suspect *k = calloc(l->tables->n_open + 1, sizeof(*k));
+	size_t n_suspects;
+	int rc = 0;
+
+	if (!k)
+		return -ENOMEM;
+	n_suspects = suspects(e, l, k);
+	for (size_t i = 0; !rc && i < n_suspects; i++)
+		rc = by_use(e, v, n, &k[i]);
+	if (!rc)
+		rc = by_stack(e, v, n, k, n_suspects, true);
+	if (!rc)
+		rc = by_stack(e, v, n, k, n_suspects, false);
+	free(k);
+	return rc;
+}
