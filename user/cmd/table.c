@@ -3,6 +3,7 @@
 
 const struct command commands[] = {
 	{"writes", "catch bad writes into cached objects: which, by whom", cmd_writes},
+	{"stalls", "catch stuck RPCs, client and server side: which, and whose fault", cmd_stalls},
 	{"doctor", "what this node and a target support; what replaces what is missing", cmd_doctor},
 	{"threads", "each thread now: its call, how long, descriptor, socket, stacks", cmd_threads},
 	{0},

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/stalls.h"
+
+static const char help_head[] =
+	"Usage: culprit stalls -p PID [--threshold MS] [-d SECONDS] [--spec S] [--json]\n"
+	"\n"
+	"Names RPCs that got stuck, and whose fault it is: threads that were blocked before it was started "
+	"at once, then every\n"
+	"call that lasts longer than the threshold until the session ends. Works for clients and servers, "
+	"and never stops the process.\n"
+	"\n"
+	"      --threshold MS      a call is stuck when it has lasted so long (default 1000)\n"
+	"      --spec S            RPC functions: a built-in name (zbs) or a file; default: overrides of "
+	"protobuf's RpcChannel\n"
+	"      --without HOOK      do without `sock` (tracepoints of sent and received bytes), `calls` "
+	"(tracepoints of system\n"
+	"                          calls) or `iter` (task iterator), as on a kernel that lacks it; may be "
+	"repeated\n"
+	"\n";
+
+static const char help_tail[] =
+	"\n"
+	"Verdicts: peer-silent (request acknowledged, no reply), request-unacked, request-unsent, "
+	"peer-window-closed, reply-unread\n"
+	"(it is in our receive queue), polling-dead-fd (the descriptor was closed or reused meanwhile), "
+	"connect-pending, half-open,\n"
+	"local-writer-blocked, server-thread-blocked (a request was taken, and the thread that has it is "
+	"blocked).\n"
+	"A connection that is idle, with no request outstanding, is no stall.\n"
+	"\n"
+	"Examples:\n"
+	"  culprit stalls -p $(pidof zbs-metad)                   who waits for whom, now and during the "
+	"next minute\n"
+	"  culprit stalls -n zbs-metad --threshold 200 -d 0       calls over 200 ms, until Ctrl-C\n"
+	"  culprit stalls -p 1234 --json | jq 'select(.kind==\"stall\")'\n"
+	"  culprit stalls -p 1234 --dry-run                       what would be attached, and what replaces "
+	"what is missing\n";
+
+enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_WITHOUT };
+
+static int option_without(struct stalls_opts *o, const char *arg, struct err *err)
+{
+	if (!strcmp(arg, "sock"))
+		o->no_sock = true;
+	else if (!strcmp(arg, "calls"))
+		o->no_calls = true;
+	else if (!strcmp(arg, "iter"))
+		o->no_iter = true;
+	else
+		return err_set(err, -EINVAL, "--without takes sock, calls or iter, not '%s'", arg);
+	return 0;
+}
+
+static int option_threshold(struct stalls_opts *o, const char *arg, struct err *err)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(arg, &end, 10);
+	if (errno || end == arg || *end || v < 50 || v > 86400000)
+		return err_set(err, -EINVAL, "--threshold takes milliseconds from 50 to 86400000, not '%s'",
+			       arg);
+	o->threshold_ns = (uint64_t)v * 1000000;
+	return 0;
+}
+
+/* 0 go on, 1 help was printed, negative: err. */
+static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
+{
+	static const struct option longs[] = {COMMON_LONG,
+					      {"threshold", 1, 0, OPT_THRESHOLD},
+					      {"spec", 1, 0, OPT_SPEC},
+					      {"without", 1, 0, OPT_WITHOUT},
+					      {0}};
+	int opt, rc;
+
+	*o = (struct stalls_opts){.threshold_ns = 1000000000};
+	common_init(&o->common);
+	opterr = 0;
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, COMMON_SHORT, longs, NULL)) != -1) {
+		rc = 0;
+		switch (opt) {
+		case 'h':
+			printf("%s%s%s", help_head, COMMON_HELP, help_tail);
+			return 1;
+		case OPT_THRESHOLD:
+			rc = option_threshold(o, optarg, err);
+			break;
+		case OPT_SPEC:
+			o->spec = optarg;
+			break;
+		case OPT_WITHOUT:
+			rc = option_without(o, optarg, err);
+			break;
+		case '?':
+		case ':':
+			return err_set(err, -EINVAL, "bad option '%s'", argv[optind - 1]);
+		default:
+			rc = common_option(&o->common, opt, optarg, err);
+		}
+		if (rc < 0)
+			return rc;
+	}
+	if (optind < argc)
+		return err_set(err, -EINVAL, "unexpected '%s'", argv[optind]);
+	return 0;
+}
+
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	(void)level;
+	return vfprintf(stderr, fmt, ap);
+}
+
+static void print_plan(FILE *f, const struct stalls_run *r)
+{
+	size_t n;
+	const struct hook *h = stalls_trace_hooks(r->trace, &n);
+
+	fprintf(f, "threads: %s%s%s\n", autopsy_source_name(threads_source(r->threads)),
+		threads_source_why(r->threads) ? "; no task iterator: " : "",
+		threads_source_why(r->threads) ? threads_source_why(r->threads) : "");
+	fprintf(f, "sockets: %s\n",
+		threads_socks_why(r->threads) ? threads_socks_why(r->threads) : "sock_diag");
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%-20s %-18s %s%s%s\n", h[i].what, hook_state_name(h[i].state), h[i].source,
+			h[i].why[0] ? ": " : "", h[i].why);
+	for (size_t i = 0; i < r->rpc.n_notes; i++)
+		fprintf(f, "note: %s\n", r->rpc.note[i]);
+}
+
+/* Everything that can be refused is tried here; what is indispensable fails, the rest becomes a note. */
+static int open_all(struct stalls_run *r, struct err *err)
+{
+	const struct stalls_opts *o = &r->opts;
+	struct threads_opts to = {.pid = o->common.pid, .btf = o->common.btf, .proc_only = o->no_iter};
+	struct stalls_trace_opts so = {.pid = o->common.pid,
+				       .threshold_ns = o->threshold_ns,
+				       .btf = o->common.btf,
+				       .rpc = &r->rpc,
+				       .no_sock_tp = o->no_sock,
+				       .no_syscall_tp = o->no_calls};
+	int rc = o->spec ? spec_load(&r->spec, o->spec, err) : 0;
+
+	if (rc)
+		return rc;
+	if (image_open(&r->image, o->common.pid, o->common.debuginfo, &r->image_err))
+		r->image = NULL;
+	rc = rpc_plan_build(&r->rpc, o->common.pid, r->spec, o->common.debuginfo, err);
+	if (rc)
+		return rc;
+	to.image = r->image;
+	rc = threads_open(&r->threads, &to, err);
+	if (rc)
+		return rc;
+	rc = stalls_trace_open(&r->trace, &so, err);
+	if (!rc)
+		rc = stalls_trace_attach(r->trace, o->common.dry_run, err);
+	return rc;
+}
+
+static void close_all(struct stalls_run *r)
+{
+	stalls_trace_close(r->trace);
+	transport_destroy(r->transport);
+	stall_engine_destroy(r->engine);
+	threads_close(r->threads);
+	image_close(r->image);
+	rpc_plan_deinit(&r->rpc);
+	spec_free(r->spec);
+}
+
+static int follow(struct stalls_run *r, struct err *err)
+{
+	struct session_cfg cfg = {.pid = r->opts.common.pid,
+				  .duration_s = r->opts.common.duration_s,
+				  .quiet = r->opts.common.quiet};
+	struct session_ops ops = {.tick = stalls_tick, .progress = stalls_progress};
+	enum session_end why = END_TIME;
+	int rc = stalls_start(r, err);
+
+	if (!rc)
+		rc = session_run(&cfg, r->transport, &ops, r, &why, err);
+	return rc ? rc : stalls_finish(r, why);
+}
+
+static int run(const struct stalls_opts *o, struct err *err)
+{
+	struct stalls_run r = {.opts = *o, .start_ns = mono_now_ns()};
+	int rc;
+
+	session_usage_start(&r.usage);
+	rc = session_signals_block(err);
+	if (!rc)
+		rc = open_all(&r, err);
+	if (!rc && o->common.dry_run)
+		print_plan(stdout, &r);
+	else if (!rc && o->common.verbose)
+		print_plan(stderr, &r);
+	if (!rc && !o->common.dry_run)
+		rc = follow(&r, err);
+	close_all(&r);
+	return rc;
+}
+
+int cmd_stalls(int argc, char **argv)
+{
+	struct err err = {0};
+	struct stalls_opts o;
+	int rc = parse(argc, argv, &o, &err);
+
+	if (rc > 0)
+		return EXIT_NOTHING;
+	if (rc < 0)
+		return usage("stalls", "%s", err.msg);
+	libbpf_set_print(o.common.verbose > 1 ? print_libbpf : NULL);
+	rc = common_target(&o.common, &err);
+	if (rc == -EINVAL)
+		return usage("stalls", "%s", err.msg);
+	if (!rc)
+		rc = common_privilege(&err);
+	if (!rc)
+		rc = run(&o, &err);
+	return rc < 0 ? fail(EXIT_CANNOT_RUN, &err) : rc;
+}

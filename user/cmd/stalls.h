@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* `culprit stalls`: stalls.c parses and opens, stalls_run.c runs the session and closes it with the summary.
+ */
+#ifndef CULPRIT_CMD_STALLS_H
+#define CULPRIT_CMD_STALLS_H
+
+#include "cmd/cmd.h"
+#include "plan/rpc.h"
+#include "spec/spec.h"
+#include "stalls/engine.h"
+#include "symbol/image.h"
+#include "trace/session.h"
+#include "trace/stalls.h"
+#include "trace/threads.h"
+#include "trace/transport.h"
+
+struct stalls_opts {
+	struct common_opts common;
+	uint64_t threshold_ns;
+	const char *spec;
+	bool no_sock, no_calls, no_iter;
+};
+
+struct stalls_run {
+	struct stalls_opts opts;
+	uint64_t start_ns;
+	struct spec *spec;
+	struct image *image;
+	struct err image_err; /* why there is no image */
+	struct rpc_plan rpc;
+	struct threads *threads;
+	struct stalls_trace *trace;
+	struct transport *transport;
+	struct stall_engine *engine;
+	struct session_usage usage;
+	/* the looks */
+	uint64_t look_ns, look_cost_ns, forget_ns;
+	uint64_t looks;
+	unsigned n_threads, n_calls;
+	uint64_t unclear;
+};
+
+/* First look: what was blocked before. Then the session may run. */
+int stalls_start(struct stalls_run *r, struct err *err);
+int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err);
+void stalls_progress(void *ctx, char *buf, size_t len);
+/* Prints tables and summary; returns the exit code. */
+int stalls_finish(struct stalls_run *r, enum session_end why);
+
+#endif

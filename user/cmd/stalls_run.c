@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/stalls.h"
+#include "report/stall.h"
+
+/* Time between two looks, and its share of the time that they may take. */
+#define LOOK_EVERY_NS	1000000000ULL
+#define LOOK_SOON_NS	200000000ULL
+#define LOOK_SHARE	50
+#define FORGET_EVERY_NS (10ULL * 1000000000)
+
+static void on_record(void *ctx, const struct abi_hdr *rec)
+{
+	struct stalls_run *r = ctx;
+
+	stall_engine_event(r->engine, rec);
+}
+
+static int frame_param(void *ctx, size_t index, const char *name, uint64_t *value)
+{
+	struct stalls_run *r = ctx;
+
+	return r->image ? image_frame_param(r->image, index, name, value) : -ENODATA;
+}
+
+static int method_name(void *ctx, uint64_t method, char *buf, size_t len)
+{
+	struct stalls_run *r = ctx;
+	const struct autopsy_ops *o = threads_ops(r->threads);
+
+	return rpc_method_name(r->rpc.layout, method, o->read_mem, o->ctx, buf, len);
+}
+
+static int unwind_copy(void *ctx, const struct abi_stack *st, struct frames *out)
+{
+	struct stalls_run *r = ctx;
+
+	return r->image ? image_unwind(r->image, st, true, out) : -ENODATA;
+}
+
+static void on_found(void *ctx, const struct stall *s)
+{
+	struct stalls_run *r = ctx;
+	struct report_clock now = report_clock_now();
+
+	if (r->opts.common.json) {
+		json_line(stdout, json_stall(s, &now));
+		return;
+	}
+	if (!r->opts.common.quiet)
+		fputs("\r\033[K", stderr);
+	text_stall(stdout, s, &now);
+	fflush(stdout);
+}
+
+/* The target may end at any time: what cannot be read then is no error. */
+static bool target_gone(const struct stalls_run *r)
+{
+	return kill(r->opts.common.pid, 0) && errno == ESRCH;
+}
+
+static int look(struct stalls_run *r, bool first, struct err *err)
+{
+	uint64_t begin = mono_now_ns();
+	struct stalls_tables tables = {0};
+	struct autopsy *a = NULL;
+	struct look l;
+	int rc = threads_autopsy(r->threads, &a, err);
+
+	if (!rc && r->image)
+		image_refresh(r->image, NULL);
+	if (!rc && first)
+		rc = stalls_trace_seed(r->trace, a, threads_ops(r->threads));
+	if (!rc)
+		rc = stalls_trace_tables(r->trace, threads_socks(r->threads), &tables, err);
+	if (!rc) {
+		l = (struct look){.now_ns = mono_now_ns(), .autopsy = a, .tables = &tables};
+		rc = stall_engine_look(r->engine, &l, err);
+		r->n_threads = a->n_threads ? (unsigned)a->n_threads : r->n_threads;
+		r->looks++;
+		if (l.now_ns - r->forget_ns > FORGET_EVERY_NS) {
+			stalls_trace_forget(r->trace, &tables, l.now_ns);
+			r->forget_ns = l.now_ns;
+		}
+	}
+	stalls_tables_deinit(&tables);
+	autopsy_free(a);
+	r->look_ns = mono_now_ns();
+	r->look_cost_ns = r->look_ns - begin;
+	return rc && target_gone(r) ? 0 : rc;
+}
+
+int stalls_start(struct stalls_run *r, struct err *err)
+{
+	struct stall_engine_cfg cfg = {.pid = r->opts.common.pid,
+				       .threshold_ns = r->opts.threshold_ns,
+				       .start_ns = r->start_ns,
+				       .names = &r->rpc.names};
+	struct stall_engine_ops ops = {.ctx = r,
+				       .target = threads_ops(r->threads),
+				       .frame_param = frame_param,
+				       .method_name = method_name,
+				       .unwind_copy = unwind_copy,
+				       .found = on_found};
+	int rc = stall_engine_create(&r->engine, &cfg, &ops, err);
+
+	if (!rc)
+		rc = transport_create(&r->transport, on_record, r, err);
+	if (!rc)
+		rc = stalls_trace_add_to(r->trace, r->transport, err);
+	session_usage_add(&r->usage, stalls_trace_object(r->trace));
+	if (!rc)
+		rc = look(r, true, err);
+	if (rc)
+		return rc;
+	if (!r->opts.common.quiet)
+		fprintf(stderr,
+			"culprit: process %d, %u threads, %zu blocked in a stall already; following calls "
+			"longer than %llu ms%s\n",
+			(int)r->opts.common.pid, r->n_threads, stall_engine_count(r->engine),
+			(unsigned long long)(r->opts.threshold_ns / 1000000),
+			r->opts.common.duration_s > 0 ? "" : " until Ctrl-C");
+	return 0;
+}
+
+static bool look_due(struct stalls_run *r, uint64_t now_ns, struct err *err)
+{
+	uint64_t rest = r->look_cost_ns * LOOK_SHARE, since = now_ns - r->look_ns;
+	struct stalls_tables t = {0};
+	bool due;
+
+	if (since >= (rest > LOOK_EVERY_NS ? rest : LOOK_EVERY_NS))
+		return true;
+	if (since < (rest / 5 > LOOK_SOON_NS ? rest / 5 : LOOK_SOON_NS) ||
+	    stalls_trace_calls(r->trace, &t, err))
+		return false;
+	due = stall_engine_wants_look(r->engine, &t, now_ns);
+	r->n_calls = 0;
+	for (size_t i = 0; i < t.n_calls; i++)
+		r->n_calls += t.call[i].call.entry_ns != 0;
+	stalls_tables_deinit(&t);
+	return due;
+}
+
+int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
+{
+	struct stalls_run *r = ctx;
+
+	if (!last && !look_due(r, now_ns, err))
+		return 0;
+	/* events first: an end that the ring holds is more exact than what the look makes of it */
+	if (transport_drain(r->transport, err))
+		return err->code;
+	return look(r, false, err);
+}
+
+void stalls_progress(void *ctx, char *buf, size_t len)
+{
+	struct stalls_run *r = ctx;
+	size_t n = stall_engine_count(r->engine);
+
+	snprintf(buf, len, "%u threads  %u calls in flight  %zu stall%s", r->n_threads, r->n_calls, n,
+		 n == 1 ? "" : "s");
+}
+
+static void account_hooks(const struct stalls_run *r, struct summary *s)
+{
+	size_t n;
+	const struct hook *h = stalls_trace_hooks(r->trace, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		s->probes_planned += h[i].state == HOOK_ATTACHED || h[i].state == HOOK_FAILED;
+		s->probes_attached += h[i].state == HOOK_ATTACHED;
+		s->probes_failed += h[i].state == HOOK_FAILED;
+		if (h[i].state == HOOK_FAILED && s->probes_failed == 1)
+			summary_note(s, true, "not attached: %s (%s), and maybe more: see --dry-run",
+				     h[i].source, h[i].why);
+	}
+	if (!stalls_trace_follows_calls(r->trace))
+		summary_note(
+			s, true,
+			"calls are not followed: a stall is seen only if it lasts from one look to the next");
+	if (!stalls_trace_follows_bytes(r->trace))
+		summary_note(s, true, "who reads and writes which socket is not followed");
+}
+
+static void account_lost(const struct stalls_run *r, struct summary *s)
+{
+	uint64_t ring = transport_lost(r->transport, ABI_LOST_RING),
+		 map = transport_lost(r->transport, ABI_LOST_MAP);
+	uint64_t unread = transport_lost(r->transport, ABI_LOST_READ),
+		 stack = transport_lost(r->transport, ABI_LOST_STACK);
+
+	s->events_seen = transport_seen(r->transport);
+	s->events_lost = ring + map;
+	if (map)
+		summary_note(s, true, "%llu calls or sockets found their table full and were not followed",
+			     (unsigned long long)map);
+	if (ring)
+		summary_note(s, true, "%llu events found the ring buffer full", (unsigned long long)ring);
+	if (transport_malformed(r->transport))
+		summary_note(s, true, "%llu malformed events",
+			     (unsigned long long)transport_malformed(r->transport));
+	summary_count(s, "unreadable arguments", unread);
+	summary_count(s, "unreadable stacks", stack);
+}
+
+static void account(struct stalls_run *r, enum session_end why, struct summary *s)
+{
+	uint64_t healthy, unclear;
+
+	s->complete = true;
+	s->threads = r->n_threads;
+	s->findings = stall_engine_count(r->engine);
+	s->ended = session_end_name(why);
+	account_hooks(r, s);
+	account_lost(r, s);
+	stall_engine_counts(r->engine, &healthy, &unclear);
+	summary_count(s, "looks", r->looks);
+	summary_count(s, "long waits judged healthy in the last look", healthy);
+	summary_count(s, "threads that moved under the last look", unclear);
+	if (threads_source(r->threads) != AUTOPSY_ITERATOR)
+		summary_note(s, false, "threads are read from /proc: %s", threads_source_why(r->threads));
+	if (threads_socks_why(r->threads))
+		summary_note(s, true, "sockets are not told: %s", threads_socks_why(r->threads));
+	if (!r->image)
+		summary_note(s, true, "no user stacks: %s", r->image_err.msg);
+	/* without names, waits that only the stack can tell from idle ones are taken for idle */
+	for (size_t i = 0; i < r->rpc.n_notes; i++)
+		summary_note(s, r->rpc.layout != RPC_LAYOUT_UNKNOWN && !r->rpc.n_sites, "%s", r->rpc.note[i]);
+}
+
+static bool rpc_running(void *ctx, pid_t tid, const struct stalls_rpc *rpc)
+{
+	struct stalls_run *r = ctx;
+
+	return stall_engine_rpc_runs(r->engine, tid, rpc);
+}
+
+static void print_end(struct stalls_run *r, const struct stall_life *lives, size_t n,
+		      const struct rpc_ledger *ledger, const struct summary *s)
+{
+	json_t *v;
+
+	if (!r->opts.common.json) {
+		text_stall_table(stdout, lives, n);
+		text_rpc_ledger(stdout, ledger);
+		text_summary(stdout, s);
+		fflush(stdout);
+		return;
+	}
+	v = json_summary(s);
+	json_object_set_new(v, "stalls", json_stall_lives(lives, n));
+	json_object_set_new(v, "rpcs", json_rpc_ledger(ledger));
+	json_line(stdout, v);
+}
+
+int stalls_finish(struct stalls_run *r, enum session_end why)
+{
+	struct summary s = {.command = "stalls"};
+	struct stalls_tables t = {0};
+	struct rpc_ledger ledger = {0};
+	size_t n = stall_engine_count(r->engine);
+	struct stall_life *lives = calloc(n + 1, sizeof(*lives));
+	uint64_t now = mono_now_ns();
+	int rc;
+
+	for (size_t i = 0; lives && i < n; i++)
+		lives[i] = stall_engine_life(r->engine, i, now);
+	account(r, why, &s);
+	if (!stalls_trace_tables(r->trace, NULL, &t, NULL))
+		rpc_ledger_build(&ledger, &t, now, method_name, rpc_running, r);
+	session_usage_finish(&r->usage, &s);
+	print_end(r, lives, lives ? n : 0, &ledger, &s);
+	rc = n ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
+	rpc_ledger_deinit(&ledger);
+	stalls_tables_deinit(&t);
+	summary_deinit(&s);
+	free(lives);
+	return rc;
+}

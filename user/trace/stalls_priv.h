@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Shared by stalls.c (attaching) and stalls_tables.c (reading). */
+#ifndef CULPRIT_TRACE_STALLS_PRIV_H
+#define CULPRIT_TRACE_STALLS_PRIV_H
+
+#include "trace/stalls.h"
+#include "trace/tracefs.h"
+
+#include "stalls.skel.h"
+
+struct stalls_trace {
+	struct stalls_bpf *skel;
+	struct stalls_trace_opts opts;
+	struct bpf_link **link;
+	size_t n_links;
+	struct hook *hook;
+	size_t n_hooks;
+	unsigned n_calls; /* entry hooks attached */
+	bool bytes_from_exit, follows_bytes;
+};
+
+#endif

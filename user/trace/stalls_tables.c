@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proc/fd.h"
+#include "trace/stalls_priv.h"
+
+#define FORGET_AFTER_NS (5ULL * 1000000000)
+
+static bool is_wait(enum call_class c)
+{
+	return c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL || c == CALL_READ || c == CALL_WRITE ||
+	       c == CALL_CONNECT || c == CALL_ACCEPT;
+}
+
+static void waiters_add(int map, const struct stalls_call *c, uint32_t by)
+{
+	for (uint32_t i = 0; i < c->n_fds; i++) {
+		uint32_t fd = (uint32_t)c->fd[i].fd, n;
+
+		/* not atomic against the kernel's own count: at worst a close is reported that nobody waits for */
+		if (c->fd[i].fd < 0 || bpf_map_lookup_elem(map, &fd, &n))
+			continue;
+		n += by;
+		bpf_map_update_elem(map, &fd, &n, BPF_ANY);
+	}
+}
+
+static struct stalls_call call_of(const struct thread_facts *t, const struct autopsy *a, const struct autopsy_ops *ops)
+{
+	struct stalls_call c;
+	uint64_t blocked = t->blocked_known ? t->blocked_ns : 0;
+
+	memset(&c, 0, sizeof(c));
+	c.entry_ns = a->taken.mono_ns > blocked ? a->taken.mono_ns - blocked : 1;
+	c.timeout_ns = t->timeout_ms < 0 ? t->timeout_ms : t->timeout_ms * 1000000;
+	c.nr = (uint32_t)t->nr;
+	c.flags = STALLS_CALL_SEEDED;
+	memcpy(c.arg, t->arg, sizeof(c.arg));
+	for (size_t i = 0; i < t->n_wait && c.n_fds < STALLS_FDS; i++) {
+		const struct fd_facts *f = &a->fd[t->wait[i].fd];
+		struct stalls_fd *d = &c.fd[c.n_fds++];
+
+		d->fd = f->fd;
+		d->events = (uint16_t)t->wait[i].events;
+		/* a number that had lost its file already is the autopsy's to find: there is nothing to pin */
+		if (f->open && !t->wait[i].dead) {
+			d->file = ops->file ? ops->file(ops->ctx, f->fd) : 0;
+			d->inode = f->inode;
+		}
+	}
+	if (t->n_wait > STALLS_FDS)
+		c.flags |= STALLS_CALL_MORE_FDS;
+	return c;
+}
+
+int stalls_trace_seed(struct stalls_trace *t, const struct autopsy *a, const struct autopsy_ops *ops)
+{
+	int calls = bpf_map__fd(t->skel->maps.calls), waiters = bpf_map__fd(t->skel->maps.waiters);
+
+	for (size_t i = 0; i < a->n_threads; i++) {
+		const struct thread_facts *th = &a->thread[i];
+		uint32_t tid = (uint32_t)th->tid;
+		struct stalls_call c;
+
+		if (!th->in_call || th->moved || !is_wait(th->class))
+			continue;
+		c = call_of(th, a, ops);
+		waiters_add(waiters, &c, 1);
+		/* a thread that has made another call since has its slot already */
+		if (bpf_map_update_elem(calls, &tid, &c, BPF_NOEXIST))
+			waiters_add(waiters, &c, (uint32_t)-1);
+	}
+	return 0;
+}
+
+/* All pairs of a hash map, each written by put(). Keys that come and go meanwhile may be missing or twice. */
+static int map_read(const struct bpf_map *map, void (*put)(void *row, const void *key, const void *value), size_t row_size,
+		    void **rows, size_t *n)
+{
+	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map), max = bpf_map__max_entries(map);
+	size_t cap = 0;
+	unsigned char key[64], next[64];
+	void *value = malloc(value_size), *prev = NULL;
+	int fd = bpf_map__fd(map), rc = value ? 0 : -ENOMEM;
+
+	*rows = NULL;
+	*n = 0;
+	while (!rc && *n < max && !bpf_map_get_next_key(fd, prev, next)) {
+		memcpy(key, next, key_size);
+		prev = key;
+		if (bpf_map_lookup_elem(fd, key, value))
+			continue;
+		if (*n == cap) {
+			void *grown = realloc(*rows, (cap = cap ? cap * 2 : 64) * row_size);
+
+			rc = grown ? 0 : -ENOMEM;
+			if (rc)
+				break;
+			*rows = grown;
+		}
+		put((char *)*rows + (*n)++ * row_size, key, value);
+	}
+	free(value);
+	return rc;
+}
+
+static void put_call(void *row, const void *key, const void *value)
+{
+	struct call_row *r = row;
+
+	memcpy(&r->tid, key, sizeof(r->tid));
+	memcpy(&r->call, value, sizeof(r->call));
+}
+
+static void put_sock(void *row, const void *key, const void *value)
+{
+	struct sock_row *r = row;
+
+	memcpy(&r->inode, key, sizeof(r->inode));
+	memcpy(&r->sock, value, sizeof(r->sock));
+}
+
+static void put_rpc(void *row, const void *key, const void *value)
+{
+	struct rpc_row *r = row;
+
+	memcpy(&r->tid, key, sizeof(r->tid));
+	memcpy(&r->rpc, value, sizeof(r->rpc));
+}
+
+static void put_method(void *row, const void *key, const void *value)
+{
+	struct method_row *r = row;
+
+	memcpy(&r->key, key, sizeof(r->key));
+	memcpy(&r->sum, value, sizeof(r->sum));
+}
+
+int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct err *err)
+{
+	int rc = map_read(t->skel->maps.calls, put_call, sizeof(*ret->call), (void **)&ret->call, &ret->n_calls);
+
+	return rc ? err_set(err, rc, "out of memory") : 0;
+}
+
+static int read_open(const struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret)
+{
+	struct proc_fds fds;
+
+	/* a process that is ending has no descriptors to read: that is no error here */
+	if (proc_fds_read(&fds, t->opts.pid, NULL))
+		return 0;
+	ret->open = calloc(fds.n + 1, sizeof(*ret->open));
+	for (size_t i = 0; ret->open && i < fds.n; i++) {
+		struct open_sock *o = &ret->open[ret->n_open];
+
+		if (fds.v[i].kind != PROC_FD_SOCKET)
+			continue;
+		o->fd = fds.v[i].fd;
+		o->inode = fds.v[i].inode;
+		if (socks)
+			sock_table_find(socks, o->inode, &o->facts);
+		ret->n_open++;
+	}
+	proc_fds_deinit(&fds);
+	return ret->open ? 0 : -ENOMEM;
+}
+
+int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret, struct err *err)
+{
+	int rc;
+
+	*ret = (struct stalls_tables){0};
+	rc = stalls_trace_calls(t, ret, err);
+	if (rc)
+		return rc;
+	rc = map_read(t->skel->maps.socks, put_sock, sizeof(*ret->sock), (void **)&ret->sock, &ret->n_socks);
+	if (!rc)
+		rc = map_read(t->skel->maps.rpcs, put_rpc, sizeof(*ret->rpc), (void **)&ret->rpc, &ret->n_rpcs);
+	if (!rc)
+		rc = map_read(t->skel->maps.methods, put_method, sizeof(*ret->method), (void **)&ret->method,
+			      &ret->n_methods);
+	if (!rc)
+		rc = read_open(t, socks, ret);
+	stalls_tables_sort(ret);
+	return rc ? err_set(err, rc, "out of memory") : 0;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+void stalls_trace_forget(struct stalls_trace *t, const struct stalls_tables *now, uint64_t now_ns)
+{
+	int map = bpf_map__fd(t->skel->maps.socks);
+	uint64_t *open = calloc(now->n_open + 1, sizeof(*open));
+
+	if (!open)
+		return;
+	for (size_t i = 0; i < now->n_open; i++)
+		open[i] = now->open[i].inode;
+	qsort(open, now->n_open, sizeof(*open), by_inode);
+	for (size_t i = 0; i < now->n_socks; i++) {
+		const struct stalls_sock *s = &now->sock[i].sock;
+		uint64_t last = s->last_send_ns > s->last_recv_ns ? s->last_send_ns : s->last_recv_ns;
+
+		if (last + FORGET_AFTER_NS > now_ns ||
+		    bsearch(&now->sock[i].inode, open, now->n_open, sizeof(*open), by_inode))
+			continue;
+		bpf_map_delete_elem(map, &now->sock[i].inode);
+	}
+	free(open);
+}
