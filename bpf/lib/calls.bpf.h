@@ -107,7 +107,8 @@ static __always_inline __s64 timeval_read(__u64 addr)
 
 	if (bpf_probe_read_user(&tv, sizeof(tv), (void *)addr))
 		return -2;
-	return tv.tv_sec > 1000000000 ? 1000000000000000000LL : tv.tv_sec * 1000000000LL + tv.tv_usec * 1000LL;
+	return tv.tv_sec > 1000000000 ? 1000000000000000000LL
+				      : tv.tv_sec * 1000000000LL + tv.tv_usec * 1000LL;
 }
 
 static __always_inline bool fd_watched(__u32 fd)
@@ -145,7 +146,8 @@ static __always_inline void call_end(const struct stalls_cfg *cfg, struct stalls
 	c->entry_ns = 0;
 }
 
-/* The thread's slot for a call that begins now, its descriptors not filled yet. NULL: the table is full (counted). */
+/* The thread's slot for a call that begins now, its descriptors not filled yet. NULL: the table is full
+ * (counted). */
 static __always_inline struct stalls_call *call_begin(__u32 nr, __u64 a0, __u64 a1, __u64 a2)
 {
 	__u32 zero = 0, tid = (__u32)bpf_get_current_pid_tgid();
@@ -164,7 +166,8 @@ static __always_inline struct stalls_call *call_begin(__u32 nr, __u64 a0, __u64 
 			return NULL;
 	}
 	if (c->entry_ns) {
-		/* its exit was not seen: resumed after a signal, with the same arguments, it is still the same call */
+		/* its exit was not seen: resumed after a signal, with the same arguments, it is still the
+		 * same call */
 		if ((c->flags & STALLS_CALL_RESTART) && c->nr == nr && c->arg[0] == a0 && c->arg[1] == a1 &&
 		    c->arg[2] == a2)
 			entry = c->entry_ns;

@@ -8,8 +8,8 @@
 
 #include "stalls/engine_priv.h"
 
-int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg *cfg, const struct stall_engine_ops *ops,
-		  struct err *err)
+int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg *cfg,
+			const struct stall_engine_ops *ops, struct err *err)
 {
 	struct stall_engine *e = calloc(1, sizeof(*e));
 
@@ -166,8 +166,9 @@ bool subject_of(struct stall_engine *e, const struct look *l, struct thread_fact
 	} else if (t->blocked_known) {
 		/* seen asleep by the scheduler's clock, which starts anew when the thread is woken inside its
 		 * call */
-		s->blocked_ns = t->blocked_ns +
-				(l->now_ns > l->autopsy->taken.mono_ns ? l->now_ns - l->autopsy->taken.mono_ns : 0);
+		s->blocked_ns =
+			t->blocked_ns +
+			(l->now_ns > l->autopsy->taken.mono_ns ? l->now_ns - l->autopsy->taken.mono_ns : 0);
 		s->at_least = true;
 	}
 	if (s->blocked_ns < e->cfg.threshold_ns)
@@ -225,7 +226,7 @@ static struct about about_fd(struct stall_engine *e, const struct subject *s, co
 				   .class = s->t->class,
 				   .blocked_ns = s->blocked_ns,
 				   .events = events_of(s->t, events),
-		.edge = s->t->class == CALL_EPOLL && (events & EPOLLET),
+				   .edge = s->t->class == CALL_EPOLL && (events & EPOLLET),
 				   .kind = f->kind,
 				   .sock = f->sock,
 				   .flow = tables_sock(s->l->tables, f->inode),
@@ -275,7 +276,8 @@ static bool connected(const struct verdict_in *in)
 	       strcmp(in->sock.state, "LISTEN") != 0;
 }
 
-static size_t wait_one(struct stall_engine *e, const struct subject *s, const struct thread_wait *w, struct about *v)
+static size_t wait_one(struct stall_engine *e, const struct subject *s, const struct thread_wait *w,
+		       struct about *v)
 {
 	const struct fd_facts *f = &s->l->autopsy->fd[w->fd];
 

@@ -50,8 +50,8 @@ struct look {
 	const struct stalls_tables *tables;
 };
 
-int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg *cfg, const struct stall_engine_ops *ops,
-		  struct err *err);
+int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg *cfg,
+			const struct stall_engine_ops *ops, struct err *err);
 void stall_engine_destroy(struct stall_engine *e); /* NULL is fine */
 /* STALLS_ENDED and STALLS_CLOSED records; others are ignored. */
 void stall_engine_event(struct stall_engine *e, const struct abi_hdr *rec);

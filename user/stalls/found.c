@@ -68,7 +68,8 @@ static struct found *same(struct stall_engine *e, const struct subject *s, enum 
 	return NULL;
 }
 
-static const struct stalls_closed *closer(const struct stall_engine *e, const struct about *a, uint64_t start_ns)
+static const struct stalls_closed *closer(const struct stall_engine *e, const struct about *a,
+					  uint64_t start_ns)
 {
 	size_t kept = e->n_closed < ENGINE_CLOSED_KEPT ? e->n_closed : ENGINE_CLOSED_KEPT;
 
@@ -131,7 +132,8 @@ static pid_t mutex_owner(struct stall_engine *e, const struct subject *s)
 	return owner;
 }
 
-static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s, const struct about *a)
+static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s,
+		       const struct about *a)
 {
 	pid_t owner = mutex_owner(e, s);
 

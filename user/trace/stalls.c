@@ -10,23 +10,49 @@
 
 #include "trace/stalls_priv.h"
 
-enum enter_prog { ENTER_NONE, ENTER_POLL, ENTER_SELECT, ENTER_EPOLL, ENTER_RECV, ENTER_SEND, ENTER_CONN, ENTER_CLOSE,
-		  ENTER_DUP };
+enum enter_prog {
+	ENTER_NONE,
+	ENTER_POLL,
+	ENTER_SELECT,
+	ENTER_EPOLL,
+	ENTER_RECV,
+	ENTER_SEND,
+	ENTER_CONN,
+	ENTER_CLOSE,
+	ENTER_DUP
+};
 
-/* The calls that are followed. Those that end nothing (close, dup2) have no exit hook, restart_syscall has only that. */
+/* The calls that are followed. Those that end nothing (close, dup2) have no exit hook, restart_syscall has
+ * only that. */
 static const struct {
 	const char *name;
 	enum enter_prog enter;
 	bool exit;
 } followed[] = {
-	{"poll", ENTER_POLL, true},	     {"ppoll", ENTER_POLL, true},	   {"select", ENTER_SELECT, true},
-	{"pselect6", ENTER_SELECT, true},    {"epoll_wait", ENTER_EPOLL, true},   {"epoll_pwait", ENTER_EPOLL, true},
-	{"epoll_pwait2", ENTER_EPOLL, true}, {"read", ENTER_RECV, true},	   {"readv", ENTER_RECV, true},
-	{"recvfrom", ENTER_RECV, true},	     {"recvmsg", ENTER_RECV, true},	   {"recvmmsg", ENTER_RECV, true},
-	{"write", ENTER_SEND, true},	     {"writev", ENTER_SEND, true},	   {"sendto", ENTER_SEND, true},
-	{"sendmsg", ENTER_SEND, true},	     {"sendmmsg", ENTER_SEND, true},	   {"connect", ENTER_CONN, true},
-	{"accept", ENTER_CONN, true},	     {"accept4", ENTER_CONN, true},	   {"restart_syscall", ENTER_NONE, true},
-	{"close", ENTER_CLOSE, false},	     {"dup2", ENTER_DUP, false},	   {"dup3", ENTER_DUP, false},
+	{"poll", ENTER_POLL, true},
+	{"ppoll", ENTER_POLL, true},
+	{"select", ENTER_SELECT, true},
+	{"pselect6", ENTER_SELECT, true},
+	{"epoll_wait", ENTER_EPOLL, true},
+	{"epoll_pwait", ENTER_EPOLL, true},
+	{"epoll_pwait2", ENTER_EPOLL, true},
+	{"read", ENTER_RECV, true},
+	{"readv", ENTER_RECV, true},
+	{"recvfrom", ENTER_RECV, true},
+	{"recvmsg", ENTER_RECV, true},
+	{"recvmmsg", ENTER_RECV, true},
+	{"write", ENTER_SEND, true},
+	{"writev", ENTER_SEND, true},
+	{"sendto", ENTER_SEND, true},
+	{"sendmsg", ENTER_SEND, true},
+	{"sendmmsg", ENTER_SEND, true},
+	{"connect", ENTER_CONN, true},
+	{"accept", ENTER_CONN, true},
+	{"accept4", ENTER_CONN, true},
+	{"restart_syscall", ENTER_NONE, true},
+	{"close", ENTER_CLOSE, false},
+	{"dup2", ENTER_DUP, false},
+	{"dup3", ENTER_DUP, false},
 };
 
 const char *hook_state_name(enum hook_state s)
@@ -137,8 +163,8 @@ static struct bpf_program *enter_program(struct stalls_bpf *s, enum enter_prog p
 	return NULL;
 }
 
-static int attach_tracepoint(struct stalls_trace *t, const struct tracefs *fs, const char *what, const char *prefix,
-			     const char *name, struct bpf_program *prog)
+static int attach_tracepoint(struct stalls_trace *t, const struct tracefs *fs, const char *what,
+			     const char *prefix, const char *name, struct bpf_program *prog)
 {
 	struct hook *h = hook_add(t, what, "tracepoint syscalls:%s%s", prefix, name);
 	struct bpf_link *link;
@@ -172,13 +198,14 @@ static int attach_calls(struct stalls_trace *t, const struct tracefs *fs)
 					       t->skel->progs.exit_call);
 	for (size_t i = 0; !rc && i < n; i++)
 		if (followed[i].enter != ENTER_NONE)
-			rc = attach_tracepoint(t, fs, followed[i].exit ? "begin of calls" : "closes", "sys_enter_",
-					       followed[i].name, enter_program(t->skel, followed[i].enter));
+			rc = attach_tracepoint(t, fs, followed[i].exit ? "begin of calls" : "closes",
+					       "sys_enter_", followed[i].name,
+					       enter_program(t->skel, followed[i].enter));
 	return rc;
 }
 
-static int attach_raw(struct stalls_trace *t, const char *what, const char *name, struct bpf_program *prog, bool unused,
-		      bool *attached)
+static int attach_raw(struct stalls_trace *t, const char *what, const char *name, struct bpf_program *prog,
+		      bool unused, bool *attached)
 {
 	struct hook *h = hook_add(t, what, "raw tracepoint %s", name);
 	struct bpf_link *link;
@@ -202,11 +229,12 @@ static int attach_bytes(struct stalls_trace *t)
 {
 	bool sent, received, both;
 	struct hook *h;
-	int rc = attach_raw(t, "bytes sent", "sock_send_length", t->skel->progs.sock_send, t->opts.no_sock_tp, &sent);
+	int rc = attach_raw(t, "bytes sent", "sock_send_length", t->skel->progs.sock_send, t->opts.no_sock_tp,
+			    &sent);
 
 	if (!rc)
-		rc = attach_raw(t, "bytes received", "sock_recv_length", t->skel->progs.sock_recv, t->opts.no_sock_tp,
-				&received);
+		rc = attach_raw(t, "bytes received", "sock_recv_length", t->skel->progs.sock_recv,
+				t->opts.no_sock_tp, &received);
 	if (rc)
 		return rc;
 	both = sent && received;
@@ -216,17 +244,20 @@ static int attach_bytes(struct stalls_trace *t)
 	if (!h)
 		return -ENOMEM;
 	h->state = t->bytes_from_exit ? HOOK_ATTACHED : HOOK_NOT_USED;
-	snprintf(h->why, sizeof(h->why), "%s", both ? "the sock tracepoints are exact and cheaper" :
-				       "there are no sock tracepoints; bytes sent by sendmmsg are not counted");
+	snprintf(h->why, sizeof(h->why), "%s",
+		 both ? "the sock tracepoints are exact and cheaper"
+		      : "there are no sock tracepoints; bytes sent by sendmmsg are not counted");
 	return 0;
 }
 
-/* At the cheap site with a cookie that says what differs there; without cookies at the entry, where nothing does. */
+/* At the cheap site with a cookie that says what differs there; without cookies at the entry, where nothing
+ * does. */
 static struct bpf_link *attach_site(struct stalls_trace *t, const struct rpc_site *s)
 {
 	LIBBPF_OPTS(bpf_uprobe_opts, o, .bpf_cookie = STALLS_COOKIE(s->arg, s->pushed));
 	/* of all processes that run this file: bound to a pid it would see the main thread only */
-	struct bpf_link *link = bpf_program__attach_uprobe_opts(t->skel->progs.rpc_call, -1, s->path, s->cheap, &o);
+	struct bpf_link *link =
+		bpf_program__attach_uprobe_opts(t->skel->progs.rpc_call, -1, s->path, s->cheap, &o);
 
 	if (link || s->arg != 1)
 		return link;
@@ -255,8 +286,11 @@ static int attach_rpc(struct stalls_trace *t)
 
 static int configure(struct stalls_trace *t, struct err *err)
 {
-	struct stalls_cfg cfg = {.tgid = (uint32_t)t->opts.pid, .threshold_ns = t->opts.threshold_ns,
-				 .bytes_from_exit = t->bytes_from_exit, .nr_poll = -1, .nr_select = -1,
+	struct stalls_cfg cfg = {.tgid = (uint32_t)t->opts.pid,
+				 .threshold_ns = t->opts.threshold_ns,
+				 .bytes_from_exit = t->bytes_from_exit,
+				 .nr_poll = -1,
+				 .nr_select = -1,
 				 .nr_epoll_pwait2 = -1};
 	uint32_t zero = 0;
 
@@ -281,7 +315,8 @@ int stalls_trace_attach(struct stalls_trace *t, bool try_only, struct err *err)
 	int rc;
 
 	tracefs_open(&fs, NULL); /* without it every row says so */
-	rc = attach_raw(t, "end of threads", "sched_process_exit", t->skel->progs.thread_exit, false, &attached);
+	rc = attach_raw(t, "end of threads", "sched_process_exit", t->skel->progs.thread_exit, false,
+			&attached);
 	if (!rc)
 		rc = attach_calls(t, &fs);
 	if (!rc)

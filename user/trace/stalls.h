@@ -18,10 +18,10 @@ struct stalls_trace;
 struct stalls_trace_opts {
 	pid_t pid;
 	uint64_t threshold_ns;
-	const char *btf;	   /* NULL = the kernel's own */
+	const char *btf;	    /* NULL = the kernel's own */
 	const struct rpc_plan *rpc; /* borrowed; NULL: no probes on RPC calls */
-	bool no_sock_tp;	   /* do not use the sock tracepoints */
-	bool no_syscall_tp;	   /* do not use the system call tracepoints */
+	bool no_sock_tp;	    /* do not use the sock tracepoints */
+	bool no_syscall_tp;	    /* do not use the system call tracepoints */
 };
 
 enum hook_state { HOOK_ATTACHED, HOOK_FAILED, HOOK_ABSENT, HOOK_NOT_USED };
@@ -29,17 +29,17 @@ const char *hook_state_name(enum hook_state s);
 
 /* One row of the plan. */
 struct hook {
-	const char *what;   /* "poll", "bytes sent", "RPC calls"; static */
-	char source[128];   /* "tracepoint syscalls:sys_enter_poll", "uprobe zbs::rpc::Channel::CallMethod" */
+	const char *what; /* "poll", "bytes sent", "RPC calls"; static */
+	char source[128]; /* "tracepoint syscalls:sys_enter_poll", "uprobe zbs::rpc::Channel::CallMethod" */
 	enum hook_state state;
-	char why[96];	    /* why this source, or why not; may be empty */
+	char why[96]; /* why this source, or why not; may be empty */
 };
 
 /* Loads the programs; nothing is attached yet. */
 int stalls_trace_open(struct stalls_trace **ret, const struct stalls_trace_opts *opts, struct err *err);
 /*
- * Attaches what can be attached; no hook is indispensable, each failure is a row of the plan. try_only: attaches and detaches
- * at once, for the plan alone.
+ * Attaches what can be attached; no hook is indispensable, each failure is a row of the plan. try_only:
+ * attaches and detaches at once, for the plan alone.
  */
 int stalls_trace_attach(struct stalls_trace *t, bool try_only, struct err *err);
 void stalls_trace_close(struct stalls_trace *t); /* NULL is fine */
@@ -51,12 +51,15 @@ bool stalls_trace_follows_bytes(const struct stalls_trace *t);
 const struct bpf_object *stalls_trace_object(const struct stalls_trace *t);
 int stalls_trace_add_to(const struct stalls_trace *t, struct transport *to, struct err *err);
 
-/* Puts calls that began before the session into the table, so that their end and a close of their descriptors is seen. */
+/* Puts calls that began before the session into the table, so that their end and a close of their descriptors
+ * is seen. */
 int stalls_trace_seed(struct stalls_trace *t, const struct autopsy *a, const struct autopsy_ops *ops);
 /* Calls in flight only: cheap, for every tick. */
 int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct err *err);
-/* All tables and the open sockets of the process, whose facts come from the last dump of socks (NULL: without). */
-int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret, struct err *err);
+/* All tables and the open sockets of the process, whose facts come from the last dump of socks (NULL:
+ * without). */
+int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret,
+			struct err *err);
 /* Drops sockets from the table that the process does not have open any more. */
 void stalls_trace_forget(struct stalls_trace *t, const struct stalls_tables *now, uint64_t now_ns);
 

@@ -21,7 +21,8 @@ static void waiters_add(int map, const struct stalls_call *c, uint32_t by)
 	for (uint32_t i = 0; i < c->n_fds; i++) {
 		uint32_t fd = (uint32_t)c->fd[i].fd, n;
 
-		/* not atomic against the kernel's own count: at worst a close is reported that nobody waits for */
+		/* not atomic against the kernel's own count: at worst a close is reported that nobody waits
+		 * for */
 		if (c->fd[i].fd < 0 || bpf_map_lookup_elem(map, &fd, &n))
 			continue;
 		n += by;
@@ -29,7 +30,8 @@ static void waiters_add(int map, const struct stalls_call *c, uint32_t by)
 	}
 }
 
-static struct stalls_call call_of(const struct thread_facts *t, const struct autopsy *a, const struct autopsy_ops *ops)
+static struct stalls_call call_of(const struct thread_facts *t, const struct autopsy *a,
+				  const struct autopsy_ops *ops)
 {
 	struct stalls_call c;
 	uint64_t blocked = t->blocked_known ? t->blocked_ns : 0;
@@ -46,7 +48,8 @@ static struct stalls_call call_of(const struct thread_facts *t, const struct aut
 
 		d->fd = f->fd;
 		d->events = (uint16_t)t->wait[i].events;
-		/* a number that had lost its file already is the autopsy's to find: there is nothing to pin */
+		/* a number that had lost its file already is the autopsy's to find: there is nothing to pin
+		 */
 		if (f->open && !t->wait[i].dead) {
 			d->file = ops->file ? ops->file(ops->ctx, f->fd) : 0;
 			d->inode = f->inode;
@@ -78,10 +81,11 @@ int stalls_trace_seed(struct stalls_trace *t, const struct autopsy *a, const str
 }
 
 /* All pairs of a hash map, each written by put(). Keys that come and go meanwhile may be missing or twice. */
-static int map_read(const struct bpf_map *map, void (*put)(void *row, const void *key, const void *value), size_t row_size,
-		    void **rows, size_t *n)
+static int map_read(const struct bpf_map *map, void (*put)(void *row, const void *key, const void *value),
+		    size_t row_size, void **rows, size_t *n)
 {
-	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map), max = bpf_map__max_entries(map);
+	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map),
+	       max = bpf_map__max_entries(map);
 	size_t cap = 0;
 	unsigned char key[64], next[64];
 	void *value = malloc(value_size), *prev = NULL;
@@ -142,7 +146,8 @@ static void put_method(void *row, const void *key, const void *value)
 
 int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct err *err)
 {
-	int rc = map_read(t->skel->maps.calls, put_call, sizeof(*ret->call), (void **)&ret->call, &ret->n_calls);
+	int rc = map_read(t->skel->maps.calls, put_call, sizeof(*ret->call), (void **)&ret->call,
+			  &ret->n_calls);
 
 	return rc ? err_set(err, rc, "out of memory") : 0;
 }
@@ -170,7 +175,8 @@ static int read_open(const struct stalls_trace *t, struct sock_table *socks, str
 	return ret->open ? 0 : -ENOMEM;
 }
 
-int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret, struct err *err)
+int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret,
+			struct err *err)
 {
 	int rc;
 
@@ -180,7 +186,8 @@ int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct
 		return rc;
 	rc = map_read(t->skel->maps.socks, put_sock, sizeof(*ret->sock), (void **)&ret->sock, &ret->n_socks);
 	if (!rc)
-		rc = map_read(t->skel->maps.rpcs, put_rpc, sizeof(*ret->rpc), (void **)&ret->rpc, &ret->n_rpcs);
+		rc = map_read(t->skel->maps.rpcs, put_rpc, sizeof(*ret->rpc), (void **)&ret->rpc,
+			      &ret->n_rpcs);
 	if (!rc)
 		rc = map_read(t->skel->maps.methods, put_method, sizeof(*ret->method), (void **)&ret->method,
 			      &ret->n_methods);

@@ -78,11 +78,11 @@ static int tracepoint_id(const struct tracefs *t, const char *category, const ch
 	return id > 0 ? id : -EIO;
 }
 
-int tracefs_attach(const struct tracefs *t, const char *category, const char *name, const struct bpf_program *prog,
-		   struct bpf_link **ret)
+int tracefs_attach(const struct tracefs *t, const char *category, const char *name,
+		   const struct bpf_program *prog, struct bpf_link **ret)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .sample_period = 1,
-				       .wakeup_events = 1};
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .sample_period = 1, .wakeup_events = 1};
 	int id = tracepoint_id(t, category, name), fd, rc;
 
 	if (id < 0)
