@@ -56,13 +56,12 @@ static __always_inline void flow_note(__u64 inode, __u32 bytes, bool send)
 		return;
 	s = bpf_map_lookup_elem(&socks, &inode);
 	if (!s) {
-		if (bpf_map_update_elem(&socks, &inode, &fresh, BPF_ANY)) {
+		bpf_map_update_elem(&socks, &inode, &fresh, BPF_NOEXIST);
+		s = bpf_map_lookup_elem(&socks, &inode);
+		if (!s) {
 			lost_add(ABI_LOST_MAP);
 			return;
 		}
-		s = bpf_map_lookup_elem(&socks, &inode);
-		if (!s)
-			return;
 	}
 	if (send) {
 		if (s->last_recv_ns > s->last_send_ns)
@@ -138,11 +137,13 @@ static __always_inline void rpc_sum(const struct stalls_rpc *r)
 	m = bpf_map_lookup_elem(&methods, &key);
 	if (!m) {
 		m = bpf_map_lookup_elem(&empty_method, &zero);
-		if (!m || bpf_map_update_elem(&methods, &key, m, BPF_NOEXIST))
+		if (m)
+			bpf_map_update_elem(&methods, &key, m, BPF_NOEXIST);
+		m = bpf_map_lookup_elem(&methods, &key); /* ours, or one that another CPU put in first */
+		if (!m) {
 			lost_add(ABI_LOST_MAP);
-		m = bpf_map_lookup_elem(&methods, &key);
-		if (!m)
 			return;
+		}
 	}
 	__sync_fetch_and_add(&m->calls, 1);
 	if (!r->first_send_ns)

@@ -54,7 +54,9 @@ struct walk {
 	struct dbg *dbg;
 	const char *path;
 	unsigned arg;
-	bool handler;
+	struct dbg_type *service; /* classes that implement a service's dispatch */
+	size_t n_services;
+	char method[RPC_METHOD_LEN]; /* of the implementations being walked over */
 	int rc;
 };
 
@@ -83,36 +85,99 @@ static int add_site(struct walk *w, const struct dbg_func *f, const struct dbg_e
 	return s->path && s->function ? 0 : -ENOMEM;
 }
 
-static int add_function(void *ctx, const struct dbg_func *f)
+static int add_channel(void *ctx, const struct dbg_func *f)
 {
 	struct walk *w = ctx;
 
-	w->rc = rpc_names_add(&w->plan->names, w->handler, f->name);
-	for (size_t i = 0; !w->rc && !w->handler && i < f->n_entry; i++)
+	w->rc = rpc_names_add(&w->plan->names, false, f->name, NULL);
+	for (size_t i = 0; !w->rc && i < f->n_entry; i++)
 		if (f->entry[i].kind == DBG_ENTRY_PLAIN)
 			w->rc = add_site(w, f, &f->entry[i]);
 	return w->rc;
 }
 
 /* NAME is CLASS::METHOD whose overrides are meant, or a function itself. */
-static int find_functions(struct walk *w, const char *name)
+static int find_channels(struct walk *w, const char *name)
 {
 	struct dbg_func *f;
 	struct err err = {0};
-	int rc = dbg_overrides(w->dbg, name, add_function, w, &err);
+	int rc = dbg_overrides(w->dbg, name, add_channel, w, &err);
 
-	if (w->rc)
-		return w->rc;
 	if (rc != -ENOENT)
-		return rc < 0 ? rc : 0;
+		return w->rc;
 	if (dbg_find_function(w->dbg, name, &f, NULL)) {
-		if (!w->handler)
-			note(w->plan, "RPC calls are not followed: %s", err.msg);
+		note(w->plan, "RPC calls are not followed: %s", err.msg);
 		return 0;
 	}
-	rc = add_function(w, f);
+	rc = add_channel(w, f);
 	dbg_func_free(f);
 	return rc;
+}
+
+static int add_service(void *ctx, const struct dbg_func *f)
+{
+	struct walk *w = ctx;
+	struct dbg_type *v = realloc(w->service, (w->n_services + 1) * sizeof(*v));
+
+	w->rc = v ? rpc_names_add(&w->plan->names, true, f->name, NULL) : -ENOMEM;
+	if (v) {
+		w->service = v;
+		w->service[w->n_services++] = f->cls;
+	}
+	return w->rc;
+}
+
+static int add_implementation(void *ctx, const struct dbg_func *f)
+{
+	struct walk *w = ctx;
+	char stub[RPC_METHOD_LEN];
+
+	if (!rpc_stub_method(f->name, stub, sizeof(stub)))
+		w->rc = rpc_names_add(&w->plan->names, true, f->name, w->method);
+	return w->rc;
+}
+
+/* protoc's service methods, and nothing else in their class, take an RpcController * first. */
+static bool is_service_method(struct dbg *d, const struct dbg_func *f)
+{
+	struct dbg_type_info pointer, cls;
+	struct dbg_param *p;
+	size_t n;
+	bool yes;
+
+	if (f->is_static || dbg_params(d, f, &p, &n, NULL))
+		return false;
+	yes = n == 5 && !dbg_type_info(d, p[1].type, &pointer) && pointer.kind == DBG_PTR &&
+	      !dbg_type_info(d, pointer.target, &cls) && !strcmp(cls.name, "google::protobuf::RpcController");
+	free(p);
+	return yes;
+}
+
+/* zbs::meta::MetaService::ListDb is zbs.meta.MetaService.ListDb: the namespace of a generated class is its
+ * package. */
+static int find_implementations(void *ctx, const struct dbg_func *f)
+{
+	struct walk *w = ctx;
+	size_t out = 0;
+
+	if (!is_service_method(w->dbg, f))
+		return 0;
+	for (const char *s = f->name; *s && out + 1 < sizeof(w->method); s++) {
+		w->method[out++] = *s == ':' ? '.' : *s;
+		s += *s == ':';
+	}
+	w->method[out] = '\0';
+	dbg_overrides(w->dbg, f->name, add_implementation, w, NULL);
+	return w->rc;
+}
+
+static int find_handlers(struct walk *w)
+{
+	dbg_overrides(w->dbg, SERVICE_BASE, add_service, w, NULL);
+	for (size_t i = 0; !w->rc && i < w->n_services; i++)
+		dbg_methods(w->dbg, w->service[i], find_implementations, w, NULL);
+	free(w->service);
+	return w->rc;
 }
 
 static unsigned arg_number(const struct spec_rpc *r)
@@ -129,16 +194,14 @@ static int find_all(struct rpc_plan *p, struct dbg *dbg, const char *path, const
 		const struct spec_rpc *r = &spec->rpc[i];
 
 		w.arg = arg_number(r);
-		w.handler = false;
 		for (size_t k = 0; !rc && k < r->n_channel; k++)
-			rc = find_functions(&w, r->channel[k]);
+			rc = find_channels(&w, r->channel[k]);
 		for (size_t k = 0; !rc && k < r->n_server; k++)
-			rc = rpc_names_add(&p->names, true, r->server[k]);
+			rc = rpc_names_add(&p->names, true, r->server[k], NULL);
 	}
 	if (!rc && (!spec || !spec->n_rpc))
-		rc = find_functions(&w, CHANNEL_BASE);
-	w.handler = true;
-	return rc ? rc : find_functions(&w, SERVICE_BASE);
+		rc = find_channels(&w, CHANNEL_BASE);
+	return rc ? rc : find_handlers(&w);
 }
 
 static enum rpc_layout layout_of(pid_t pid)

@@ -147,7 +147,7 @@ struct stall {
 	/* the other party: who closed the fd, who should read the reply, who read the request */
 	bool has_other;
 	struct {
-		const char *role; /* static: "closed by", "should read", "read the request" */
+		const char *role; /* static: "closed by", "lock held by", "request read by", ... */
 		pid_t tid;
 		char comm[FINDING_COMM_LEN];
 		uint64_t ts_ns; /* when it did; 0 unknown */

@@ -5,7 +5,8 @@
 #include "report/sock.h"
 #include "report/stall.h"
 
-#define STACK_SHOWN 16
+#define STACK_SHOWN 24
+#define OTHER_SHOWN 12
 
 static void call_text(FILE *f, const struct stall *s)
 {
@@ -23,6 +24,20 @@ static void call_text(FILE *f, const struct stall *s)
 	fprintf(f, ")");
 }
 
+static const char *preposition(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_SERVER_THREAD_BLOCKED:
+		return "of client";
+	case VERDICT_PEER_SILENT:
+	case VERDICT_REPLY_UNREAD:
+	case VERDICT_POLLING_DEAD_FD:
+		return "from";
+	default:
+		return "to";
+	}
+}
+
 static void headline(FILE *f, const struct stall *s)
 {
 	char d[16];
@@ -36,8 +51,7 @@ static void headline(FILE *f, const struct stall *s)
 	if (s->rpc_method)
 		fprintf(f, " for %s", s->rpc_method);
 	if (s->sock.known && s->sock.remote[0])
-		fprintf(f, " %s %s", s->verdict == VERDICT_SERVER_THREAD_BLOCKED ? "of client" : "from",
-			s->sock.remote);
+		fprintf(f, " %s %s", preposition(s->verdict), s->sock.remote);
 	fputc('\n', f);
 }
 
@@ -45,13 +59,13 @@ static void other_text(FILE *f, const struct stall *s, const struct report_clock
 {
 	char t[16];
 
-	fprintf(f, "  %-9s thread %d (%s)", s->other.role, (int)s->other.tid, s->other.comm);
+	fprintf(f, "  other     %s thread %d (%s)", s->other.role, (int)s->other.tid, s->other.comm);
 	if (s->other.ts_ns)
 		fprintf(f, " at %s", text_time(c, s->other.ts_ns, t));
 	if (s->other.doing)
 		fprintf(f, ", %s", s->other.doing);
 	fputc('\n', f);
-	text_frames(f, &s->other.stack, 12, STACK_SHOWN);
+	text_frames(f, &s->other.stack, 12, OTHER_SHOWN);
 	if (s->other.n_kernel) {
 		fprintf(f, "            kernel: ");
 		text_kernel_stack(f, s->other.kernel_stack, s->other.n_kernel);
@@ -70,8 +84,7 @@ void text_stall(FILE *f, const struct stall *s, const struct report_clock *c)
 	if (s->file)
 		fprintf(f, "  file      %s\n", s->file);
 	if (s->sock.known) {
-		fprintf(f, "  socket    fd %d  inode %" PRIu64 "  %s\n", s->fd, s->sock.inode,
-			text_sock(&s->sock, buf, sizeof(buf)));
+		fprintf(f, "  socket    fd %d  %s\n", s->fd, text_sock(&s->sock, buf, sizeof(buf)));
 		fprintf(f, "            ");
 		text_sock_detail(f, &s->sock);
 	}

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/syscall.h>
 
 #include "stalls/engine_priv.h"
@@ -152,7 +150,8 @@ static bool same_call(const struct stalls_call *c, const struct thread_facts *t)
 		     (t->nr == SYS_restart_syscall && (c->flags & STALLS_CALL_SEEDED)));
 }
 
-bool subject_of(struct stall_engine *e, const struct look *l, struct thread_facts *t, struct subject *s)
+static bool subject_of(struct stall_engine *e, const struct look *l, struct thread_facts *t,
+		       struct subject *s)
 {
 	const struct stalls_call *c = tables_call(l->tables, t->tid);
 
@@ -179,184 +178,6 @@ bool subject_of(struct stall_engine *e, const struct look *l, struct thread_fact
 	return s->memo;
 }
 
-static bool is_wait(enum call_class c)
-{
-	return c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL || c == CALL_READ || c == CALL_WRITE ||
-	       c == CALL_CONNECT;
-}
-
-static const struct stalls_fd *pinned(const struct stalls_call *c, int fd)
-{
-	for (uint32_t i = 0; c && i < c->n_fds && i < STALLS_FDS; i++)
-		if (c->fd[i].fd == fd && c->fd[i].file)
-			return &c->fd[i];
-	return NULL;
-}
-
-/* The number means another file than when the call began, or none. */
-static bool pin_lost(struct stall_engine *e, const struct stalls_fd *pin, const struct fd_facts *now)
-{
-	const struct autopsy_ops *o = e->ops.target;
-	uint64_t file;
-
-	if (!pin)
-		return false;
-	if (!now->open)
-		return true;
-	file = o->file ? o->file(o->ctx, now->fd) : 0;
-	if (file)
-		return file != pin->file;
-	return now->kind == PROC_FD_SOCKET && now->inode && pin->inode && now->inode != pin->inode;
-}
-
-static uint32_t events_of(const struct thread_facts *t, uint32_t events)
-{
-	if (t->class == CALL_WRITE || t->class == CALL_CONNECT)
-		return POLLOUT;
-	return t->class == CALL_READ ? POLLIN : events; /* EPOLLIN and EPOLLOUT are POLLIN and POLLOUT */
-}
-
-static struct about about_fd(struct stall_engine *e, const struct subject *s, const struct fd_facts *f,
-			     uint32_t events)
-{
-	struct about a = {.fd = f->fd, .inode = f->inode, .pin = pinned(s->call, f->fd)};
-
-	a.in = (struct verdict_in){.now_ns = s->l->now_ns,
-				   .threshold_ns = e->cfg.threshold_ns,
-				   .class = s->t->class,
-				   .blocked_ns = s->blocked_ns,
-				   .events = events_of(s->t, events),
-				   .edge = s->t->class == CALL_EPOLL && (events & EPOLLET),
-				   .kind = f->kind,
-				   .sock = f->sock,
-				   .flow = tables_sock(s->l->tables, f->inode),
-				   .alone = s->t->class != CALL_EPOLL && s->t->n_wait == 1};
-	if (a.in.flow) {
-		a.in.reader = a.in.flow->recv_tid == (uint32_t)s->t->tid;
-		a.in.writer = a.in.flow->send_tid == (uint32_t)s->t->tid;
-	}
-	return a;
-}
-
-/* The call waits for a file that has lost its number: then that is the finding, whatever the new file says.
- */
-static void about_dead(struct stall_engine *e, const struct subject *s, const struct thread_wait *w,
-		       const struct fd_facts *f, struct about *a)
-{
-	const struct autopsy_ops *o = e->ops.target;
-
-	if (s->t->class == CALL_EPOLL && w->dead) {
-		/* a set goes on with the file it was given: judge that one */
-		a->inode = w->held_inode;
-		a->in.flow = tables_sock(s->l->tables, a->inode);
-		a->in.sock = w->held_sock;
-	}
-	if (s->t->class == CALL_EPOLL || (!w->dead && !pin_lost(e, a->pin, f)))
-		return;
-	a->in.dead = true;
-	a->now = f;
-	a->inode = a->pin && a->pin->inode ? a->pin->inode : w->held_inode;
-	a->in.flow = tables_sock(s->l->tables, a->inode);
-	a->in.sock = w->held_sock;
-	if (!a->in.sock.known && a->inode && o->sock)
-		o->sock(o->ctx, a->inode, &a->in.sock);
-}
-
-/* Of many sockets in one wait, silence of one says nothing: it may be idle while the thread is about
- * another's business. */
-static bool too_crowded(enum verdict v, size_t crowd, bool in_rpc)
-{
-	return crowd > 1 && !in_rpc &&
-	       (v == VERDICT_PEER_SILENT || v == VERDICT_HALF_OPEN || v == VERDICT_REQUEST_UNSENT);
-}
-
-static bool connected(const struct verdict_in *in)
-{
-	return in->kind == PROC_FD_SOCKET && in->sock.known && !in->sock.accepted &&
-	       strcmp(in->sock.state, "LISTEN") != 0;
-}
-
-static size_t wait_one(struct stall_engine *e, const struct subject *s, const struct thread_wait *w,
-		       struct about *v)
-{
-	const struct fd_facts *f = &s->l->autopsy->fd[w->fd];
-
-	*v = about_fd(e, s, f, w->events);
-	about_dead(e, s, w, f, v);
-	return 1;
-}
-
-/* Descriptors of a wait, with the members of epoll sets in place of the set. */
-static size_t wait_fds(struct stall_engine *e, const struct subject *s, struct about *v, size_t max)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->t->n_wait && n < max; i++) {
-		const struct fd_facts *f = &s->l->autopsy->fd[s->t->wait[i].fd];
-
-		if (s->t->class != CALL_EPOLL)
-			n += wait_one(e, s, &s->t->wait[i], &v[n]);
-		for (size_t j = 0; s->t->class == CALL_EPOLL && j < f->n_members && n < max; j++)
-			n += wait_one(e, s, &f->member[j], &v[n]);
-	}
-	return n;
-}
-
-/* The descriptor that the RPC under way uses, if the session saw it send; else any that it may be. */
-static bool rpc_uses(const struct subject *s, const struct about *a)
-{
-	const struct stalls_rpc *r = s->memo->rpc_entry_ns ? tables_rpc(s->l->tables, s->t->tid) : NULL;
-
-	return !r || !r->inode || r->inode == a->inode;
-}
-
-static const struct about *judge_fds(struct about *v, size_t n, size_t crowd, const struct subject *s,
-				     bool in_rpc)
-{
-	const struct about *best = NULL;
-
-	for (size_t i = 0; i < n; i++) {
-		v[i].in.in_rpc = in_rpc && rpc_uses(s, &v[i]);
-		verdict_wait(&v[i].in, &v[i].out);
-		if (!v[i].out.verdict || too_crowded(v[i].out.verdict, crowd, v[i].in.in_rpc))
-			continue;
-		if (!best || v[i].in.dead ||
-		    (v[i].out.turn == TURN_PEER && best->out.turn != TURN_PEER && !best->in.dead))
-			best = &v[i];
-	}
-	return best;
-}
-
-#define WAIT_MAX 256
-
-static int judge_wait(struct stall_engine *e, struct subject *s)
-{
-	struct about *v = calloc(WAIT_MAX, sizeof(*v));
-	const struct about *best;
-	size_t n, crowd = 0;
-	int rc = 0;
-
-	if (!v)
-		return -ENOMEM;
-	n = wait_fds(e, s, v, WAIT_MAX);
-	for (size_t i = 0; i < n; i++)
-		crowd += connected(&v[i].in);
-	best = judge_fds(v, n, crowd, s, false);
-	if (!best && crowd) {
-		subject_stack(e, s);
-		if (subject_in_rpc(s))
-			best = judge_fds(v, n, crowd, s, true);
-	}
-	if (best) {
-		rc = found_report(e, s, best);
-		s->reported = true;
-	} else {
-		e->healthy++;
-	}
-	free(v);
-	return rc;
-}
-
 static void forget_gone(struct stall_engine *e)
 {
 	struct memo *m, *next;
@@ -369,28 +190,47 @@ static void forget_gone(struct stall_engine *e)
 	}
 }
 
+/*
+ * What is certain comes first: waits that need no look at the stack, and what a thread blocked elsewhere
+ * owes. Only then waits that are stalls because the thread is inside an RPC: it may wait for the wrong thing.
+ */
+static int judge_all(struct stall_engine *e, struct subject *v, size_t n, const struct look *l)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = engine_wait(e, &v[i], false);
+	if (!rc)
+		rc = engine_elsewhere(e, v, n, l);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = engine_rpc(e, &v[i]);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = engine_wait(e, &v[i], true);
+	for (size_t i = 0; !rc && i < n; i++)
+		e->healthy += !v[i].reported && call_is_wait(v[i].t->class);
+	return rc;
+}
+
 int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *err)
 {
 	struct subject *v = calloc(l->autopsy->n_threads + 1, sizeof(*v));
 	size_t n = 0;
-	int rc = v ? 0 : -ENOMEM;
+	int rc;
 
+	if (!v)
+		return err_set(err, -ENOMEM, "out of memory");
 	e->look++;
 	e->last_look_ns = l->now_ns;
 	e->healthy = e->unclear = 0;
-	for (size_t i = 0; !rc && i < l->autopsy->n_threads; i++) {
+	for (size_t i = 0; i < l->autopsy->n_threads; i++) {
 		struct thread_facts *t = &l->autopsy->thread[i];
 
-		if (!subject_of(e, l, t, &v[n])) {
-			e->unclear += t->moved && t->in_call && is_wait(t->class);
-			continue;
-		}
-		if (is_wait(t->class))
-			rc = judge_wait(e, &v[n]);
-		n++;
+		if (subject_of(e, l, t, &v[n]))
+			n++;
+		else
+			e->unclear += t->moved && t->in_call && call_is_wait(t->class);
 	}
-	if (!rc)
-		rc = stall_engine_elsewhere(e, v, n, l);
+	rc = judge_all(e, v, n, l);
 	if (!rc)
 		found_settle(e, l);
 	forget_gone(e);

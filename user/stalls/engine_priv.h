@@ -70,13 +70,19 @@ struct about {
 };
 
 /* engine.c */
-bool subject_of(struct stall_engine *e, const struct look *l, struct thread_facts *t, struct subject *s);
 /* Takes and reads the user stack, once per state of the thread. */
 void subject_stack(struct stall_engine *e, struct subject *s);
 bool subject_in_rpc(const struct subject *s);
 
+/* wait.c: threads that wait for descriptors. in_rpc: only those whose stack shows an RPC, judged as such */
+bool call_is_wait(enum call_class c);
+int engine_wait(struct stall_engine *e, struct subject *s, bool in_rpc);
+bool subject_waits_for(const struct subject *s, uint64_t inode);
+/* threads whose RPC is known to be outstanding, whatever they wait for */
+int engine_rpc(struct stall_engine *e, struct subject *s);
+
 /* server.c: threads that do not wait for a socket, while somebody waits for them */
-int stall_engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l);
+int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l);
 
 /* found.c */
 int found_report(struct stall_engine *e, struct subject *s, const struct about *a);

@@ -79,13 +79,11 @@ static void sent_text(struct text *t, const struct about *a)
 	char d[16];
 
 	if (bytes)
-		add(t, "%" PRIu64 " bytes", bytes);
-	else
-		add(t, "request");
+		add(t, "%" PRIu64 " bytes ", bytes);
 	if (a->out.turn == TURN_PEER && a->out.owed_ns)
-		add(t, " sent %s ago", text_duration(a->out.owed_ns, d));
+		add(t, "sent %s ago", text_duration(a->out.owed_ns, d));
 	else
-		add(t, " sent %s ago", ms_text(s->last_send_ms, d));
+		add(t, "sent %s ago", ms_text(s->last_send_ms, d));
 }
 
 static void ack_text(struct text *t, const struct sock_facts *s)
@@ -204,7 +202,8 @@ static void explain_dead(struct text *t, const struct stall *st)
 		add(t, "; thread %d (%s) took the number away", (int)st->other.tid, st->other.comm);
 }
 
-static void explain_why(struct text *t, const struct stall *st, const struct about *a)
+static void explain_why(struct text *t, const struct stall *st, const struct subject *s,
+			const struct about *a)
 {
 	if (a->in.dead) {
 		explain_dead(t, st);
@@ -219,9 +218,12 @@ static void explain_why(struct text *t, const struct stall *st, const struct abo
 		    st->syscall);
 	else
 		add(t, "%s", why[a->out.verdict]);
+	if (a->out.verdict == VERDICT_REPLY_UNREAD && call_is_wait(s->t->class) && s->t->fd >= 0 &&
+	    s->t->fd != a->fd)
+		add(t, ": it waits for descriptor %d instead of %d", s->t->fd, a->fd);
 	if (a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED && !a->out.partial)
 		add(t, ", which is blocked in %s", st->syscall);
-	if (st->has_other && !strcmp(st->other.role, "holds the lock"))
+	if (st->has_other && !strcmp(st->other.role, "lock held by"))
 		add(t, "; the lock it waits for is held by thread %d (%s), %s", (int)st->other.tid,
 		    st->other.comm, st->other.doing ? st->other.doing : "of which nothing is known");
 }
@@ -281,7 +283,7 @@ static void explain_next(struct text *t, const struct stall *st, const struct ab
 		break;
 	case VERDICT_REPLY_UNREAD:
 	case VERDICT_SERVER_THREAD_BLOCKED:
-		add(t, st->has_other && !strcmp(st->other.role, "holds the lock")
+		add(t, st->has_other && !strcmp(st->other.role, "lock held by")
 			       ? "see the stack of the thread that holds the lock"
 			       : "see in the user stack what the thread waits for");
 		break;
@@ -298,7 +300,7 @@ int explain(struct stall *st, const struct subject *s, const struct about *a)
 		request_of_server(&request, st, a);
 	else if (st->verdict != VERDICT_POLLING_DEAD_FD)
 		request_of_wait(&request, a);
-	explain_why(&explanation, st, a);
+	explain_why(&explanation, st, s, a);
 	explain_next(&next, st, a);
 	if (s->t->args_unread)
 		add(&explanation, " (the call's arguments could not be read)");

@@ -132,6 +132,26 @@ static pid_t mutex_owner(struct stall_engine *e, const struct subject *s)
 	return owner;
 }
 
+/* The other end belongs to this very process, and was read from in this session. */
+static void other_end(struct stall_engine *e, struct stall *st, const struct subject *s,
+		      const struct about *a)
+{
+	const struct stalls_tables *t = s->l->tables;
+
+	for (size_t i = 0; i < t->n_open; i++) {
+		const struct sock_facts *o = &t->open[i].facts;
+		const struct stalls_sock *flow;
+
+		if (!o->known || !verdict_is_tcp(o) || strcmp(o->local, a->in.sock.remote) != 0 ||
+		    strcmp(o->remote, a->in.sock.local) != 0)
+			continue;
+		flow = tables_sock(t, t->open[i].inode);
+		if (flow && flow->recv_tid)
+			other_thread(e, st, s, (pid_t)flow->recv_tid, "other end read by");
+		return;
+	}
+}
+
 static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s,
 		       const struct about *a)
 {
@@ -140,10 +160,12 @@ static void fill_other(struct stall_engine *e, struct stall *st, const struct su
 	if (a->in.dead)
 		other_closer(e, st, a, s->before ? 0 : s->start_ns);
 	else if (owner > 0)
-		other_thread(e, st, s, owner, "holds the lock");
+		other_thread(e, st, s, owner, "lock held by");
+	else if (st->verdict == VERDICT_PEER_SILENT)
+		other_end(e, st, s, a);
 	else if (st->verdict == VERDICT_SERVER_THREAD_BLOCKED && a->in.flow && a->in.flow->recv_tid &&
 		 !a->n_rivals)
-		other_thread(e, st, s, (pid_t)a->in.flow->recv_tid, "read the request");
+		other_thread(e, st, s, (pid_t)a->in.flow->recv_tid, "request read by");
 }
 
 static char *dead_text(const struct about *a)
@@ -199,6 +221,7 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 	struct found *f = same(e, s, a->out.verdict, key), **v;
 	int rc;
 
+	s->reported = true;
 	if (f) {
 		f->look = e->look;
 		if (s->start_ns < f->start_ns)

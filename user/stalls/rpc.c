@@ -1,35 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stalls/rpc.h"
 
-int rpc_names_add(struct rpc_names *n, bool handler, const char *name)
+int rpc_names_add(struct rpc_names *n, bool handler, const char *name, const char *method)
 {
-	char ***list = handler ? &n->handler : &n->channel;
+	struct rpc_func **list = handler ? &n->handler : &n->channel;
 	size_t *count = handler ? &n->n_handler : &n->n_channel;
-	char **v = realloc(*list, (*count + 1) * sizeof(*v));
+	struct rpc_func *v = realloc(*list, (*count + 1) * sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
 	*list = v;
-	v[*count] = strdup(name);
-	if (!v[*count])
-		return -ENOMEM;
+	v[*count] = (struct rpc_func){.name = strdup(name), .method = method ? strdup(method) : NULL};
 	(*count)++;
-	return 0;
+	return v[*count - 1].name && (!method || v[*count - 1].method) ? 0 : -ENOMEM;
+}
+
+static void funcs_free(struct rpc_func *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(v[i].name);
+		free(v[i].method);
+	}
+	free(v);
 }
 
 void rpc_names_deinit(struct rpc_names *n)
 {
-	for (size_t i = 0; i < n->n_channel; i++)
-		free(n->channel[i]);
-	for (size_t i = 0; i < n->n_handler; i++)
-		free(n->handler[i]);
-	free(n->channel);
-	free(n->handler);
+	funcs_free(n->channel, n->n_channel);
+	funcs_free(n->handler, n->n_handler);
 	*n = (struct rpc_names){0};
 }
 
@@ -49,20 +53,20 @@ static size_t bare_len(const char *symbol)
 	return n;
 }
 
-static bool matches(char *const *list, size_t n, const char *symbol)
+static const struct rpc_func *match(const struct rpc_func *list, size_t n, const char *symbol)
 {
 	char bare[512];
 	size_t len = bare_len(symbol);
 
 	if (len >= sizeof(bare))
-		return false;
+		return NULL;
 	memcpy(bare, symbol, len);
 	bare[len] = '\0';
 	for (size_t i = 0; i < n; i++) {
-		if (strchr(list[i], '*') ? !fnmatch(list[i], bare, 0) : !strcmp(list[i], bare))
-			return true;
+		if (strchr(list[i].name, '*') ? !fnmatch(list[i].name, bare, 0) : !strcmp(list[i].name, bare))
+			return &list[i];
 	}
-	return false;
+	return NULL;
 }
 
 bool rpc_stub_method(const char *symbol, char *buf, size_t len)
@@ -118,6 +122,21 @@ static bool is_mutex_wait(const char *symbol)
 	return false;
 }
 
+/* Is this frame a client's or a server's? */
+static enum rpc_side side_of(const struct rpc_names *names, const char *symbol, char method[RPC_METHOD_LEN])
+{
+	const struct rpc_func *f;
+
+	if (match(names->channel, names->n_channel, symbol))
+		return RPC_SIDE_CLIENT;
+	if (rpc_stub_method(symbol, method, RPC_METHOD_LEN))
+		return RPC_SIDE_CLIENT;
+	f = match(names->handler, names->n_handler, symbol);
+	if (f && f->method)
+		snprintf(method, RPC_METHOD_LEN, "%s", f->method);
+	return f ? RPC_SIDE_SERVER : RPC_SIDE_NONE;
+}
+
 void rpc_read_stack(const struct rpc_names *names, const struct frames *st, struct rpc_stack *out)
 {
 	*out = (struct rpc_stack){0};
@@ -129,22 +148,16 @@ void rpc_read_stack(const struct rpc_names *names, const struct frames *st, stru
 		if (i < 4 && is_mutex_wait(symbol))
 			out->mutex = true;
 		if (out->side == RPC_SIDE_NONE) {
-			if (matches(names->channel, names->n_channel, symbol))
-				out->side = RPC_SIDE_CLIENT;
-			else if (matches(names->handler, names->n_handler, symbol))
-				out->side = RPC_SIDE_SERVER;
-			else if (rpc_stub_method(symbol, out->method, sizeof(out->method)))
-				out->side = RPC_SIDE_CLIENT;
-			out->frame = i;
+			out->side = side_of(names, symbol, out->method);
+			out->frame = out->side == RPC_SIDE_NONE ? 0 : i;
 			out->call_method = out->side != RPC_SIDE_NONE && ends_with(symbol, "::CallMethod");
-		} else if (out->side == RPC_SIDE_CLIENT && !out->method[0]) {
-			/* the channel was called by the stub that stands right outside, if any */
-			if (matches(names->handler, names->n_handler, symbol))
-				break;
-			if (rpc_stub_method(symbol, out->method, sizeof(out->method)))
-				break;
+			continue;
 		}
+		/* a channel is called by the stub right outside of it, if any: that one has the method's name
+		 */
+		if (out->side == RPC_SIDE_SERVER || out->method[0] ||
+		    match(names->handler, names->n_handler, symbol) ||
+		    rpc_stub_method(symbol, out->method, sizeof(out->method)))
+			break;
 	}
-	if (out->side == RPC_SIDE_NONE)
-		out->frame = 0;
 }

@@ -13,15 +13,20 @@
 
 #define RPC_METHOD_LEN 128
 
-/* Qualified names without parameters, as of the target's debuginfo, or glob patterns with '*'. */
+struct rpc_func {
+	char *name; /* qualified, without parameters, as of the target's debuginfo; or a glob pattern with '*'
+		     */
+	char *method; /* the one RPC method that it handles: "zbs.meta.MetaService.ListDb"; NULL = any */
+};
+
 struct rpc_names {
-	char **channel; /* client: overrides of RpcChannel::CallMethod */
+	struct rpc_func *channel; /* client: overrides of RpcChannel::CallMethod */
 	size_t n_channel;
-	char **handler; /* server: overrides of Service::CallMethod, and what the spec adds */
+	struct rpc_func *handler; /* server: dispatch and method implementations, and what the spec adds */
 	size_t n_handler;
 };
-/* Copies name. -ENOMEM. */
-int rpc_names_add(struct rpc_names *n, bool handler, const char *name);
+/* Copies name and method. -ENOMEM. */
+int rpc_names_add(struct rpc_names *n, bool handler, const char *name, const char *method);
 void rpc_names_deinit(struct rpc_names *n);
 
 enum rpc_side { RPC_SIDE_NONE, RPC_SIDE_CLIENT, RPC_SIDE_SERVER };
@@ -31,7 +36,7 @@ struct rpc_stack {
 	enum rpc_side side;	     /* of the innermost RPC frame */
 	size_t frame;		     /* index of that frame: the channel's, the stub's or the handler's */
 	bool call_method;	     /* it is a CallMethod, whose parameter `method` says which */
-	char method[RPC_METHOD_LEN]; /* by the name of a generated stub; empty: not said */
+	char method[RPC_METHOD_LEN]; /* by the name of a stub or handler; empty: not said */
 	bool mutex;		     /* it waits for a pthread mutex (glibc's own functions say so) */
 };
 void rpc_read_stack(const struct rpc_names *names, const struct frames *st, struct rpc_stack *out);

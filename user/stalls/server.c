@@ -10,6 +10,8 @@
 
 #include "stalls/engine_priv.h"
 
+#define FITS_MS 250 /* from the end of a read or send to the call that blocks */
+
 /* A socket on which this process seems to owe somebody something. */
 struct suspect {
 	const struct open_sock *o;
@@ -63,13 +65,22 @@ static size_t suspects(const struct stall_engine *e, const struct look *l, struc
 	return n;
 }
 
-/* Blocked for good, and not for want of what peers may send next. */
-static bool elsewhere(const struct subject *s)
+/*
+ * Blocked for good, and not for want of what peers may send next. A thread inside an RPC that waits for some
+ * other descriptor than this one counts too: it waits for the wrong one.
+ */
+static bool eligible(struct stall_engine *e, struct subject *s, const struct suspect *k)
 {
 	enum call_class c = s->t->class;
 
-	return !s->reported && (c == CALL_OTHER || c == CALL_FUTEX || c == CALL_SLEEP || c == CALL_WRITE ||
-				c == CALL_CONNECT);
+	if (s->reported)
+		return false;
+	if (c == CALL_OTHER || c == CALL_FUTEX || c == CALL_SLEEP || c == CALL_WRITE || c == CALL_CONNECT)
+		return true;
+	if (k->accepted || c == CALL_ACCEPT || subject_waits_for(s, k->o->inode))
+		return false;
+	subject_stack(e, s);
+	return subject_in_rpc(s);
 }
 
 static struct about about_of(struct stall_engine *e, const struct subject *s, const struct suspect *k)
@@ -102,7 +113,6 @@ static int judge_pair(struct stall_engine *e, struct subject *s, struct suspect 
 	if (!v)
 		return 0;
 	rc = found_report(e, s, &a);
-	s->reported = true;
 	k->claimed = true;
 	return rc;
 }
@@ -116,7 +126,7 @@ static int by_use(struct stall_engine *e, struct subject *v, size_t n, struct su
 		uint32_t tid = (uint32_t)v[i].t->tid,
 			 user = k->accepted ? k->flow->recv_tid : k->flow->send_tid;
 
-		if (!elsewhere(&v[i]) || tid != user)
+		if (tid != user || !eligible(e, &v[i], k))
 			continue;
 		subject_stack(e, &v[i]);
 		rc = judge_pair(e, &v[i], k);
@@ -124,43 +134,65 @@ static int by_use(struct stall_engine *e, struct subject *v, size_t n, struct su
 	return rc;
 }
 
-/*
- * Then the threads whose stack says that they work on a request, or inside a call. Which socket is theirs is
- * not known: with one left it is that one, with several the finding names none.
- */
-static int by_stack(struct stall_engine *e, struct subject *v, size_t n, struct suspect *k, size_t n_suspects,
-		    bool accepted)
+/* The request was read, or sent, right before the thread's call began. */
+static bool fits(const struct subject *s, const struct suspect *k)
 {
-	enum rpc_side side = accepted ? RPC_SIDE_SERVER : RPC_SIDE_CLIENT;
-	struct suspect *only = NULL;
-	size_t left = 0;
-	int rc = 0;
+	int64_t age = k->accepted ? k->o->facts.last_recv_ms : k->o->facts.last_send_ms;
+	int64_t blocked = (int64_t)(s->blocked_ns / 1000000);
 
-	for (size_t i = 0; i < n_suspects; i++) {
-		if (k[i].claimed || k[i].accepted != accepted)
-			continue;
-		only = &k[i];
-		left++;
-	}
-	for (size_t i = 0; !rc && left && i < n; i++) {
-		struct about a;
-
-		if (!elsewhere(&v[i]))
-			continue;
-		subject_stack(e, &v[i]);
-		if (v[i].memo->rpc.side != side)
-			continue;
-		a = about_of(e, &v[i], only);
-		if (!(accepted ? verdict_server(&a.in, &a.out) : verdict_unread(&a.in, &a.out)))
-			continue;
-		a.n_rivals = left - 1;
-		rc = found_report(e, &v[i], &a);
-		v[i].reported = true;
-	}
-	return rc;
+	return age >= 0 && age + VERDICT_AGE_MARGIN_MS >= blocked && age <= blocked + FITS_MS;
 }
 
-int stall_engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l)
+/* Which of the sockets left is the thread's: the one whose time fits, or the only one. NULL: several are
+ * possible, or none. */
+static struct suspect *choose(struct stall_engine *e, struct subject *s, struct suspect *k, size_t n,
+			      bool accepted, size_t *rivals, struct suspect **any)
+{
+	struct suspect *fit = NULL;
+	size_t n_fit = 0, left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (k[i].claimed || k[i].accepted != accepted || !eligible(e, s, &k[i]))
+			continue;
+		*any = &k[i];
+		left++;
+		if (fits(s, &k[i])) {
+			fit = &k[i];
+			n_fit++;
+		}
+	}
+	*rivals = left ? left - 1 : 0;
+	if (n_fit == 1)
+		return fit;
+	return left == 1 && !call_is_wait(s->t->class) ? *any : NULL;
+}
+
+/*
+ * Then the threads whose stack says that they work on a request, or are inside a call. If several sockets are
+ * possible the finding names none.
+ */
+static int by_stack(struct stall_engine *e, struct subject *s, struct suspect *k, size_t n, bool accepted)
+{
+	struct suspect *mine, *any = NULL;
+	size_t rivals = 0;
+	struct about a;
+
+	mine = choose(e, s, k, n, accepted, &rivals, &any);
+	if (!any || (!mine && call_is_wait(s->t->class)))
+		return 0;
+	subject_stack(e, s);
+	if (s->memo->rpc.side != (accepted ? RPC_SIDE_SERVER : RPC_SIDE_CLIENT))
+		return 0;
+	if (mine)
+		return judge_pair(e, s, mine);
+	a = about_of(e, s, any);
+	a.n_rivals = rivals;
+	if (!(accepted ? verdict_server(&a.in, &a.out) : verdict_unread(&a.in, &a.out)))
+		return 0;
+	return found_report(e, s, &a);
+}
+
+int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l)
 {
 	struct suspect *k = calloc(l->tables->n_open + 1, sizeof(*k));
 	size_t n_suspects;
@@ -171,10 +203,10 @@ int stall_engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, 
 	n_suspects = suspects(e, l, k);
 	for (size_t i = 0; !rc && i < n_suspects; i++)
 		rc = by_use(e, v, n, &k[i]);
-	if (!rc)
-		rc = by_stack(e, v, n, k, n_suspects, true);
-	if (!rc)
-		rc = by_stack(e, v, n, k, n_suspects, false);
+	for (size_t i = 0; !rc && n_suspects && i < n; i++)
+		rc = by_stack(e, &v[i], k, n_suspects, true);
+	for (size_t i = 0; !rc && n_suspects && i < n; i++)
+		rc = by_stack(e, &v[i], k, n_suspects, false);
 	free(k);
 	return rc;
 }
