@@ -58,10 +58,14 @@ static __always_inline __u64 word_read(const struct watch_slot *s, __u32 *flags)
 	return v;
 }
 
+/* Word of the context that holds cs: struct pt_regs of arch/x86/include/uapi/asm/ptrace.h, which cannot
+ * change. Not by name: kernel types say 64 bits until 6.8 and 16 since, and a relocation must not change the
+ * width of a read. */
+#define CTX_CS 17
+
 static __always_inline bool from_user(const struct bpf_perf_event_data *ctx)
 {
-	/* cs is 16 bits wide since FRED, but the context is read in whole words only */
-	return *(const volatile __u64 *)&ctx->regs.cs & 3;
+	return ((const volatile __u64 *)ctx)[CTX_CS] & 3;
 }
 
 static __always_inline void hit_stack(struct watch_hit *h, const struct bpf_perf_event_data *ctx)
