@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include "abi/threads.h"
+#include "lib/stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -223,13 +224,30 @@ static __always_inline void find_polled(struct scratch *s, struct task_struct *t
 	}
 }
 
+/* The deadline became one member in 7.x; it was tv_sec and tv_nsec. */
+struct restart_block___new {
+	union {
+		struct {
+			struct timespec64 end_time;
+		} poll;
+	};
+} __attribute__((preserve_access_index));
+
 static __always_inline void take_restart(struct threads_rec *r, struct task_struct *t)
 {
+	struct restart_block___new *rb = NULL;
+
 	r->restart_fn = (__u64)BPF_CORE_READ(t, restart_block.fn);
 	r->restart_ufds = (__u64)BPF_CORE_READ(t, restart_block.poll.ufds);
 	r->restart_nfds = BPF_CORE_READ(t, restart_block.poll.nfds);
-	r->restart_until_ns = BPF_CORE_READ(t, restart_block.poll.tv_sec) * 1000000000ULL +
-			      BPF_CORE_READ(t, restart_block.poll.tv_nsec);
+	if (bpf_core_field_exists(rb->poll.end_time)) {
+		rb = (void *)t + bpf_core_field_offset(struct task_struct, restart_block);
+		r->restart_until_ns = BPF_CORE_READ(rb, poll.end_time.tv_sec) * 1000000000ULL +
+				      BPF_CORE_READ(rb, poll.end_time.tv_nsec);
+	} else {
+		r->restart_until_ns = BPF_CORE_READ(t, restart_block.poll.tv_sec) * 1000000000ULL +
+				      BPF_CORE_READ(t, restart_block.poll.tv_nsec);
+	}
 	r->restart_has_timeout = BPF_CORE_READ(t, restart_block.poll.has_timeout);
 }
 
@@ -245,10 +263,8 @@ static __always_inline void take_sleep(struct scratch *s, struct task_struct *t)
 		r->n_kstack = n / sizeof(r->kstack[0]);
 		r->flags |= THREADS_KSTACK_TAKEN;
 	}
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return;
-	regs = (struct pt_regs *)bpf_task_pt_regs(t);
-	if (!rec_regs(r, regs))
+	regs = (struct pt_regs *)stack_task_regs(t);
+	if (!regs || !rec_regs(r, regs))
 		return;
 	if (r->nr == 219)
 		take_restart(r, t);
@@ -283,7 +299,7 @@ int look_threads(struct bpf_iter__task *ctx)
 	r->nivcsw = t->nivcsw;
 	r->start_ns = t->start_time;
 	r->state = task_state(t);
-	running = !r->state || (bpf_core_field_exists(t->on_cpu) && t->on_cpu);
+	running = !r->state || (bpf_core_field_exists(t->on_cpu) && BPF_CORE_READ_BITFIELD_PROBED(t, on_cpu));
 	if (running)
 		r->state = 0;
 	else

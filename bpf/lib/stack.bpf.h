@@ -34,28 +34,43 @@ static __always_inline void stack_regs(struct abi_stack *s, const struct pt_regs
 	s->reg[16] = BPF_CORE_READ(r, ip);
 }
 
-/* Its size is that of a kernel stack. Kernels that have bpf_task_pt_regs need not have it. */
+/* Its size is that of a kernel stack. Kernels that have bpf_task_pt_regs need not have it, and some older
+ * ones name it nowhere. */
 union thread_union___old {
 	unsigned long stack[1];
 } __attribute__((preserve_access_index));
 
+#define STACK_THREAD_SIZE                                                                                    \
+	16384 /* THREAD_SIZE of arch/x86/include/asm/page_64_types.h without KASAN, 3.15 to today */
+
 /*
- * The registers that the current thread had in user space when it entered the kernel: complete for a system
- * call, an interrupt and an exception alike. Not for a kernel thread. They stand at the end of the kernel
- * stack, whose size is that of union thread_union; bpf_task_pt_regs knows the padding that FRED (6.9) put
- * behind them, and kernels older than this helper (5.15) have none. Loads and gives the right registers in
- * tracepoint, uprobe and perf_event programs.
+ * The registers that a thread had in user space when it entered the kernel: complete for a system call, an
+ * interrupt and an exception alike. NULL if not known, as for a kernel thread. They stand at the end of the
+ * kernel stack; bpf_task_pt_regs knows the padding that FRED (6.9) put behind them, and kernels older than
+ * this helper (5.15) have none. There the segment selectors prove the place: both must be those of user mode.
+ * task must be a pointer that the verifier knows where the helper exists.
  */
+static __always_inline const struct pt_regs *stack_task_regs(struct task_struct *task)
+{
+	__u64 size = STACK_THREAD_SIZE;
+	const struct pt_regs *r;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (const struct pt_regs *)bpf_task_pt_regs(task);
+	if (bpf_core_type_exists(union thread_union___old))
+		size = bpf_core_type_size(union thread_union___old);
+	r = (const struct pt_regs *)((__u64)BPF_CORE_READ(task, stack) + size -
+				     bpf_core_type_size(struct pt_regs));
+	return (BPF_CORE_READ(r, cs) & BPF_CORE_READ(r, ss) & 3) == 3 ? r : NULL;
+}
+
+/* Those of the current thread. Loads and gives the right registers in tracepoint, uprobe and perf_event
+ * programs. */
 static __always_inline const struct pt_regs *stack_user_regs(void)
 {
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return (const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-
-	struct task_struct *task = (void *)bpf_get_current_task();
-	__u64 base = (__u64)BPF_CORE_READ(task, stack);
-
-	return (const struct pt_regs *)(base + bpf_core_type_size(union thread_union___old) -
-					bpf_core_type_size(struct pt_regs));
+		return stack_task_regs(bpf_get_current_task_btf());
+	return stack_task_regs((struct task_struct *)bpf_get_current_task());
 }
 
 /*
