@@ -28,6 +28,7 @@ static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 f
 	q->parent_type = s->it.type;
 	q->depth = depth + 1;
 	q->element = element;
+	q->from_damaged = s->damaged;
 	__builtin_memcpy(q->step, s->it.step, sizeof(q->step));
 	q->step[depth & (WR_PATH_DEPTH - 1)].field = field;
 	q->step[depth & (WR_PATH_DEPTH - 1)].index = index;
@@ -232,9 +233,10 @@ int wr_visit(__u32 level)
 		return 0;
 	count(WR_C_NODES);
 	if (!node_read(s, t)) {
-		count(WR_C_READ_FAILED);
 		if (s->it.element)
 			element_bad(level, s);
+		if (!s->it.from_damaged)
+			count(WR_C_READ_FAILED);
 		return 0;
 	}
 	key = s->it.addr;
@@ -261,6 +263,7 @@ int wr_visit(__u32 level)
 		__builtin_memcpy(n->shadow, s->bytes, sizeof(n->shadow));
 	}
 	n->shadow_ns = s->now;
+	s->damaged = n->damaged;
 	if (n->damaged)
 		s->bad++;
 	mutate_ns = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;

@@ -68,7 +68,8 @@ struct wr_item {
 	__u64 mutate_ns; /* last mutation of any ancestor */
 	__u16 type, parent_type;
 	__u16 depth;
-	__u16 element;	 /* 1: from a repeated field */
+	__u8 element;	   /* 1: from a repeated field */
+	__u8 from_damaged; /* 1: the node that leads to it is damaged; it may lead nowhere */
 	struct wr_step step[WR_PATH_DEPTH];
 };
 
@@ -82,7 +83,7 @@ struct wr_scratch {
 	__u32 head, tail; /* of q */
 	__u32 first;	  /* the node in hand was not known before */
 	__u32 deep;	  /* visit sub-messages too */
-	__u32 pad;
+	__u32 damaged;	  /* the node in hand is known to be */
 	__u64 changed;	  /* words of the node in hand that differ from its shadow */
 	struct wr_item it; /* the node in hand */
 	struct wr_item q[WR_MAX_WALK];
