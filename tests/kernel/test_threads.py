@@ -340,6 +340,31 @@ def test_table_is_folded_and_sorted(blockers):
     assert "source: BPF task iterator" in text and "blocked times are lower bounds" in text
 
 
+@pytest.mark.parametrize("fault", ["silent-server", "dead-fd", "server-mutex", "peer-window-closed", "connect-blackhole"])
+def test_stuck_thread_of_the_daemon(target, fault):
+    """The thread that is stuck in an RPC, as the daemon's own truth log has it; stacks from the stripped daemon's debuginfo."""
+    truth = target.fault(fault)
+    time.sleep(1.5)
+    before = monotonic_ns()
+    lines = look(target.pid)
+    after = monotonic_ns()
+    t = next(line for line in lines if line.get("tid") == truth["tid"])
+    assert t["comm"] == truth["thread"] and t["syscall"] == truth["syscall"]
+    assert (before - truth["seen_ns"]) / 1e6 - SLACK_MS <= t["blocked_ms"] <= (after - truth["time_ns"]) / 1e6 + 50
+    (fd,) = t["fds"]
+    assert fd["fd"] == truth["fd"] and fd["dead"] == (fault == "dead-fd")
+    sock = fd["held_socket"] if fd["dead"] else fd["socket"]
+    assert (sock["inode"], sock["local"], sock["remote"]) == (truth["inode"], truth["local"], truth["remote"])
+    if t["syscall"] == "poll":
+        assert t["timeout_ms"] == truth["timeout_ms"]
+    assert any((f["symbol"] or "").startswith("zbs::rpc::Channel::CallMethod") for f in t["user_stack"])
+    assert [line["tid"] for line in lines if any(f["dead"] for f in line.get("fds", []))] == ([truth["tid"]] if fd["dead"] else [])
+    if fault == "server-mutex":
+        worker = next(line for line in lines if line.get("tid") == truth["other_tid"])
+        assert worker["syscall"] == "futex" and worker["timeout_ms"] == -1
+        assert any("MetaServiceImpl::ListDb" in (f["symbol"] or "") for f in worker["user_stack"])
+
+
 def test_errors():
     done = subprocess.run([str(CULPRIT), "threads"], capture_output=True, text=True)
     assert done.returncode == 2 and "-p PID" in done.stderr

@@ -97,12 +97,15 @@ const char *text_waits(const struct autopsy *a, const struct thread_facts *t, ch
 	return buf;
 }
 
-/* Frames of the C library and the kernel's own page say nothing about the program. */
+/* Frames of the C and C++ libraries and of the kernel's own page say nothing about the program. */
 static bool is_plumbing(const struct frame *f)
 {
-	static const char *const modules[] = {"libc.so", "libc-", "libpthread", "ld-linux", "[vdso]"};
+	static const char *const modules[] = {"libc.so",   "libc-",    "libpthread",
+					      "libstdc++", "ld-linux", "[vdso]"};
 	const char *slash = f->module ? strrchr(f->module, '/') : NULL, *base = slash ? slash + 1 : f->module;
 
+	if (f->symbol && (!strncmp(f->symbol, "std::", 5) || !strncmp(f->symbol, "__gthread_", 10)))
+		return true;
 	for (size_t i = 0; base && i < sizeof(modules) / sizeof(modules[0]); i++) {
 		if (!strncmp(base, modules[i], strlen(modules[i])))
 			return true;
@@ -131,26 +134,32 @@ static int bare_length(const char *name)
 	return (int)(p - name);
 }
 
+static void add_frame(const struct frame *f, char *buf, size_t len)
+{
+	const char *slash = f->module ? strrchr(f->module, '/') : NULL;
+
+	if (buf[0])
+		str_append(buf, len, " <- ");
+	if (f->symbol)
+		str_append(buf, len, "%.*s", bare_length(f->symbol), f->symbol);
+	else if (f->module)
+		str_append(buf, len, "%s+0x%" PRIx64, slash ? slash + 1 : f->module, f->offset);
+	else
+		str_append(buf, len, "0x%" PRIx64, f->addr);
+}
+
 const char *text_stack_line(const struct thread_facts *t, char *buf, size_t len)
 {
 	const struct frames *u = &t->user_stack;
-	size_t from = 0, to = u->n;
 
 	buf[0] = '\0';
-	while (from < to && is_plumbing(&u->v[from]))
-		from++;
-	while (to > from && is_plumbing(&u->v[to - 1]))
-		to--;
-	if (from == to) /* nothing but library: then that */
-		from = 0, to = u->n;
-	for (size_t i = from; i < to; i++) {
-		const struct frame *f = &u->v[i];
-		const char *arrow = i > from ? " <- " : "";
-
-		if (f->symbol)
-			str_append(buf, len, "%s%.*s", arrow, bare_length(f->symbol), f->symbol);
-		else
-			str_append(buf, len, "%s0x%" PRIx64, arrow, f->module ? f->offset : f->addr);
+	for (size_t i = 0; i < u->n; i++) {
+		if (!is_plumbing(&u->v[i]))
+			add_frame(&u->v[i], buf, len);
+	}
+	if (!buf[0]) { /* nothing but library: then that */
+		for (size_t i = 0; i < u->n; i++)
+			add_frame(&u->v[i], buf, len);
 	}
 	for (size_t i = 0; !u->n && i < t->n_kernel; i++)
 		str_append(buf, len, "%s%s", i ? " <- " : "[kernel] ", t->kernel_stack[i]);
@@ -203,7 +212,7 @@ struct folded {
 
 static int fold_rows(const struct autopsy *a, struct thread_row *rows, size_t *n)
 {
-	struct folded *seen = NULL, *e, *tmp;
+	struct folded *seen = NULL, *e;
 	size_t kept = 0;
 	int err = 0;
 
@@ -229,10 +238,14 @@ static int fold_rows(const struct autopsy *a, struct thread_row *rows, size_t *n
 		HASH_ADD_KEYPTR(hh, seen, e->key, strlen(e->key), e);
 		rows[kept++] = rows[i];
 	}
-	HASH_ITER (hh, seen, e, tmp) {
-		HASH_DEL(seen, e);
+	e = seen;
+	HASH_CLEAR(hh, seen); /* frees the table, not its entries */
+	while (e) {
+		struct folded *next = e->hh.next;
+
 		free(e->key);
 		free(e);
+		e = next;
 	}
 	*n = kept;
 	return err;
@@ -265,13 +278,15 @@ static void wide_part(FILE *f, const struct autopsy *a, const struct thread_fact
 
 	for (size_t i = 0; i < t->n_wait; i++) {
 		const struct fd_facts *d = &a->fd[t->wait[i].fd];
+		const struct sock_facts *sock;
 
 		text[0] = '\0';
 		text_wait(a, &t->wait[i], text, sizeof(text));
 		fprintf(f, "        fd %d: %s\n", d->fd, text);
-		if (d->sock.known) {
+		sock = t->wait[i].dead ? &t->wait[i].held_sock : &d->sock;
+		if (sock->known) {
 			fprintf(f, "            ");
-			text_sock_detail(f, &d->sock);
+			text_sock_detail(f, sock);
 		}
 		for (size_t k = 0; k < d->n_members; k++) {
 			text[0] = '\0';

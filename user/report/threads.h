@@ -22,8 +22,8 @@ int thread_rows(const struct autopsy *a, bool fold, struct thread_row **ret, siz
 const char *text_call(const struct thread_facts *t, char *buf, size_t len);
 /* What the thread waits for, on one line: socket, file, how many more. */
 const char *text_waits(const struct autopsy *a, const struct thread_facts *t, char *buf, size_t len);
-/* "f <- g <- h": the program's own functions, without the C library's around them; the kernel's if there are
- * none. */
+/* "f <- g <- h": the program's own functions, without those of the C and C++ libraries; the kernel's if there
+ * are none. */
 const char *text_stack_line(const struct thread_facts *t, char *buf, size_t len);
 /* width: of the terminal, 0 = do not cut. wide: every descriptor and both stacks below each row. */
 void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide,

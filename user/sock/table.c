@@ -57,11 +57,14 @@ int sock_table_open(struct sock_table **ret, pid_t pid, struct err *err)
 
 static void table_clear(struct sock_table *t)
 {
-	struct entry *e, *tmp;
+	struct entry *e = t->by_inode;
 
-	HASH_ITER (hh, t->by_inode, e, tmp) {
-		HASH_DEL(t->by_inode, e);
+	HASH_CLEAR(hh, t->by_inode); /* frees the table, not its entries */
+	while (e) {
+		struct entry *next = e->hh.next;
+
 		free(e);
+		e = next;
 	}
 	free(t->listener);
 	t->listener = NULL;

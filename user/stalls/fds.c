@@ -158,11 +158,14 @@ int fds_resolve_epolls(struct fds *f)
 
 void fds_finish(struct fds *f, struct fd_facts **v, size_t *n)
 {
-	struct slot *s, *tmp;
+	struct slot *s = f->by_fd;
 
-	HASH_ITER (hh, f->by_fd, s, tmp) {
-		HASH_DEL(f->by_fd, s);
+	HASH_CLEAR(hh, f->by_fd); /* frees the table, not its entries */
+	while (s) {
+		struct slot *next = s->hh.next;
+
 		free(s);
+		s = next;
 	}
 	*v = f->v;
 	*n = f->n;
