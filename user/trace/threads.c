@@ -116,9 +116,10 @@ int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t 
 {
 	struct threads_rec *rec = NULL;
 	struct thread_raw *raw;
-	char *buf;
+	char *buf = NULL;
 	int rc;
 
+	*n = 0;
 	if (!t->skel)
 		return threads_proc_look(t->pid, brief, out, n, err);
 	rc = set_brief(t, brief);
@@ -293,8 +294,8 @@ struct sock_table *threads_socks(struct threads *t)
 
 static int confirm(struct threads *t, struct autopsy *a, struct err *err)
 {
-	struct thread_raw *again;
-	size_t n;
+	struct thread_raw *again = NULL;
+	size_t n = 0;
 	int rc = threads_look(t, true, &again, &n, err);
 
 	if (rc)
@@ -307,9 +308,9 @@ static int confirm(struct threads *t, struct autopsy *a, struct err *err)
 int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err)
 {
 	struct report_clock taken = report_clock_now();
-	struct thread_raw *raw;
-	struct autopsy *a;
-	size_t n;
+	struct thread_raw *raw = NULL;
+	struct autopsy *a = NULL;
+	size_t n = 0;
 	int rc;
 
 	rc = threads_look(t, false, &raw, &n, err);
