@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Thread facts from made-up records, memory, descriptors and sockets. */
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -222,56 +221,6 @@ static void test_unreadable_set_is_said(void **state)
 	a = build_one(SYS_poll, ARGS(0x1000, 0xffffffff, 0)); /* more than any process has */
 	assert_true(a->thread[0].args_unread);
 	autopsy_free(a);
-}
-
-static void check_timeout(long nr, const uint64_t arg[6], int64_t ms, bool left)
-{
-	struct autopsy *a = build_one(nr, arg);
-
-	assert_false(a->thread[0].args_unread);
-	assert_int_equal(a->thread[0].timeout_ms, ms);
-	assert_int_equal(a->thread[0].timeout_left, left);
-	autopsy_free(a);
-}
-
-static void test_timeouts(void **state)
-{
-	const struct timespec two_and_half = {2, 500000000}, mono_in_3s = {1003, 0},
-			      real_in_4s = {1700000004, 1000000};
-	const struct timeval one_and_quarter = {1, 250000};
-	const uint64_t ts = 0x1200, mono = 0x1210, real = 0x1220, tv = 0x1230;
-
-	(void)state;
-	poke(ts, &two_and_half, sizeof(two_and_half));
-	poke(mono, &mono_in_3s, sizeof(mono_in_3s));
-	poke(real, &real_in_4s, sizeof(real_in_4s));
-	poke(tv, &one_and_quarter, sizeof(one_and_quarter));
-	check_timeout(SYS_poll, ARGS(0, 0, 0xffffffff), -1,
-		      false); /* an int in the low half of the register */
-	check_timeout(SYS_poll, ARGS(0, 0, 0), 0, false);
-	check_timeout(SYS_ppoll, ARGS(0, 0, ts), 2500, false);
-	check_timeout(SYS_ppoll, ARGS(0, 0, 0), -1, false);
-	check_timeout(SYS_select, ARGS(0, 0, 0, 0, tv), 1250, false);
-	check_timeout(SYS_pselect6, ARGS(0, 0, 0, 0, ts), 2500, false);
-	check_timeout(SYS_epoll_wait, ARGS(3, 0, 1, 70), 70, false);
-	check_timeout(SYS_epoll_pwait, ARGS(3, 0, 1, (uint64_t)-1), -1, false);
-	check_timeout(SYS_epoll_pwait2, ARGS(3, 0, 1, ts), 2500, false);
-	check_timeout(SYS_nanosleep, ARGS(ts), 2500, false);
-	check_timeout(SYS_clock_nanosleep, ARGS(CLOCK_MONOTONIC, 0, ts), 2500, false);
-	check_timeout(SYS_clock_nanosleep, ARGS(CLOCK_MONOTONIC, TIMER_ABSTIME, mono), 3000, true);
-	check_timeout(SYS_clock_nanosleep, ARGS(CLOCK_REALTIME, TIMER_ABSTIME, real), 4001, true);
-	check_timeout(SYS_clock_nanosleep, ARGS(CLOCK_MONOTONIC, TIMER_ABSTIME, ts), 0,
-		      true); /* it is over */
-	check_timeout(SYS_futex, ARGS(0x5000, FUTEX_WAIT_PRIVATE, 1, ts), 2500, false);
-	check_timeout(SYS_futex, ARGS(0x5000, FUTEX_WAIT_BITSET_PRIVATE, 1, mono), 3000, true);
-	check_timeout(SYS_futex, ARGS(0x5000, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME, 1, real),
-		      4001, true);
-	check_timeout(SYS_futex, ARGS(0x5000, FUTEX_LOCK_PI_PRIVATE, 1, real), 4001, true);
-	check_timeout(SYS_futex, ARGS(0x5000, FUTEX_WAIT_PRIVATE, 1, 0), -1, false);
-	check_timeout(SYS_futex, ARGS(0x5000, FUTEX_WAKE_PRIVATE, 1, 0x7fffffff), -2,
-		      false); /* a count, no pointer */
-	check_timeout(SYS_read, ARGS(3), -2, false);
-	check_timeout(SYS_wait4, ARGS(3), -2, false);
 }
 
 static void test_select_sets(void **state)
@@ -602,7 +551,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_poll_set, reset),
 		cmocka_unit_test_setup(test_unreadable_set_is_said, reset),
-		cmocka_unit_test_setup(test_timeouts, reset),
 		cmocka_unit_test_setup(test_select_sets, reset),
 		cmocka_unit_test_setup(test_epoll_members_once, reset),
 		cmocka_unit_test_setup(test_dead_descriptor, reset),
