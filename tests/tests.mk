@@ -36,7 +36,7 @@ analyze: format-check $(SKELS)
 
 check:
 	$(Q)tools/install-deps.sh
-	$(Q)$(MAKE) -s -j2 all target
+	$(Q)$(MAKE) -s -j2 all target kernel-helpers
 	$(Q)tests/check $(CHECK_ARGS)
 
 demo:

@@ -53,7 +53,7 @@ static void on_found(void *ctx, const struct stall *s)
 		return;
 	}
 	if (!r->opts.common.quiet)
-		fputs("\r\033[K", stderr);
+		session_clear_line();
 	text_stall(stdout, s, &now);
 	fflush(stdout);
 }

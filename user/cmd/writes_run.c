@@ -63,15 +63,21 @@ static void announce(struct run *r, uint64_t now_ns)
 	for (; r->n_announced < engine_n_findings(r->engine); r->n_announced++) {
 		const struct engine_finding *f = engine_finding(r->engine, r->n_announced);
 
-		if (!r->o->c.quiet)
-			fprintf(stderr, "\r\033[K" "culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64 "; still watching\n",
-				confidence_name(f->w.confidence), f->w.path, f->w.object_type, f->w.object_addr, f->w.new_value);
+		if (!r->o->c.quiet) {
+			session_clear_line();
+			fprintf(stderr,
+				"culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64
+				"; still watching\n",
+				confidence_name(f->w.confidence), f->w.path, f->w.object_type,
+				f->w.object_addr, f->w.new_value);
+		}
 		if (r->watch && f->lives)
 			writes_watch_damaged(r->watch, f, now_ns);
 	}
 }
 
-/* Once a second: the kernel's deadline, the figures for the progress line, the budget of the probes on setters. */
+/* Once a second: the kernel's deadline, the figures for the progress line, the budget of the probes on
+ * setters. */
 static void each_second(struct run *r, uint64_t now_ns)
 {
 	if (now_ns < r->second_ns + SECOND_NS)
@@ -88,8 +94,8 @@ static void each_second(struct run *r, uint64_t now_ns)
 }
 
 /*
- * The sweep looks at objects no thread vouches for. So it waits until the destroy hooks are seen to work, and stops when an
- * object's end was missed.
+ * The sweep looks at objects no thread vouches for. So it waits until the destroy hooks are seen to work, and
+ * stops when an object's end was missed.
  */
 static bool sweep_trusted(const struct run *r)
 {
@@ -122,8 +128,9 @@ static void progress(void *ctx, char *buf, size_t len)
 	size_t n = engine_n_findings(r->engine);
 
 	snprintf(buf, len, "%s checks  %s objects  %zu bad write%s  %.1f%% cpu  %s lost",
-		 text_count(r->counters[WR_C_CHECKS], checks), text_count(writes_trace_objects(r->counters), objects), n,
-		 n == 1 ? "" : "s", r->overhead_pct, text_count(run_lost(r), lost));
+		 text_count(r->counters[WR_C_CHECKS], checks),
+		 text_count(writes_trace_objects(r->counters), objects), n, n == 1 ? "" : "s",
+		 r->overhead_pct, text_count(run_lost(r), lost));
 }
 
 /* What is about to be watched, on stderr. */
@@ -134,17 +141,19 @@ static void introduce(const struct run *r, double arm_s)
 	struct proc_status st;
 	struct proc_exe exe;
 
-	if (r->o->c.quiet || proc_status_read(&st, r->o->c.pid, NULL) || proc_exe_read(&exe, r->o->c.pid, NULL))
+	if (r->o->c.quiet || proc_status_read(&st, r->o->c.pid, NULL) ||
+	    proc_exe_read(&exe, r->o->c.pid, NULL))
 		return;
-	fprintf(stderr, "culprit: %d (%s, build-id %.8s) %u threads; guarding ", (int)r->o->c.pid, st.comm, exe.build_id, st.threads);
+	fprintf(stderr, "culprit: %d (%s, build-id %.8s) %u threads; guarding ", (int)r->o->c.pid, st.comm,
+		exe.build_id, st.threads);
 	for (unsigned t = 0; t < p->n_types; t++) {
 		if (p->info[t].cache)
 			fprintf(stderr, "%s%s", t ? ", " : "", p->info[t].guard->name);
 	}
-	fprintf(stderr, " and %zu types in it: %u fields by invariant, %u by their changes\n", p->n_types - r->p->spec->n_cache,
-		c->invariant, c->judged);
-	fprintf(stderr, "culprit: debuginfo read in %.2f s, %u probes armed in %.2f s%s; Ctrl-C to stop\n", r->p->plan_s,
-		writes_trace_attached(r->trace), arm_s, r->watch ? ", watchpoints rotate" : "");
+	fprintf(stderr, " and %zu types in it: %u fields by invariant, %u by their changes\n",
+		p->n_types - r->p->spec->n_cache, c->invariant, c->judged);
+	fprintf(stderr, "culprit: debuginfo read in %.2f s, %u probes armed in %.2f s%s; Ctrl-C to stop\n",
+		r->p->plan_s, writes_trace_attached(r->trace), arm_s, r->watch ? ", watchpoints rotate" : "");
 	if (r->no_watch[0])
 		fprintf(stderr, "culprit: no watchpoints: %s\n", r->no_watch);
 	proc_exe_deinit(&exe);
@@ -153,10 +162,20 @@ static void introduce(const struct run *r, double arm_s)
 static int open_watch(struct run *r, const struct engine_facts *facts, struct err *err)
 {
 	struct writes_watch_cfg cfg = {
-		.plan = r->p->plan, .trace = r->trace, .facts = facts, .dbg = r->p->dbg, .image = r->image,
-		.engine = r->engine, .transport = r->transport, .pid = r->o->c.pid, .btf = r->o->c.btf,
-		.allow_vm = r->o->c.allow_vm_watchpoints, .has_field = r->p->has_field, .field_type = r->p->field_type,
-		.field = r->p->field, .object = r->o->object,
+		.plan = r->p->plan,
+		.trace = r->trace,
+		.facts = facts,
+		.dbg = r->p->dbg,
+		.image = r->image,
+		.engine = r->engine,
+		.transport = r->transport,
+		.pid = r->o->c.pid,
+		.btf = r->o->c.btf,
+		.allow_vm = r->o->c.allow_vm_watchpoints,
+		.has_field = r->p->has_field,
+		.field_type = r->p->field_type,
+		.field = r->p->field,
+		.object = r->o->object,
 	};
 	struct err why = {0};
 	int ret = writes_watch_open(&r->watch, &cfg, &why);
@@ -167,14 +186,19 @@ static int open_watch(struct run *r, const struct engine_facts *facts, struct er
 		*err = why;
 		return ret;
 	}
-	snprintf(r->no_watch, sizeof(r->no_watch), "%.380s%s%.120s", why.msg, why.hint[0] ? "; " : "", why.hint);
+	snprintf(r->no_watch, sizeof(r->no_watch), "%.380s%s%.120s", why.msg, why.hint[0] ? "; " : "",
+		 why.hint);
 	return 0;
 }
 
 static int arm(struct run *r, struct err *err)
 {
-	struct engine_facts facts = {.ctx = r, .read = fact_read, .object = fact_object, .node = fact_node,
-				     .calls = fact_calls, .n_objects = fact_objects};
+	struct engine_facts facts = {.ctx = r,
+				     .read = fact_read,
+				     .object = fact_object,
+				     .node = fact_node,
+				     .calls = fact_calls,
+				     .n_objects = fact_objects};
 	uint64_t start = mono_now_ns();
 	int ret;
 
@@ -188,10 +212,11 @@ static int arm(struct run *r, struct err *err)
 	if (!ret)
 		ret = writes_trace_open(&r->trace, r->p->plan, r->o->c.pid, r->o->c.btf, err);
 	if (!ret)
-		ret = transport_add(r->transport, writes_trace_events_fd(r->trace), writes_trace_lost_fd(r->trace), err);
+		ret = transport_add(r->transport, writes_trace_events_fd(r->trace),
+				    writes_trace_lost_fd(r->trace), err);
 	if (!ret)
-		ret = writes_sweep_create(&r->sweep, r->p->plan, &facts, r->engine, writes_trace_map_fd(r->trace, "nodes"),
-					  r->o->c.pid, err);
+		ret = writes_sweep_create(&r->sweep, r->p->plan, &facts, r->engine,
+					  writes_trace_map_fd(r->trace, "nodes"), r->o->c.pid, err);
 	if (!ret)
 		ret = open_watch(r, &facts, err);
 	if (ret)
@@ -218,7 +243,8 @@ static void disarm(struct run *r)
 int writes_run(const struct writes_opts *o, const struct writes_prep *p)
 {
 	static const struct session_ops ops = {.tick = tick, .progress = progress};
-	struct session_cfg cfg = {.pid = o->c.pid, .duration_s = o->c.duration_s, .tick_ms = TICK_MS, .quiet = o->c.quiet};
+	struct session_cfg cfg = {
+		.pid = o->c.pid, .duration_s = o->c.duration_s, .tick_ms = TICK_MS, .quiet = o->c.quiet};
 	struct run r = {.o = o, .p = p};
 	struct err err = {0};
 	int ret;

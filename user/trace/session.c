@@ -136,6 +136,12 @@ static void waiter_close(struct waiter *w)
 		close(w->ep);
 }
 
+void session_clear_line(void)
+{
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}
+
 static void progress_show(const struct session_cfg *cfg, const struct session_ops *ops, void *ctx,
 			  uint64_t start, uint64_t now, bool clear)
 {
@@ -145,7 +151,7 @@ static void progress_show(const struct session_cfg *cfg, const struct session_op
 	if (cfg->quiet || !ops->progress || !isatty(STDERR_FILENO))
 		return;
 	if (clear) {
-		fputs("\r\033[K", stderr);
+		session_clear_line();
 		return;
 	}
 	text[0] = '\0';

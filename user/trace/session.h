@@ -59,6 +59,10 @@ bool session_usage_bpf(const struct session_usage *u, uint64_t *run_ns, uint64_t
 /* Fills duration, cpu percentages and rss of s. */
 void session_usage_finish(struct session_usage *u, struct summary *s);
 
+/* Takes the progress line off the terminal before something else is printed. Nothing if stderr is no
+ * terminal. */
+void session_clear_line(void);
+
 uint64_t mono_now_ns(void);
 struct report_clock report_clock_now(void);
 
