@@ -145,7 +145,7 @@ static int read_sections(struct elf_file *f)
 			f->debuglink = elf_rawdata(scn, NULL);
 		}
 	}
-	return err;
+	return err ? err : elf_read_slots(f);
 }
 
 static int read_segments(struct elf_file *f)
@@ -230,6 +230,7 @@ void elf_file_close(struct elf_file *f)
 		return;
 	free_symbols(&f->symtab);
 	free_symbols(&f->dynsym);
+	free(f->slot);
 	free(f->seg);
 	free(f->path);
 	free(f->name);

@@ -12,6 +12,12 @@ struct elf_syms {
 	size_t n;
 };
 
+/* A word of the GOT that the loader fills with a symbol's address. */
+struct elf_slot {
+	uint64_t vaddr;
+	const char *symbol;
+};
+
 struct elf_file {
 	int fd;
 	Elf *elf;
@@ -27,8 +33,13 @@ struct elf_file {
 	size_t build_id_len;
 	char build_id_hex[2 * ELF_BUILD_ID_MAX + 1];
 	struct elf_syms symtab, dynsym;
+	struct elf_slot *slot; /* by vaddr */
+	size_t n_slot;
 	bool has_debug_info;
 	Elf_Data *debuglink;
 };
+
+/* plt.c: reads the GOT's relocations. Symbols must have been read. */
+int elf_read_slots(struct elf_file *f);
 
 #endif

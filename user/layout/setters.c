@@ -20,10 +20,10 @@ struct instance {
 	bool covered; /* has a store in its own code, or its object is on the stack */
 };
 
-/* All inlined instances that write one field. */
+/* All inlined instances that write one field; without a field: those that write the whole object. */
 struct field_job {
 	struct finder *x;
-	struct guard_field *f;
+	struct guard_field *f; /* NULL: whole object */
 	const struct part_class *owner;
 	char stem[128]; /* "id" of id_ */
 	struct instance *v;
@@ -82,6 +82,18 @@ struct jobs {
 	const struct part_class *cls; /* whose methods are being looked at */
 };
 
+/* Generated functions that write whatever fields there are. Constructors and destructors write objects nobody else has. */
+static bool whole_object(const char *name)
+{
+	static const char *const names[] = {"Clear", "MergeFrom", "MergeImpl", "CopyFrom", "Swap", "InternalSwap", "UnsafeArenaSwap",
+					    "operator=", "_InternalParse", "MergePartialFromCodedStream", "swap"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
 static int collect(void *ctx, const struct dbg_func *f)
 {
 	struct jobs *all = ctx;
@@ -90,7 +102,7 @@ static int collect(void *ctx, const struct dbg_func *f)
 
 	for (size_t i = 0; i < all->n && !rc; i++) {
 		struct field_job *j = &all->v[i];
-		int kind = j->owner == all->cls ? setter_of(name, j->stem) : 0;
+		int kind = j->owner != all->cls ? 0 : j->f ? setter_of(name, j->stem) : whole_object(name);
 
 		if (kind == 2) {
 			j->setter_known = true;
@@ -198,7 +210,7 @@ static struct deltas deltas_of(const struct field_job *j, const char *caller, co
 	for (size_t k = 0; k < j->x->t->n_field; k++) {
 		const struct guard_field *h = &j->x->t->field[k];
 
-		if (h->kind != GUARD_HAS_BITS || strcmp(h->owner, j->f->owner) != 0)
+		if (h->kind != GUARD_HAS_BITS || strcmp(h->owner, j->owner->name) != 0)
 			continue;
 		for (size_t i = 0; i < n; i++)
 			if (st[i].bit_or && st[i].width == h->width && !st[i].indexed && st[i].base != STORE_NO_REG &&
@@ -335,6 +347,64 @@ static int own_code(struct field_job *j)
 	return rc;
 }
 
+static bool covers_scalar(const struct guard_type *t, uint32_t at, uint32_t width)
+{
+	for (size_t i = 0; i < t->n_field; i++)
+		if (is_scalar(&t->field[i]) && t->field[i].offset < at + width && at < t->field[i].offset + t->field[i].width)
+			return true;
+	return false;
+}
+
+/*
+ * Inlined MergeFrom() and the like mostly call the functions proper. Where they store themselves each store must be one to scalar fields
+ * that can be probed, or into the frame; else nothing of this type can be judged.
+ */
+static int whole_stores(struct field_job *j, const struct instance *i, const struct store *st, size_t n)
+{
+	struct deltas d = deltas_of(j, i->in.caller_name, &i->in, st, n);
+	const struct guard_type *t = j->x->t;
+	int rc = 0;
+
+	for (size_t k = 0; k < n && !rc; k++) {
+		bool known = st[k].base == STORE_REG_RSP && !st[k].string;
+
+		if (!in_ranges(&i->in, st[k].vaddr))
+			continue;
+		for (size_t m = 0; usable(&st[k]) && m < d.n && !rc && !known; m++) {
+			int64_t at = st[k].disp - d.v[m];
+			int f = d.base[m] != STORE_NO_REG && d.base[m] != st[k].base ? GUARD_NONE :
+				at < 0 || at > UINT32_MAX ? GUARD_NONE : guard_field_at(t, (uint32_t)at);
+
+			known = f >= 0 && t->field[f].offset == (uint32_t)at;
+			if (known && covers_scalar(t, (uint32_t)at, st[k].width))
+				rc = add_site(j, &st[k], d.v[m], &i->in, true);
+		}
+		if (!known) {
+			j->x->unlicensed = true;
+			j->x->unlicensed_name = i->in.caller_name;
+		}
+	}
+	return rc;
+}
+
+static int whole_code(struct field_job *j)
+{
+	const struct store *st;
+	size_t n;
+	int rc = 0;
+
+	for (size_t i = 0; i < j->n && !rc; i++) {
+		rc = stores_of(j->x->stores, j->v[i].in.caller_die, &st, &n);
+		if (rc == -EILSEQ) {
+			j->x->unlicensed = true;
+			j->x->unlicensed_name = j->v[i].in.caller_name;
+			rc = 0;
+		}
+		rc = rc ? rc : whole_stores(j, &j->v[i], st, n);
+	}
+	return rc;
+}
+
 static int code_around(struct field_job *j)
 {
 	const struct store *st;
@@ -394,12 +464,17 @@ static void add_job(struct jobs *all, struct guard_field *f)
 /* First the instances' own stores of all fields: they tell which registers hold objects, which the scan of what is around uses. */
 int setters_find(struct finder *x)
 {
-	struct jobs all = {.x = x, .v = calloc(x->t->n_field + 1, sizeof(*all.v))};
+	struct jobs all = {.x = x, .v = calloc(x->t->n_field + x->n_cls + 1, sizeof(*all.v))};
+	size_t n_fields;
 	int rc = all.v ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < x->t->n_field && !rc; i++)
 		if (is_scalar(&x->t->field[i]))
 			add_job(&all, &x->t->field[i]);
+	n_fields = all.n;
+	for (size_t i = 0; i < x->n_cls && !rc; i++)
+		if (x->cls[i].generated)
+			all.v[all.n++] = (struct field_job){.x = x, .owner = &x->cls[i], .setter = x->cls[i].name};
 	for (size_t i = 0; i < x->n_cls && !rc && all.n; i++) {
 		all.cls = &x->cls[i];
 		if (x->cls[i].generated)
@@ -407,9 +482,11 @@ int setters_find(struct finder *x)
 	}
 	for (size_t i = 0; i < all.n; i++)
 		mark_inner(&all.v[i]);
-	for (size_t i = 0; i < 2 * all.n && !rc; i++) /* twice: what one field's setters show of a register serves the others */
-		rc = own_code(&all.v[i % all.n]);
-	for (size_t i = 0; i < all.n && !rc; i++) {
+	for (size_t i = 0; i < 2 * n_fields && !rc; i++) /* twice: what one field's setters show of a register serves the others */
+		rc = own_code(&all.v[i % n_fields]);
+	for (size_t i = n_fields; i < all.n && !rc; i++)
+		rc = whole_code(&all.v[i]);
+	for (size_t i = 0; i < n_fields && !rc; i++) {
 		rc = code_around(&all.v[i]);
 		judge(&all.v[i]);
 	}

@@ -154,8 +154,24 @@ static bool string_movsd(const cs_insn *in)
 	       x->operands[1].type == X86_OP_MEM;
 }
 
+/* A call of memset() and the like: compilers make them of loops and assignments. */
+static bool fills_memory(const struct stores *s, const cs_insn *in)
+{
+	static const char *const names[] = {"memset", "memcpy", "memmove", "bzero", "__memset_chk", "__memcpy_chk", "__memmove_chk"};
+	const cs_x86 *x = &in->detail->x86;
+	const char *callee;
+
+	if ((in->id != X86_INS_CALL && in->id != X86_INS_JMP) || x->op_count != 1 || x->operands[0].type != X86_OP_IMM)
+		return false;
+	callee = elf_plt_symbol(dbg_binary(s->d), (uint64_t)x->operands[0].imm);
+	for (size_t i = 0; callee && i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(callee, names[i]))
+			return true;
+	return false;
+}
+
 /* 1 = a store. For xchg and xadd either operand may be the one in memory. */
-static bool as_store(const cs_insn *in, struct store *st)
+static bool as_store(const struct stores *s, const cs_insn *in, struct store *st)
 {
 	const cs_x86 *x = &in->detail->x86;
 	const cs_x86_op *op = &x->operands[0];
@@ -163,7 +179,7 @@ static bool as_store(const cs_insn *in, struct store *st)
 	memset(st, 0, sizeof(*st));
 	st->vaddr = in->address;
 	st->base = STORE_NO_REG;
-	if (is_string(in->id) || string_movsd(in)) {
+	if (is_string(in->id) || string_movsd(in) || fills_memory(s, in)) {
 		st->string = true;
 		return true;
 	}
@@ -202,7 +218,7 @@ static int decode(struct stores *s, struct code *c, const struct dbg_range *r)
 			at += sizeof(endbr64);
 			continue;
 		}
-		if (as_store(s->insn, &st) && add(c, &st))
+		if (as_store(s, s->insn, &st) && add(c, &st))
 			return -ENOMEM;
 	}
 	return 0;

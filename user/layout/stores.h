@@ -13,7 +13,7 @@ struct store {
 	uint8_t base;	/* DWARF register number; STORE_NO_REG: absolute, relative to rip, or a string instruction */
 	bool indexed;	/* an index register takes part: the object is not base + constant */
 	bool bit_or;	/* or mem, ...: what has-bits are set with */
-	bool string;	/* movs, stos: as many bytes as a register says */
+	bool string;	/* movs, stos, a call of memset() or the like: as many bytes as a register says */
 	uint32_t width; /* bytes; 0 with string */
 	int64_t disp;
 };
