@@ -237,7 +237,7 @@ static int class_field(struct builder *b, size_t type, const struct dbg_member *
 		f->kind = GUARD_CACHED_SIZE;
 		return 0;
 	}
-	if (starts(name, "google::protobuf::internal::InternalMetadata") || starts(name, "google::protobuf::UnknownFieldSet")) {
+	if (starts(name, "google::protobuf::internal::InternalMetadata")) {
 		f->kind = GUARD_METADATA;
 		return 0;
 	}
@@ -253,50 +253,51 @@ static int class_field(struct builder *b, size_t type, const struct dbg_member *
 	return add_members(b, type, m->type, &in);
 }
 
-static int add_member(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr, bool proto)
+/* Members that their name decides. 1 = done, 0 = an ordinary one, negative: error. f may be gone then. */
+static int special_member(struct builder *b, struct guard_type *t, const struct dbg_member *m, struct guard_field *f)
 {
-	struct guard_type *t = &b->g->type[type];
-	struct guard_field *f = add_field(t);
-	uint32_t depth = b->depth[type];
-	struct dbg_type_info e;
-
-	if (!f)
-		return -ENOMEM;
-	f->offset = fr->offset + m->offset;
-	f->width = m->size;
-	f->owner = m->owner;
-	f->proto = proto;
-	f->in_union = fr->in_union || m->in_union;
-	f->path = dbg_string(b->d, "%s%s", fr->prefix, m->name);
-	if (!f->path)
-		return -ENOMEM;
 	if (m->bit_field) {
 		opaque(f, "bit field");
-		return 0;
-	}
-	if (proto && !strcmp(m->name, "_has_bits_") && m->size && m->size % 4 == 0) {
-		struct guard_field first = *f;
-
-		t->n_field--;
-		return has_bits_field(b, t, m, first);
-	}
-	if (proto && !strcmp(m->name, "_cached_size_") && m->info.kind == DBG_INT) {
-		f->kind = GUARD_CACHED_SIZE;
-		return 0;
+		return 1;
 	}
 	if (!strcmp(m->name, "_vptr")) {
 		f->kind = GUARD_VPTR;
 		if (f->offset)
 			opaque(f, "vptr of a base or member: which vtable it has is not known");
-		return 0;
+		return 1;
 	}
+	if (starts(m->info.name, "google::protobuf::UnknownFieldSet")) {
+		f->kind = GUARD_METADATA; /* whatever its shape */
+		return 1;
+	}
+	if (f->proto && !strcmp(m->name, "_has_bits_") && m->size && m->size % 4 == 0) {
+		struct guard_field first = *f;
+		int rc;
+
+		t->n_field--;
+		rc = has_bits_field(b, t, m, first);
+		return rc ? rc : 1;
+	}
+	if (f->proto && !strcmp(m->name, "_cached_size_") && m->info.kind == DBG_INT) {
+		f->kind = GUARD_CACHED_SIZE;
+		return 1;
+	}
+	return 0;
+}
+
+static void by_kind(struct builder *b, size_t type, const struct dbg_member *m, struct guard_field *f)
+{
+	struct guard_type *t = &b->g->type[type];
+	uint32_t depth = b->depth[type];
+	struct dbg_type_info e;
+
 	switch (m->info.kind) {
 	case DBG_BOOL:
 		f->kind = GUARD_BOOL;
 		break;
 	case DBG_INT:
-		f->kind = GUARD_INT;
-		if (proto && m->size == 4 && shape_accessor_enum(b, owner_type(b, t->type, m->owner), m->name, &e))
+		f->kind = GUARD_INT; /* protobuf keeps enumerations as int */
+		if (f->proto && m->size == 4 && shape_accessor_enum(b, owner_type(b, t->type, m->owner), m->name, &e))
 			enum_field(f, &e);
 		break;
 	case DBG_UINT:
@@ -326,14 +327,39 @@ static int add_member(struct builder *b, size_t type, const struct dbg_member *m
 	case DBG_REPEATED_PTR:
 		repeated_field(b, depth, f, m);
 		break;
-	case DBG_CLASS:
-		return class_field(b, type, m, fr, f);
+	case DBG_ARRAY:
+		opaque(f, "array: its elements are not followed");
+		break;
 	case DBG_UNION:
 		opaque(f, "union: which member counts is not known");
 		break;
 	default:
 		opaque(f, "%.100s: not understood", *m->info.name ? m->info.name : "its type");
 	}
+}
+
+static int add_member(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr, bool proto)
+{
+	struct guard_type *t = &b->g->type[type];
+	struct guard_field *f = add_field(t);
+	int rc;
+
+	if (!f)
+		return -ENOMEM;
+	f->offset = fr->offset + m->offset;
+	f->width = m->size;
+	f->owner = m->owner;
+	f->proto = proto;
+	f->in_union = fr->in_union || m->in_union;
+	f->path = dbg_string(b->d, "%s%s", fr->prefix, m->name);
+	if (!f->path)
+		return -ENOMEM;
+	rc = special_member(b, t, m, f);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	if (m->info.kind == DBG_CLASS)
+		return class_field(b, type, m, fr, f);
+	by_kind(b, type, m, f);
 	return 0;
 }
 

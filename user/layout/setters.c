@@ -225,6 +225,21 @@ static bool usable(const struct store *st)
 	return !st->string && !st->indexed && st->base != STORE_NO_REG && st->base != STORE_REG_RSP;
 }
 
+/* A store into the frame: is it to an object there? Then the has-bits that are set in the same code are at the right distance. */
+static bool beside_has_bits(const struct field_job *j, const struct dbg_inline *in, const struct store *st, size_t n,
+			    const struct store *value)
+{
+	for (size_t k = 0; k < j->x->t->n_field; k++) {
+		const struct guard_field *h = &j->x->t->field[k];
+
+		for (size_t i = 0; h->kind == GUARD_HAS_BITS && i < n; i++)
+			if (st[i].bit_or && st[i].base == value->base && in_ranges(in, st[i].vaddr) &&
+			    st[i].disp - (int64_t)h->offset == value->disp - (int64_t)j->f->offset)
+				return true;
+	}
+	return false;
+}
+
 /* Stores of one instance's own code. */
 static int own_stores(struct field_job *j, struct instance *i, const struct store *st, size_t n)
 {
@@ -237,7 +252,8 @@ static int own_stores(struct field_job *j, struct instance *i, const struct stor
 	for (size_t k = 0; k < n && !rc; k++) {
 		if (!in_ranges(&i->in, st[k].vaddr))
 			continue;
-		if (st[k].base == STORE_REG_RSP && !st[k].indexed && st[k].width == j->f->width && !i->in.has_this)
+		if (st[k].base == STORE_REG_RSP && !st[k].indexed && st[k].width == j->f->width &&
+		    (!i->in.has_this || beside_has_bits(j, &i->in, st, n, &st[k])))
 			i->covered = true;
 		if (!usable(&st[k]))
 			continue;
