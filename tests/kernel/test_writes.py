@@ -121,6 +121,42 @@ def test_read_into_reused_memory(start_target):
     assert int(found[0]["new"], 16) & 0xff == int(truth["new"], 16) & 0xff
 
 
+WATCH = "--allow-vm-watchpoints"
+
+
+def test_the_writer_is_named(start_target):
+    writes, truth = damage(start_target, "wild-store", WATCH, times=15, every_ms=200, object="same")
+    (found, ) = [f for f in writes.findings if f["addr"] == truth[0]["addr"] and f["new"] == truth[0]["new"]]
+    writer = found["writer"]
+    assert (writer["tid"], writer["comm"], writer["function"]) == (truth[0]["tid"], truth[0]["thread"], truth[0]["function"])
+    assert not writer["in_kernel"]
+    assert [f["symbol"] for f in writer["stack"]][:3] == [
+        "zbs::chunk::ZoneTracker::Touch", "zbs::chunk::IOQueue::Submit", "zbs::chunk::Worker::Run"]
+    assert found["reason"] == "wild-pointer" and found["confidence"] == "certain"
+    assert found["hits"] >= 1
+    assert writes.findings == [found]
+
+
+def test_a_system_call_is_the_writer(start_target):
+    writes, truth = damage(start_target, "read-reused", WATCH, times=15, every_ms=200, object="same")
+    named = [f for f in writes.findings if f["writer"]]
+    assert named and all(f["addr"] == truth[0]["field_addr"] for f in writes.findings)
+    for found in named:
+        assert found["writer"]["in_kernel"] and found["writer"]["syscall"] == "read"
+        assert found["writer"]["tid"] == truth[0]["tid"]
+        assert truth[0]["function"] in [f["symbol"] for f in found["writer"]["stack"]]
+
+
+def test_all_watchpoints_on_one_object(start_target):
+    target = start_target("--rate", 4000)
+    truth = target.fault("wild-store", times=40, every_ms=200, object="same")
+    writes = Writes(target, WATCH, "--object", truth["object"], seconds=5)
+    assert writes.result() == 1
+    (found, ) = writes.findings
+    assert (found["object"]["addr"], found["writer"]["function"]) == (truth["object"], truth["function"])
+    target.heal()
+
+
 def test_damage_from_before_the_session(start_target):
     """The store is long past: the object is found damaged at its first check."""
     target = start_target("--rate", 4000)
@@ -146,6 +182,16 @@ def test_own_functions_instead_of_a_spec(start_target):
     (found, ) = writes.findings
     assert (found["path"], found["object"]["addr"]) == (truth["path"], truth["object"])
     target.heal()
+
+
+def test_health_is_silence_under_watchpoints(start_target):
+    target = start_target("--rate", 10000, "--inline-setters")
+    writes = Writes(target, WATCH, "--setters", "all", seconds=HEALTHY_S)
+    code = writes.result()
+    assert writes.findings == []
+    assert code == 0, writes.summary["notes"]
+    assert writes.summary["counters"]["watch_moves"] > 50
+    assert target.stop() == 0
 
 
 @pytest.mark.parametrize("inlined,setters", [(False, "auto"), (True, "all"), (True, "auto"), (True, "off")])

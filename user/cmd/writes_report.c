@@ -124,6 +124,9 @@ static void note_plan(const struct run *r, struct summary *s)
 	if (r->stores_dropped)
 		summary_note(s, true, "%u probes on inlined setters were taken out (%.1f%% of one CPU, budget %.1f%%): changes of their fields are not judged since; --setters all keeps them",
 			     r->stores_dropped, r->stores_dropped_pct, r->o->c.max_overhead_pct);
+	if (r->overhead_pct > r->o->c.max_overhead_pct)
+		summary_note(s, false, "the probes took %.1f%% of one CPU, over the budget of %.1f%%: those left cannot be spared",
+			     r->overhead_pct, r->o->c.max_overhead_pct);
 	summary_note(s, false, "fields: %u guarded by invariant, %u by their changes; not guarded: %u scalars whose writers are not all known or are plain C++, %u of other kinds%s",
 		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
 }

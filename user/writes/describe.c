@@ -254,8 +254,24 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	return ret;
 }
 
+/* What the judge said of the writer belongs to the reasons; a finding by the hit alone has it there already. */
+static int explain_writer(struct bad_write *w, const struct engine_hit *h)
+{
+	char *s;
+
+	if (!h->non_writer || !h->why || (w->explanation && !strcmp(w->explanation, h->why)))
+		return 0;
+	if (asprintf(&s, "%s; %s", w->explanation ? w->explanation : "", h->why) < 0)
+		return -ENOMEM;
+	free(w->explanation);
+	w->explanation = s;
+	return 0;
+}
+
 int describe_writer(struct bad_write *w, const struct engine_hit *h)
 {
+	if (explain_writer(w, h))
+		return -ENOMEM;
 	if (frames_copy(&w->writer.stack, h->stack))
 		return -ENOMEM;
 	w->has_writer = true;
