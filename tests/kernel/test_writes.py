@@ -19,15 +19,25 @@ class Writes:
     """A running `culprit writes --json`; result() waits for its end."""
 
     def __init__(self, target, *options, seconds=6, what=("--spec", "zbs")):
-        self.process = subprocess.Popen(
-            [str(CULPRIT), "writes", "-p", str(target.pid), *what, "--json", "-d", str(seconds), *map(str, options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.command = [str(CULPRIT), "writes", "-p", str(target.pid), *what, "--json", "-d", str(seconds), *map(str, options)]
+        deadline = time.monotonic() + 90
+        self.start()
+        while "no free debug register" in self.stderr:  # they are the whole machine's: another test may have them
+            self.process.kill()
+            self.process.wait()
+            assert time.monotonic() < deadline, self.stderr
+            time.sleep(1)
+            self.start()
+        if "Ctrl-C to stop" not in self.stderr:
+            raise AssertionError(f"it did not arm: {self.stderr}")
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.stderr = ""
-        while "Ctrl-C to stop" not in self.stderr:
-            line = self.process.stderr.readline()
-            if not line:
-                raise AssertionError(f"it did not arm: {self.stderr}")
+        for line in self.process.stderr:
             self.stderr += line
+            if line.startswith("culprit: no watchpoints:") or "watchpoints rotate" in line:
+                break
 
     def result(self):
         out, err = self.process.communicate(timeout=120)
