@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* From a probe's registers to an object: by what the user wrote, or by following a parameter's type. */
 #include <ctype.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,42 +68,61 @@ static int follow(struct request *q, struct dbg_type type, bool value, struct ar
 	return -ENOENT;
 }
 
-/* Register of a parameter at the entry as DWARF's location list states it; -1 if it says nothing usable. */
+static int arg_number(uint8_t reg)
+{
+	for (int i = 0; i < N_INT_ARGS; i++)
+		if (arg_reg[i] == reg)
+			return i;
+	return -1;
+}
+
+#define STATED_NOTHING (-1)
+#define STATED_SLOT    (-2) /* unoptimised code: a stack slot, filled after the entry */
+
+/*
+ * Register of a parameter at the entry as DWARF states it. A plain expression (no list) counts for the whole function, so that one
+ * that is no argument register is not where the value comes in.
+ */
 static int stated_register(struct request *q, const char *name)
 {
 	Dwarf_Die fn, c;
 
 	if (!q->e->die || !die_get(q->d, q->e->die, &fn))
-		return -1;
+		return STATED_NOTHING;
 	for (int more = die_child(&fn, &c); more > 0; more = die_next(&c)) {
 		struct arg_path p;
 		Dwarf_Attribute a;
+		bool plain;
 
 		if (dwarf_tag(&c) != DW_TAG_formal_parameter || strcmp(die_name(&c), name) != 0)
 			continue;
-		/* a plain expression (no list) is the stack slot of unoptimised code: not filled at the entry */
-		if (!dwarf_attr(&c, DW_AT_location, &a) || dwarf_whatform(&a) == DW_FORM_exprloc ||
-		    dwarf_whatform(&a) == DW_FORM_block1)
-			return -1;
-		return loc_value(q->d, &c, &fn, q->e->vaddr, &p) && !p.n_deref && !p.offs[0] ? p.reg : -1;
+		if (!dwarf_attr(&c, DW_AT_location, &a) || !loc_value(q->d, &c, &fn, q->e->vaddr, &p))
+			return STATED_NOTHING;
+		plain = dwarf_whatform(&a) == DW_FORM_exprloc || dwarf_whatform(&a) == DW_FORM_block1;
+		if (plain && (p.n_deref || arg_number(p.reg) < 0))
+			return STATED_SLOT;
+		return p.n_deref || p.offs[0] ? STATED_NOTHING : p.reg;
 	}
-	return -1;
+	return STATED_NOTHING;
 }
 
-/* Start of a path: the register that holds parameter par. */
+/* Start of a path: the register that holds parameter par. Functions nobody else can call need not keep to the convention. */
 static int start(struct request *q, const struct dbg_param *par, struct arg_path *p)
 {
-	bool moved = q->e->kind == DBG_ENTRY_CLONE || q->e->kind == DBG_ENTRY_PART;
-	int stated = *par->name ? stated_register(q, par->name) : -1;
+	const struct elf_sym *sym = dbg_symbol_at(q->d, q->e->vaddr);
+	bool clone = q->e->kind == DBG_ENTRY_CLONE || q->e->kind == DBG_ENTRY_PART;
+	bool own = clone || (sym && sym->bind == STB_LOCAL);
+	int stated = *par->name ? stated_register(q, par->name) : STATED_NOTHING;
 
 	*p = (struct arg_path){.arg = -1};
-	if (moved) {
-		if (stated < 0)
-			return err_set(q->err, -ENOTSUP, "%s: the compiler changed the arguments of this copy (%s), and where %s is it does not say",
-				       q->f->name, q->e->symbol ? q->e->symbol : "?", par->name);
+	if (own && stated >= 0) {
 		p->reg = (uint8_t)stated;
+		p->arg = (int8_t)arg_number(p->reg);
 		return 0;
 	}
+	if (clone || (own && stated == STATED_NOTHING))
+		return err_set(q->err, -ENOTSUP, "%s: the compiler may change the arguments of a copy or of a function that only its file "
+			       "can call (%s), and where %s is it does not say", q->f->name, q->e->symbol ? q->e->symbol : "?", par->name);
 	if (par->arg < 0)
 		return err_set(q->err, -ENOTSUP, "%s: parameter %s is in no integer register: %s", q->f->name, par->name,
 			       par->why_not);
@@ -235,6 +255,9 @@ static int by_number(struct request *q, const char *expr, unsigned n, const stru
 		if (rc != -ENOENT)
 			return rc;
 	}
+	if (q->e->kind == DBG_ENTRY_CLONE || q->e->kind == DBG_ENTRY_PART)
+		return err_set(q->err, -ENOTSUP, "%s: the compiler changed the arguments of this copy (%s)", q->f->name,
+			       q->e->symbol ? q->e->symbol : "?");
 	*ret = (struct arg_path){.reg = arg_reg[n], .arg = (int8_t)n};
 	return 0;
 }
