@@ -26,6 +26,14 @@ static json_t *json_rpc(const struct stall *s)
 			 s->rpc_age_ms < 0 ? json_null() : json_integer((json_int_t)s->rpc_age_ms));
 }
 
+/* Of a socket that sock_diag does not know, the inode is all there is. */
+static json_t *json_socket(const struct sock_facts *s)
+{
+	if (!s->known && s->inode)
+		return json_pack("{s:I}", "inode", (json_int_t)s->inode);
+	return json_sock(s);
+}
+
 /* timeout_ms is -1 for an infinite wait and null for a call that has none. */
 json_t *json_stall(const struct stall *s, const struct report_clock *c)
 {
@@ -43,7 +51,7 @@ json_t *json_stall(const struct stall *s, const struct report_clock *c)
 			    s->timeout_ms == -2 ? json_null() : json_integer((json_int_t)s->timeout_ms));
 	json_object_set_new(v, "fd", s->fd < 0 ? json_null() : json_integer(s->fd));
 	json_object_set_new(v, "file", json_str(s->file));
-	json_object_set_new(v, "socket", json_sock(&s->sock));
+	json_object_set_new(v, "socket", json_socket(&s->sock));
 	json_object_set_new(v, "rpc", json_rpc(s));
 	json_object_set_new(v, "user_stack", json_frames(&s->user_stack));
 	json_object_set_new(v, "kernel_stack", json_strs(s->kernel_stack, s->n_kernel));

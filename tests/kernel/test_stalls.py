@@ -1,0 +1,395 @@
+"""culprit stalls: each planted RPC stall against the daemon's own truth and ss, begun before the session and during it; and silence
+where nothing is stuck."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import CULPRIT, wait_until
+
+STALL_KEYS = {"kind", "verdict", "pid", "tid", "comm", "blocked_ms", "blocked_before_session", "syscall", "timeout_ms", "fd", "socket",
+              "rpc", "user_stack", "kernel_stack", "explanation"}
+SOCKET_KEYS = {"inode", "local", "remote", "state", "send_queue", "recv_queue", "unacked", "retransmits", "last_send_ms",
+               "last_recv_ms"}
+FRAME_KEYS = {"module", "build_id", "offset", "symbol", "file", "line", "inlined"}
+
+
+class Session:
+    """A running `culprit stalls --json`."""
+
+    def __init__(self, pid, *options, duration=30):
+        self.process = subprocess.Popen(
+            [str(CULPRIT), "stalls", "-p", str(pid), "-d", str(duration), "--json", "--spec", "zbs", *map(str, options)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.armed = None
+
+    def wait_armed(self):
+        line = self.process.stderr.readline()
+        assert "following calls" in line, line + self.process.stderr.read()
+        return self
+
+    def end(self, interrupt=False):
+        """(stalls, summary, exit code)"""
+        if interrupt:
+            self.process.send_signal(signal.SIGINT)
+        out, err = self.process.communicate(timeout=60)
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert lines, err
+        assert lines[-1]["kind"] == "summary", lines[-1]
+        stalls = lines[:-1]
+        assert all(s["kind"] == "stall" for s in stalls)
+        for s in stalls:
+            check_schema(s)
+        return stalls, lines[-1], self.process.returncode
+
+
+def check_schema(s):
+    assert STALL_KEYS <= s.keys()
+    assert s["explanation"]
+    assert s["blocked_ms"] >= 0
+    assert s["kernel_stack"], "a blocked thread has a kernel stack"
+    if s["socket"]:
+        assert SOCKET_KEYS <= s["socket"].keys()
+    if s["rpc"]:
+        assert set(s["rpc"]) == {"method", "age_ms"}
+    for frame in s["user_stack"]:
+        assert set(frame) == FRAME_KEYS
+    for key in ("next", "request", "other", "file", "blocked_at_least"):
+        assert key in s
+
+
+def ss():
+    """{inode: (local, remote, state)} of TCP, as ss tells it."""
+    out = subprocess.run(["ss", "-tanHe"], capture_output=True, text=True, check=True).stdout
+    found = {}
+    for line in out.splitlines():
+        fields = line.split()
+        inode = re.search(r"\bino:(\d+)", line)
+        if inode:
+            found[int(inode.group(1))] = (fields[3], fields[4], fields[0])
+    return found
+
+
+def by_verdict(stalls, verdict):
+    return [s for s in stalls if s["verdict"] == verdict]
+
+
+CLIENT_FAULTS = [
+    ("silent-server", {}, "peer-silent"),
+    ("silent-server", {"mode": "unaccepted"}, "peer-silent"),
+    ("server-mutex", {}, "peer-silent"),
+    ("dead-fd", {}, "polling-dead-fd"),
+    ("dead-fd", {"via": "dup2"}, "polling-dead-fd"),
+    ("reply-unread", {}, "reply-unread"),
+    ("reply-unread", {"variant": "wrong-fd"}, "reply-unread"),
+    ("peer-window-closed", {}, "peer-window-closed"),
+    ("connect-blackhole", {}, "connect-pending"),
+]
+IDS = ["-".join([name, *params.values()]) for name, params, _ in CLIENT_FAULTS]
+
+
+def check_client(stall, truth, before):
+    assert stall["tid"] == truth["tid"]
+    assert stall["comm"] == truth["thread"][:15]
+    assert stall["syscall"] == truth["syscall"]
+    assert stall["fd"] == truth["fd"]
+    assert stall["socket"]["inode"] == truth["inode"]
+    assert stall["socket"]["local"] == truth["local"]
+    assert stall["socket"]["remote"] == truth["remote"]
+    assert stall["rpc"]["method"] == truth["method"]
+    assert stall["blocked_before_session"] is before
+    if stall["syscall"] == "poll":
+        assert truth["timeout_ms"] - 50 <= stall["timeout_ms"] <= truth["timeout_ms"]
+    assert any("CallMethod" in (f["symbol"] or "") for f in stall["user_stack"])
+    local, remote, state = ss()[truth["inode"]]
+    assert (stall["socket"]["local"], stall["socket"]["remote"]) == (local, remote)
+    assert stall["socket"]["state"].startswith(state[:3])
+
+
+@pytest.mark.parametrize("name,params,verdict", CLIENT_FAULTS, ids=IDS)
+def test_begun_before(target, name, params, verdict):
+    truth = target.fault(name, timeout_ms=60000, **params)
+    time.sleep(max(0.0, 1.5 - (time.monotonic_ns() - truth["seen_ns"]) / 1e9))
+    session = Session(target.pid, duration=0)
+    session.wait_armed()  # the first screen is printed by then
+    blocked_for = (time.monotonic_ns() - truth["time_ns"]) / 1e6
+    stalls, summary, code = session.end(interrupt=True)
+    assert code == 1
+    assert summary["complete"]
+    found = by_verdict(stalls, verdict)
+    assert len(found) == 1, [s["verdict"] for s in stalls]
+    check_client(found[0], truth, before=True)
+    assert 1000 <= found[0]["blocked_ms"] <= blocked_for + 50
+    assert {s["verdict"] for s in stalls} <= {verdict, "server-thread-blocked"}
+    if name == "server-mutex":
+        check_server(stalls, truth)
+    assert target.alive()
+
+
+@pytest.mark.parametrize("name,params,verdict", CLIENT_FAULTS, ids=IDS)
+def test_begun_during(target, name, params, verdict):
+    session = Session(target.pid, duration=0)
+    session.wait_armed()
+    truth = target.fault(name, timeout_ms=60000, **params)
+    time.sleep(2.7)
+    stalls, summary, code = session.end(interrupt=True)
+    assert code == 1
+    assert summary["complete"], summary["notes"]
+    found = by_verdict(stalls, verdict)
+    assert len(found) == 1, [s["verdict"] for s in stalls]
+    check_client(found[0], truth, before=False)
+    assert 1000 <= found[0]["blocked_ms"] <= 2500
+    assert {s["verdict"] for s in stalls} <= {verdict, "server-thread-blocked"}
+    life = next(s for s in summary["stalls"] if s["verdict"] == verdict)
+    assert not life["over"]
+    assert abs(life["blocked_ms"] - (time.monotonic_ns() - truth["time_ns"]) / 1e6) < 1500
+    if name == "server-mutex":
+        check_server(stalls, truth)
+    if name == "dead-fd":
+        other = found[0]["other"]
+        assert other["tid"] == truth["other_tid"]
+        assert other["role"] == ("replaced by" if params else "closed by")
+        assert any(truth["function"] in (f["symbol"] or "") for f in other["user_stack"])
+        assert str(truth["new_inode"]) in found[0]["file"]
+    if name == "reply-unread" and not params:
+        assert found[0]["other"]["tid"] == truth["other_tid"]
+        assert found[0]["socket"]["recv_queue"] == truth["recv_queue"]
+
+
+def check_server(stalls, truth):
+    found = by_verdict(stalls, "server-thread-blocked")
+    assert len(found) == 1
+    stall = found[0]
+    assert stall["tid"] == truth["other_tid"]
+    assert stall["syscall"] == "futex"
+    assert stall["fd"] == truth["other_fd"]
+    assert stall["socket"]["inode"] == truth["other_inode"]
+    assert stall["socket"]["local"] == truth["remote"]
+    assert stall["socket"]["remote"] == truth["local"]
+    assert stall["rpc"]["method"] == truth["method"]
+    assert stall["other"]["role"] == "lock held by"
+    assert stall["other"]["tid"] == truth["holder_tid"]
+    assert any("ListDb" in (f["symbol"] or "") for f in stall["user_stack"])
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "during"])
+def test_server_process(start_target, before):
+    """The silent peer's own side: which thread has the request, and who holds its lock."""
+    server = start_target("--server-only")
+    client = start_target("--connect", f"127.0.0.1:{server.port}")
+    session = None
+    if not before:
+        session = Session(server.pid, duration=0).wait_armed()
+    truth = server.fault("server-mutex")
+    time.sleep(2.7)
+    if before:
+        session = Session(server.pid, duration=0).wait_armed()
+    stalls, _, code = session.end(interrupt=True)
+    assert code == 1
+    assert [s["verdict"] for s in stalls] == ["server-thread-blocked"]
+    assert stalls[0]["rpc"]["method"] == truth["method"]
+    assert stalls[0]["other"]["tid"] == truth["holder_tid"]
+    assert stalls[0]["tid"] == truth["tid"]
+    assert stalls[0]["socket"]["inode"] == truth["inode"]
+    assert client.alive()
+
+
+def test_late_answer(target):
+    """An answer that comes late: reported while it is missing, with its real length in the end."""
+    session = Session(target.pid, duration=0).wait_armed()
+    target.fault("slow-server", ms=1800)
+    wait_until(lambda: len(target.truth("fault", "slow-server")) >= 2, timeout=15)
+    target.heal()
+    stalls, summary, code = session.end(interrupt=True)
+    assert code == 1
+    assert {s["verdict"] for s in stalls} == {"peer-silent"}
+    first = summary["stalls"][0]
+    assert first["over"] and first["end"] == "answered late"
+    assert 1780 <= first["blocked_ms"] <= 1950
+    rpc = next(r for r in summary["rpcs"] if r["method"] == "zbs.meta.MetaService.ListDb")
+    assert 1780 <= rpc["max_ms"] <= 1950
+
+
+def test_timed_out(target):
+    session = Session(target.pid, duration=0).wait_armed()
+    target.fault("silent-server", timeout_ms=1500)
+    time.sleep(3.5)
+    stalls, summary, _ = session.end(interrupt=True)
+    assert by_verdict(stalls, "peer-silent")
+    first = next(s for s in summary["stalls"] if s["verdict"] == "peer-silent")
+    assert first["over"] and first["end"] == "timed out"
+    assert 1490 <= first["blocked_ms"] <= 1600
+    assert any(r["unanswered"] >= 1 for r in summary["rpcs"])
+
+
+def test_below_the_threshold(target):
+    session = Session(target.pid, duration=0).wait_armed()
+    target.fault("slow-server", ms=400)
+    time.sleep(3)
+    stalls, summary, code = session.end(interrupt=True)
+    assert (stalls, code) == ([], 0), summary
+    session = Session(target.pid, "--threshold", 200, duration=3)
+    stalls, _, code = session.end()
+    assert code == 1
+    assert {s["verdict"] for s in stalls} == {"peer-silent"}
+
+
+def test_healthy(start_target):
+    target = start_target("--rpc-rate", 500)
+    done = target.status()["rpc_done"] if "rpc_done" in target.status() else None
+    stalls, summary, code = Session(target.pid, "--threshold", 300, duration=10).end()
+    assert (stalls, code) == ([], 0), (stalls, summary)
+    assert summary["complete"]
+    assert summary["probes"]["failed"] == 0
+    assert summary["events"]["lost"] == 0
+    assert summary["threads"] == len(target.threads())
+    calls = sum(r["calls"] for r in summary["rpcs"])
+    assert calls > 3000
+    assert all(r["unanswered"] == 0 for r in summary["rpcs"])
+    if done is not None:
+        assert calls <= target.status()["rpc_done"] - done
+
+
+@pytest.mark.parametrize("without", ["sock", "calls", "iter"])
+def test_fallbacks(target, without):
+    session = Session(target.pid, "--without", without, duration=0).wait_armed()
+    truth = target.fault("silent-server", timeout_ms=60000)
+    time.sleep(4)
+    stalls, summary, code = session.end(interrupt=True)
+    assert code == 1
+    found = by_verdict(stalls, "peer-silent")
+    assert len(found) == 1
+    assert found[0]["tid"] == truth["tid"]
+    assert found[0]["socket"]["inode"] == truth["inode"]
+    assert summary["complete"] is (without != "calls")
+
+
+ECHO = """
+import socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+import threading
+def serve(c):
+    while True:
+        data = c.recv(4096)
+        if not data:
+            return
+        c.sendall(data)
+while True:
+    c, _ = s.accept()
+    threading.Thread(target=serve, args=(c,), daemon=True).start()
+"""
+
+CLIENT = """
+import os, socket, sys, threading, time
+def connect():
+    return socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+def busy(c):
+    print(threading.get_native_id(), c.fileno(), os.fstat(c.fileno()).st_ino, c.getsockname()[1], flush=True)
+    while True:
+        c.sendall(b"x" * 40)
+        c.recv(4096)
+        time.sleep(0.05)
+def idle(c):
+    c.sendall(b"hello")
+    c.recv(4096)
+    c.recv(4096)  # a pooled connection: nothing is outstanding
+threading.Thread(target=idle, args=(connect(),), daemon=True).start()
+time.sleep(0.2)
+threading.Thread(target=busy, args=(connect(),), daemon=True).start()
+r, w = os.pipe()
+threading.Thread(target=os.read, args=(r, 1), daemon=True).start()
+l = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=l.accept, daemon=True).start()
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "during"])
+def test_stopped_peer(before):
+    """Any program as client, a peer that is stopped: the kernel acknowledges, the program does not answer."""
+    server = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    port = server.stdout.readline().strip()
+    client = subprocess.Popen([sys.executable, "-c", CLIENT, port], stdout=subprocess.PIPE, text=True)
+    try:
+        tid, fd, inode, local = map(int, client.stdout.readline().split())
+        session = None if before else Session(client.pid, duration=0).wait_armed()
+        time.sleep(1.5)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(2.7)
+        if before:
+            session = Session(client.pid, duration=0).wait_armed()
+        stalls, _, code = session.end(interrupt=True)
+        assert code == 1
+        assert [(s["verdict"], s["tid"], s["fd"], s["socket"]["inode"]) for s in stalls] == [("peer-silent", tid, fd, inode)]
+        assert stalls[0]["socket"]["local"] == f"127.0.0.1:{local}"
+        assert stalls[0]["socket"]["remote"] == f"127.0.0.1:{port}"
+        assert stalls[0]["syscall"] == "recvfrom"
+        assert stalls[0]["rpc"] is None
+        assert before or "40 bytes" in stalls[0]["request"]
+    finally:
+        server.kill()
+        client.kill()
+        server.wait()
+        client.wait()
+
+
+def run(*args):
+    return subprocess.run([str(CULPRIT), "stalls", *map(str, args)], capture_output=True, text=True, timeout=60)
+
+
+def test_usage_and_errors():
+    assert run("--help").returncode == 0
+    assert run().returncode == 2
+    assert run("-p", os.getpid(), "--threshold", "0").returncode == 2
+    assert run("-p", os.getpid(), "--without", "luck").returncode == 2
+    done = run("-p", 2 ** 22 - 1)
+    assert done.returncode == 3 and "no process" in done.stderr
+    assert run("-p", os.getpid(), "--spec", "/nonexistent").returncode == 3
+
+
+def test_dry_run(target):
+    done = run("-p", target.pid, "--dry-run")
+    assert done.returncode == 0
+    assert re.search(r"begin of calls +attached +tracepoint syscalls:sys_enter_poll", done.stdout)
+    assert "uprobe zbs::rpc::Channel::CallMethod" in done.stdout
+    done = run("-p", target.pid, "--dry-run", "--without", "sock")
+    assert re.search(r"attached +exits of read and write calls", done.stdout)
+
+
+def programs():
+    out = subprocess.run(["bpftool", "-j", "prog", "list"], capture_output=True, text=True, check=True).stdout
+    return [p for p in json.loads(out) if p.get("name") in ("enter_poll", "exit_call", "rpc_call", "sock_send")]
+
+
+def test_kill_leaves_nothing(target):
+    before = len(programs())
+    session = Session(target.pid, duration=0).wait_armed()
+    assert len(programs()) > before
+    session.process.kill()
+    session.process.wait()
+    wait_until(lambda: len(programs()) <= before)
+    assert target.status()["ok"] if "ok" in target.status() else target.alive()
+
+
+def test_target_exits(start_target):
+    target = start_target()
+    session = Session(target.pid, duration=0).wait_armed()
+    target.kill()
+    stalls, summary, code = session.end()
+    assert summary["ended"] == "target exited"
+    assert (stalls, code) == ([], 0), summary
+
+
+def test_no_tracefs(target):
+    """Where nobody has mounted tracefs, a mount of the tool's own serves, and is gone afterwards."""
+    script = ("umount -l /sys/kernel/tracing 2>/dev/null; umount -l /sys/kernel/debug 2>/dev/null; "
+              f"{CULPRIT} stalls -p {target.pid} --dry-run; ls -A /sys/kernel/tracing | wc -l")
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=60)
+    assert re.search(r"begin of calls +attached +tracepoint syscalls:sys_enter_poll", done.stdout), done.stdout + done.stderr
+    assert done.stdout.split()[-1] == "0"
