@@ -172,7 +172,7 @@ int enter_send(struct trace_event_raw_sys_enter *ctx)
 	return enter_fd(ctx, STALLS_CALL_SEND);
 }
 
-/* connect, accept */
+/* connect */
 SEC("tp")
 int enter_conn(struct trace_event_raw_sys_enter *ctx)
 {

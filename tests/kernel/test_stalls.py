@@ -111,54 +111,48 @@ def check_client(stall, truth, before):
     assert stall["socket"]["state"].startswith(state[:3])
 
 
-@pytest.mark.parametrize("name,params,verdict", CLIENT_FAULTS, ids=IDS)
-def test_begun_before(target, name, params, verdict):
-    truth = target.fault(name, timeout_ms=60000, **params)
-    time.sleep(max(0.0, 1.5 - (time.monotonic_ns() - truth["seen_ns"]) / 1e9))
-    session = Session(target.pid, duration=0)
-    session.wait_armed()  # the first screen is printed by then
-    blocked_for = (time.monotonic_ns() - truth["time_ns"]) / 1e6
-    stalls, summary, code = session.end(interrupt=True)
-    assert code == 1
-    assert summary["complete"]
+def check_found(stalls, verdict, truth, before):
     found = by_verdict(stalls, verdict)
     assert len(found) == 1, [s["verdict"] for s in stalls]
-    check_client(found[0], truth, before=True)
-    assert 1000 <= found[0]["blocked_ms"] <= blocked_for + 50
+    check_client(found[0], truth, before)
     assert {s["verdict"] for s in stalls} <= {verdict, "server-thread-blocked"}
-    if name == "server-mutex":
+    if truth["name"] == "server-mutex":
         check_server(stalls, truth)
-    assert target.alive()
+    return found[0]
 
 
 @pytest.mark.parametrize("name,params,verdict", CLIENT_FAULTS, ids=IDS)
-def test_begun_during(target, name, params, verdict):
-    session = Session(target.pid, duration=0)
-    session.wait_armed()
+def test_planted(target, name, params, verdict):
+    """One session that is there when the stall begins, and one that comes when the thread has been stuck for a while."""
+    during = Session(target.pid, duration=0).wait_armed()
     truth = target.fault(name, timeout_ms=60000, **params)
     time.sleep(2.7)
-    stalls, summary, code = session.end(interrupt=True)
-    assert code == 1
-    assert summary["complete"], summary["notes"]
-    found = by_verdict(stalls, verdict)
-    assert len(found) == 1, [s["verdict"] for s in stalls]
-    check_client(found[0], truth, before=False)
-    assert 1000 <= found[0]["blocked_ms"] <= 2500
-    assert {s["verdict"] for s in stalls} <= {verdict, "server-thread-blocked"}
-    life = next(s for s in summary["stalls"] if s["verdict"] == verdict)
-    assert not life["over"]
-    assert abs(life["blocked_ms"] - (time.monotonic_ns() - truth["time_ns"]) / 1e6) < 1500
-    if name == "server-mutex":
-        check_server(stalls, truth)
-    if name == "dead-fd":
-        other = found[0]["other"]
-        assert other["tid"] == truth["other_tid"]
-        assert other["role"] == ("replaced by" if params else "closed by")
-        assert any(truth["function"] in (f["symbol"] or "") for f in other["user_stack"])
-        assert str(truth["new_inode"]) in found[0]["file"]
-    if name == "reply-unread" and not params:
-        assert found[0]["other"]["tid"] == truth["other_tid"]
-        assert found[0]["socket"]["recv_queue"] == truth["recv_queue"]
+    before = Session(target.pid, duration=0).wait_armed()  # the first screen is printed by then
+    stuck_ms = (time.monotonic_ns() - truth["time_ns"]) / 1e6
+    for session in (during, before):
+        session.process.send_signal(signal.SIGINT)
+    for session in (during, before):
+        stalls, summary, code = session.end()
+        assert code == 1
+        assert summary["complete"], summary["notes"]
+        stall = check_found(stalls, verdict, truth, session is before)
+        life = next(s for s in summary["stalls"] if s["verdict"] == verdict)
+        assert not life["over"]
+        assert life["blocked_ms"] <= stuck_ms + 200
+        if session is before:
+            assert 1000 <= stall["blocked_ms"] <= stuck_ms + 50
+            continue
+        assert 1000 <= stall["blocked_ms"] <= 2500
+        assert life["blocked_ms"] >= stuck_ms - 700
+        if name == "dead-fd":
+            assert stall["other"]["tid"] == truth["other_tid"]
+            assert stall["other"]["role"] == ("replaced by" if params else "closed by")
+            assert any(truth["function"] in (f["symbol"] or "") for f in stall["other"]["user_stack"])
+            assert str(truth["new_inode"]) in stall["file"]
+        if name == "reply-unread" and not params:
+            assert stall["other"]["tid"] == truth["other_tid"]
+            assert stall["socket"]["recv_queue"] == truth["recv_queue"]
+    assert target.alive()
 
 
 def check_server(stalls, truth):
@@ -177,25 +171,25 @@ def check_server(stalls, truth):
     assert any("ListDb" in (f["symbol"] or "") for f in stall["user_stack"])
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "during"])
-def test_server_process(start_target, before):
+def test_server_process(start_target):
     """The silent peer's own side: which thread has the request, and who holds its lock."""
     server = start_target("--server-only")
     client = start_target("--connect", f"127.0.0.1:{server.port}")
-    session = None
-    if not before:
-        session = Session(server.pid, duration=0).wait_armed()
+    during = Session(server.pid, duration=0).wait_armed()
     truth = server.fault("server-mutex")
     time.sleep(2.7)
-    if before:
-        session = Session(server.pid, duration=0).wait_armed()
-    stalls, _, code = session.end(interrupt=True)
-    assert code == 1
-    assert [s["verdict"] for s in stalls] == ["server-thread-blocked"]
-    assert stalls[0]["rpc"]["method"] == truth["method"]
-    assert stalls[0]["other"]["tid"] == truth["holder_tid"]
-    assert stalls[0]["tid"] == truth["tid"]
-    assert stalls[0]["socket"]["inode"] == truth["inode"]
+    before = Session(server.pid, duration=0).wait_armed()
+    for session in (during, before):
+        session.process.send_signal(signal.SIGINT)
+    for session in (during, before):
+        stalls, _, code = session.end()
+        assert code == 1
+        assert [s["verdict"] for s in stalls] == ["server-thread-blocked"]
+        assert stalls[0]["rpc"]["method"] == truth["method"]
+        assert stalls[0]["other"]["tid"] == truth["holder_tid"]
+        assert stalls[0]["tid"] == truth["tid"]
+        assert stalls[0]["socket"]["inode"] == truth["inode"]
+        assert stalls[0]["blocked_before_session"] is (session is before)
     assert client.alive()
 
 
@@ -310,28 +304,29 @@ time.sleep(1000)
 """
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "during"])
-def test_stopped_peer(before):
+def test_stopped_peer():
     """Any program as client, a peer that is stopped: the kernel acknowledges, the program does not answer."""
     server = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
     port = server.stdout.readline().strip()
     client = subprocess.Popen([sys.executable, "-c", CLIENT, port], stdout=subprocess.PIPE, text=True)
     try:
         tid, fd, inode, local = map(int, client.stdout.readline().split())
-        session = None if before else Session(client.pid, duration=0).wait_armed()
+        during = Session(client.pid, duration=0).wait_armed()
         time.sleep(1.5)
         server.send_signal(signal.SIGSTOP)
         time.sleep(2.7)
-        if before:
-            session = Session(client.pid, duration=0).wait_armed()
-        stalls, _, code = session.end(interrupt=True)
-        assert code == 1
-        assert [(s["verdict"], s["tid"], s["fd"], s["socket"]["inode"]) for s in stalls] == [("peer-silent", tid, fd, inode)]
-        assert stalls[0]["socket"]["local"] == f"127.0.0.1:{local}"
-        assert stalls[0]["socket"]["remote"] == f"127.0.0.1:{port}"
-        assert stalls[0]["syscall"] == "recvfrom"
-        assert stalls[0]["rpc"] is None
-        assert before or "40 bytes" in stalls[0]["request"]
+        before = Session(client.pid, duration=0).wait_armed()
+        for session in (during, before):
+            session.process.send_signal(signal.SIGINT)
+        for session in (during, before):
+            stalls, _, code = session.end()
+            assert code == 1
+            assert [(s["verdict"], s["tid"], s["fd"], s["socket"]["inode"]) for s in stalls] == [("peer-silent", tid, fd, inode)]
+            assert stalls[0]["socket"]["local"] == f"127.0.0.1:{local}"
+            assert stalls[0]["socket"]["remote"] == f"127.0.0.1:{port}"
+            assert stalls[0]["syscall"] == "recvfrom"
+            assert stalls[0]["rpc"] is None
+            assert session is before or "40 bytes" in stalls[0]["request"]
     finally:
         server.kill()
         client.kill()

@@ -47,8 +47,6 @@ static const struct {
 	{"sendmsg", ENTER_SEND, true},
 	{"sendmmsg", ENTER_SEND, true},
 	{"connect", ENTER_CONN, true},
-	{"accept", ENTER_CONN, true},
-	{"accept4", ENTER_CONN, true},
 	{"restart_syscall", ENTER_NONE, true},
 	{"close", ENTER_CLOSE, false},
 	{"dup2", ENTER_DUP, false},

@@ -13,7 +13,7 @@
 static bool is_wait(enum call_class c)
 {
 	return c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL || c == CALL_READ || c == CALL_WRITE ||
-	       c == CALL_CONNECT || c == CALL_ACCEPT;
+	       c == CALL_CONNECT;
 }
 
 static void waiters_add(int map, const struct stalls_call *c, uint32_t by)
