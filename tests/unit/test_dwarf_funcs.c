@@ -52,8 +52,9 @@ static uint64_t nm(const char *build, const char *symbol)
 
 static void by_every_kind_of_name(void **state)
 {
-	static const char *const names[] = {"fx::Node::Touch", "Node::Touch", "Touch", "fx::Node::Touch(int)", "Touch( int )",
-					    "_ZN2fx4Node5TouchEi", "::fx::Node::Touch"};
+	static const char *const names[] = {"fx::Node::Touch",	    "Node::Touch",  "Touch",
+					    "fx::Node::Touch(int)", "Touch( int )", "_ZN2fx4Node5TouchEi",
+					    "::fx::Node::Touch"};
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
@@ -133,31 +134,48 @@ static void not_found_and_ambiguous(void **state)
 	}
 }
 
-/* What the parameters of each function are passed in was read off the compiled code (objdump) of the three compilers' output. */
+/* What the parameters of each function are passed in was read off the compiled code (objdump) of the three
+ * compilers' output. */
 static void argument_paths(void **state)
 {
 	static const struct {
 		const char *func, *arg, *want; /* want: path, or NULL for an error */
 		int rc;
 	} cases[] = {
-		{"fx::Cache::Put", NULL, "*arg1", 0},	      {"fx::Cache::Put", "node", "*arg1", 0},
-		{"fx::Cache::Put", "arg1", "*arg1", 0},	      {"fx::Cache::PutValue", NULL, "*arg2", 0},
-		{"fx::Cache::PutShared", NULL, "*arg1", 0},   {"fx::Cache::PutUnique", NULL, "*arg1", 0},
-		{"fx::Cache::PutBase", NULL, "arg1", 0},      {"fx::Cache::PutCounted", NULL, "arg1-20", 0},
-		{"fx::Cache::AfterPair", NULL, "arg3", 0},    {"fx::Cache::AfterMixed", NULL, "arg2", 0},
-		{"fx::Cache::AfterBig", NULL, "arg1", 0},     {"fx::Cache::AfterDouble", NULL, "arg1", 0},
-		{"fx::Cache::AfterEmpty", NULL, "arg1", 0},   {"fx::Cache::Returns", NULL, "arg2", 0},
-		{"fx::Cache::ReturnsString", NULL, "arg2", 0}, {"fx::Cache::ReturnsPair", NULL, "arg1", 0},
-		{"fx::Cache::PutRaw", "node", "arg2", 0},     {"fx::Cache::PutRaw", "parent", "arg3", 0},
-		{"fx::Node::Touch", NULL, "arg0", 0},	      {"fx::Node::Touch", "this", "arg0", 0},
+		{"fx::Cache::Put", NULL, "*arg1", 0},
+		{"fx::Cache::Put", "node", "*arg1", 0},
+		{"fx::Cache::Put", "arg1", "*arg1", 0},
+		{"fx::Cache::PutValue", NULL, "*arg2", 0},
+		{"fx::Cache::PutShared", NULL, "*arg1", 0},
+		{"fx::Cache::PutUnique", NULL, "*arg1", 0},
+		{"fx::Cache::PutBase", NULL, "arg1", 0},
+		{"fx::Cache::PutCounted", NULL, "arg1-20", 0},
+		{"fx::Cache::AfterPair", NULL, "arg3", 0},
+		{"fx::Cache::AfterMixed", NULL, "arg2", 0},
+		{"fx::Cache::AfterBig", NULL, "arg1", 0},
+		{"fx::Cache::AfterDouble", NULL, "arg1", 0},
+		{"fx::Cache::AfterEmpty", NULL, "arg1", 0},
+		{"fx::Cache::Returns", NULL, "arg2", 0},
+		{"fx::Cache::ReturnsString", NULL, "arg2", 0},
+		{"fx::Cache::ReturnsPair", NULL, "arg1", 0},
+		{"fx::Cache::PutRaw", "node", "arg2", 0},
+		{"fx::Cache::PutRaw", "parent", "arg3", 0},
+		{"fx::Node::Touch", NULL, "arg0", 0},
+		{"fx::Node::Touch", "this", "arg0", 0},
 		{"fx::Cache::Nothing", "*(arg0+8)", "*(arg0+8)", 0},
 		{"fx::Cache::Nothing", "*( arg2 - 0x10 )", "*(arg2-16)", 0},
-		{"fx::Cache::Nothing", "*arg0", "*arg0", 0},  {"fx::Cache::Nothing", "arg3", "arg3", 0},
-		{"fx::Cache::PutRaw", NULL, NULL, -EEXIST},   {"fx::Cache::OnStack", NULL, NULL, -ENOTSUP},
-		{"fx::Cache::Nothing", NULL, NULL, -ENOENT},  {"fx::Cache::Put", "lease", NULL, -ENOENT},
-		{"fx::Cache::PutRaw", "shard", NULL, -ENOENT}, {"fx::Cache::Put", "*arg6", NULL, -EINVAL},
-		{"fx::Cache::Put", "arg6", NULL, -EINVAL},    {"fx::Cache::Put", "*(arg1", NULL, -EINVAL},
-		{"fx::Cache::Put", "*(arg1+)", NULL, -EINVAL}, {"fx::Cache::Put", "*arg1x", NULL, -EINVAL},
+		{"fx::Cache::Nothing", "*arg0", "*arg0", 0},
+		{"fx::Cache::Nothing", "arg3", "arg3", 0},
+		{"fx::Cache::PutRaw", NULL, NULL, -EEXIST},
+		{"fx::Cache::OnStack", NULL, NULL, -ENOTSUP},
+		{"fx::Cache::Nothing", NULL, NULL, -ENOENT},
+		{"fx::Cache::Put", "lease", NULL, -ENOENT},
+		{"fx::Cache::PutRaw", "shard", NULL, -ENOENT},
+		{"fx::Cache::Put", "*arg6", NULL, -EINVAL},
+		{"fx::Cache::Put", "arg6", NULL, -EINVAL},
+		{"fx::Cache::Put", "*(arg1", NULL, -EINVAL},
+		{"fx::Cache::Put", "*(arg1+)", NULL, -EINVAL},
+		{"fx::Cache::Put", "*arg1x", NULL, -EINVAL},
 	};
 
 	(void)state;
@@ -174,7 +192,8 @@ static void argument_paths(void **state)
 			int rc = dbg_arg_path(d, f, &f->entry[0], cases[i].arg, node, &p, &e);
 
 			if (rc != cases[i].rc)
-				fail_msg("%s: %s:%s gives %d (%s)", builds[b], cases[i].func, cases[i].arg, rc, e.msg);
+				fail_msg("%s: %s:%s gives %d (%s)", builds[b], cases[i].func, cases[i].arg,
+					 rc, e.msg);
 			if (rc)
 				assert_true(e.msg[0] != '\0');
 			else if (strcmp(arg_path_text(&p, text, sizeof(text)), cases[i].want) != 0)
@@ -185,7 +204,8 @@ static void argument_paths(void **state)
 	}
 }
 
-/* A function that only its file calls: the first two parameters are gone in optimised code (objdump), renamed by gcc, not by clang. */
+/* A function that only its file calls: the first two parameters are gone in optimised code (objdump), renamed
+ * by gcc, not by clang. */
 static void moved_arguments(void **state)
 {
 	static const char *const want[N_BUILDS] = {"arg0", "arg0", "arg0", "arg2"};
@@ -237,7 +257,8 @@ static void parameters(void **state)
 	}
 }
 
-/* The one inlined destructor and the two inlined setters, with `this` where the calling convention has it at those places. */
+/* The one inlined destructor and the two inlined setters, with `this` where the calling convention has it at
+ * those places. */
 static void inlined_instances(void **state)
 {
 	struct dbg *d = open_ok("plain");
@@ -251,7 +272,8 @@ static void inlined_instances(void **state)
 	assert_int_equal(dbg_inlines(d, f, &in, &n, NULL), 0);
 	for (size_t i = 0; i < n; i++) {
 		touch |= in[i].caller == nm("plain", "_ZN2fx4Node5TouchEi");
-		outside |= in[i].caller == nm("plain", "_ZN2fx14SetFromOutsideEPNS_4NodeEm") && in[i].n_range == 1;
+		outside |= in[i].caller == nm("plain", "_ZN2fx14SetFromOutsideEPNS_4NodeEm") &&
+			   in[i].n_range == 1;
 		assert_true(in[i].has_this);
 		assert_int_equal(in[i].this_path.reg, 5); /* rdi */
 		assert_int_equal(in[i].this_path.n_deref, 0);
@@ -264,7 +286,8 @@ static void inlined_instances(void **state)
 	assert_int_equal(dbg_inlines(d, f, &in, &n, NULL), 0);
 	outside = false;
 	for (size_t i = 0; i < n; i++)
-		outside |= in[i].caller == nm("plain", "_ZN2fx8DropLeafEPNS_4LeafE") && in[i].has_this && in[i].this_path.reg == 5;
+		outside |= in[i].caller == nm("plain", "_ZN2fx8DropLeafEPNS_4LeafE") && in[i].has_this &&
+			   in[i].this_path.reg == 5;
 	assert_true(outside);
 	dbg_inlines_free(in, n);
 	dbg_func_free(f);
@@ -317,8 +340,8 @@ int main(void)
 		cmocka_unit_test(by_every_kind_of_name),   cmocka_unit_test(constructors_and_destructors),
 		cmocka_unit_test(not_found_and_ambiguous), cmocka_unit_test(argument_paths),
 		cmocka_unit_test(moved_arguments),	   cmocka_unit_test(parameters),
-		cmocka_unit_test(inlined_instances),
-		cmocka_unit_test(overrides),		   cmocka_unit_test(symbols_by_address),
+		cmocka_unit_test(inlined_instances),	   cmocka_unit_test(overrides),
+		cmocka_unit_test(symbols_by_address),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,8 +48,9 @@ static const struct dbg_member *find(const struct dbg_member *m, size_t n, const
 /* The compiler's own offsets, printed by the program. */
 static void members_as_the_compiler_says(void **state)
 {
-	static const char *const names[] = {"color_", "level_", "name_", "weight_", "word_", "real_", "lo_", "hi_",
-					    "inner_", "next_", "owned_", "shared_", "table_", "refs_"};
+	static const char *const names[] = {"color_", "level_",	 "name_",  "weight_", "word_",
+					    "real_",  "lo_",	 "hi_",	   "inner_",  "next_",
+					    "owned_", "shared_", "table_", "refs_"};
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
@@ -82,11 +83,16 @@ static void member_kinds(void **state)
 		unsigned size;
 		const char *target, *owner;
 	} want[] = {
-		{"id_", DBG_UINT, 8, NULL, "fx::Base"},	       {"flag_", DBG_BOOL, 1, NULL, "fx::Base"},
-		{"refs_", DBG_INT, 4, NULL, "fx::Counted"},    {"color_", DBG_ENUM, 4, NULL, "fx::Node"},
-		{"level_", DBG_ENUM, 1, NULL, "fx::Node"},     {"name_", DBG_STRING, 32, NULL, "fx::Node"},
-		{"weight_", DBG_FLOAT, 8, NULL, "fx::Node"},   {"inner_", DBG_CLASS, 4, NULL, "fx::Node"},
-		{"next_", DBG_PTR, 8, "fx::Node", "fx::Node"}, {"owned_", DBG_SMART_PTR, 8, "fx::Node", "fx::Node"},
+		{"id_", DBG_UINT, 8, NULL, "fx::Base"},
+		{"flag_", DBG_BOOL, 1, NULL, "fx::Base"},
+		{"refs_", DBG_INT, 4, NULL, "fx::Counted"},
+		{"color_", DBG_ENUM, 4, NULL, "fx::Node"},
+		{"level_", DBG_ENUM, 1, NULL, "fx::Node"},
+		{"name_", DBG_STRING, 32, NULL, "fx::Node"},
+		{"weight_", DBG_FLOAT, 8, NULL, "fx::Node"},
+		{"inner_", DBG_CLASS, 4, NULL, "fx::Node"},
+		{"next_", DBG_PTR, 8, "fx::Node", "fx::Node"},
+		{"owned_", DBG_SMART_PTR, 8, "fx::Node", "fx::Node"},
 		{"shared_", DBG_SHARED_PTR, 16, "fx::Node", "fx::Node"},
 	};
 
@@ -102,7 +108,8 @@ static void member_kinds(void **state)
 			const struct dbg_member *x = find(m, n, want[i].name);
 
 			if (x->info.kind != want[i].kind || x->size != want[i].size)
-				fail_msg("%s: %s has kind %d, size %u", builds[b], x->name, x->info.kind, x->size);
+				fail_msg("%s: %s has kind %d, size %u", builds[b], x->name, x->info.kind,
+					 x->size);
 			assert_string_equal(x->owner, want[i].owner);
 			if (want[i].target) {
 				assert_int_equal(dbg_type_info(d, x->info.target, &to), 0);
@@ -144,7 +151,8 @@ static void bases_and_derived(void **state)
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
 		struct dbg *d = open_ok(builds[b]);
-		struct dbg_type node = class_ok(d, "fx::Node"), counted = class_ok(d, "fx::Counted"), leaf = class_ok(d, "fx::Leaf");
+		struct dbg_type node = class_ok(d, "fx::Node"), counted = class_ok(d, "fx::Counted"),
+				leaf = class_ok(d, "fx::Leaf");
 		struct dbg_base *list;
 		uint32_t off;
 		size_t n;
@@ -208,7 +216,8 @@ static void no_debuginfo(void **state)
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(system("mkdir -p " FIXTURES "/alone.d && cp " FIXTURES "/lease " FIXTURES "/alone.d/"), 0);
+	assert_int_equal(
+		system("mkdir -p " FIXTURES "/alone.d && cp " FIXTURES "/lease " FIXTURES "/alone.d/"), 0);
 	assert_int_equal(dbg_open(&d, FIXTURES "/alone.d/lease", NULL, &e), -ENODATA);
 	assert_null(d);
 	assert_non_null(strstr(e.msg, "lease.debug: not there"));
@@ -219,7 +228,8 @@ static void no_debuginfo(void **state)
 	rmdir(FIXTURES "/alone.d");
 }
 
-/* Wherever .debug_info or .debug_abbrev is damaged: an error or an answer, never a crash or a hang (ASan and the clock watch). */
+/* Wherever .debug_info or .debug_abbrev is damaged: an error or an answer, never a crash or a hang (ASan and
+ * the clock watch). */
 static void damaged_debuginfo(void **state)
 {
 	static const char path[] = FIXTURES "/damaged-dwarf";
@@ -268,10 +278,14 @@ static void damaged_debuginfo(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(members_as_the_compiler_says), cmocka_unit_test(member_kinds),
-		cmocka_unit_test(enumerations),			cmocka_unit_test(bases_and_derived),
-		cmocka_unit_test(names),			cmocka_unit_test(only_declared),
-		cmocka_unit_test(no_debuginfo),			cmocka_unit_test(damaged_debuginfo),
+		cmocka_unit_test(members_as_the_compiler_says),
+		cmocka_unit_test(member_kinds),
+		cmocka_unit_test(enumerations),
+		cmocka_unit_test(bases_and_derived),
+		cmocka_unit_test(names),
+		cmocka_unit_test(only_declared),
+		cmocka_unit_test(no_debuginfo),
+		cmocka_unit_test(damaged_debuginfo),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

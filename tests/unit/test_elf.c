@@ -90,7 +90,9 @@ static void plt_stubs(void **state)
 	char want[64];
 
 	(void)state;
-	shell("objdump -d -j .plt " FIXTURES "/lease.full | sed -n 's/^0*\\([0-9a-f]*\\) <_ZdlPvm@plt>:/\\1/p'", want, sizeof(want));
+	shell("objdump -d -j .plt " FIXTURES
+	      "/lease.full | sed -n 's/^0*\\([0-9a-f]*\\) <_ZdlPvm@plt>:/\\1/p'",
+	      want, sizeof(want));
 	assert_true(*want);
 	assert_string_equal(elf_plt_symbol(f, strtoul(want, NULL, 16)), "_ZdlPvm");
 	assert_null(elf_plt_symbol(f, strtoul(want, NULL, 16) + 6)); /* the push behind the jump */
@@ -188,7 +190,8 @@ static void debuglink_crc(void **state)
 	(void)state;
 	snprintf(cmd, sizeof(cmd),
 		 "cd '%s' && cp ../plain full && objcopy --remove-section=.note.gnu.build-id full && "
-		 "objcopy --only-keep-debug full full.debug && objcopy --strip-all --add-gnu-debuglink=full.debug full crc",
+		 "objcopy --only-keep-debug full full.debug && objcopy --strip-all "
+		 "--add-gnu-debuglink=full.debug full crc",
 		 tmp_dir);
 	assert_int_equal(system(cmd), 0);
 	at(path, sizeof(path), "crc");
@@ -269,10 +272,14 @@ static void damaged_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(build_id_as_readelf_says), cmocka_unit_test(addresses_and_offsets),
-		cmocka_unit_test(plt_stubs),		    cmocka_unit_test(debuglink_found),
-		cmocka_unit_test(debuginfo_states),	    cmocka_unit_test(debuglink_crc),
-		cmocka_unit_test(own_process),		    cmocka_unit_test(no_elf),
+		cmocka_unit_test(build_id_as_readelf_says),
+		cmocka_unit_test(addresses_and_offsets),
+		cmocka_unit_test(plt_stubs),
+		cmocka_unit_test(debuglink_found),
+		cmocka_unit_test(debuginfo_states),
+		cmocka_unit_test(debuglink_crc),
+		cmocka_unit_test(own_process),
+		cmocka_unit_test(no_elf),
 		cmocka_unit_test(damaged_files),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

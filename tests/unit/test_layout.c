@@ -20,7 +20,8 @@ struct world {
 	struct writers *w;
 };
 
-static struct world build(const char *program, const char *root, const char *lib, uint32_t max_types, uint32_t max_depth)
+static struct world build(const char *program, const char *root, const char *lib, uint32_t max_types,
+			  uint32_t max_depth)
 {
 	struct world x = {0};
 	struct guard_opts o = {.max_types = max_types, .max_depth = max_depth};
@@ -85,8 +86,8 @@ struct expect {
 	const char *elem; /* type it leads to */
 };
 
-static void check_fields(const struct world *x, const struct guard_type *t, const char *program, const char *prefix,
-			 const struct expect *e, size_t n)
+static void check_fields(const struct world *x, const struct guard_type *t, const char *program,
+			 const char *prefix, const struct expect *e, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct guard_field *f = field(t, e[i].path);
@@ -94,7 +95,8 @@ static void check_fields(const struct world *x, const struct guard_type *t, cons
 
 		snprintf(name, sizeof(name), "%s%s", prefix, e[i].path);
 		if (f->kind != e[i].kind || f->width != e[i].width)
-			fail_msg("%s is %s of %u bytes (%s)", e[i].path, guard_kind_name(f->kind), f->width, f->reason);
+			fail_msg("%s is %s of %u bytes (%s)", e[i].path, guard_kind_name(f->kind), f->width,
+				 f->reason);
 		assert_int_equal(f->offset, fixture_says(program, name));
 		if (e[i].elem)
 			assert_string_equal(x->g->type[f->elem].name, e[i].elem);
@@ -106,18 +108,28 @@ static void check_fields(const struct world *x, const struct guard_type *t, cons
 static void protobuf_3_layout(void **state)
 {
 	static const struct expect chunk[] = {
-		{"id_", GUARD_UINT, 4, NULL},	     {"name_", GUARD_ARENA_STRING, 8, NULL},
-		{"read_perf_", GUARD_MSG_PTR, 8, "fx::Perf"}, {"mode_", GUARD_ENUM, 4, NULL},
-		{"ready_", GUARD_BOOL, 1, NULL},     {"pids_", GUARD_REPEATED, 16, NULL},
-		{"tags_", GUARD_REPEATED_PTR, 24, NULL}, {"samples_", GUARD_REPEATED_PTR, 24, "fx::Perf"},
-		{"moment_", GUARD_INT, 8, NULL},     {"ratio_", GUARD_FLOAT, 4, NULL},
-		{"_has_bits_", GUARD_HAS_BITS, 4, NULL}, {"_cached_size_", GUARD_CACHED_SIZE, 4, NULL},
+		{"id_", GUARD_UINT, 4, NULL},
+		{"name_", GUARD_ARENA_STRING, 8, NULL},
+		{"read_perf_", GUARD_MSG_PTR, 8, "fx::Perf"},
+		{"mode_", GUARD_ENUM, 4, NULL},
+		{"ready_", GUARD_BOOL, 1, NULL},
+		{"pids_", GUARD_REPEATED, 16, NULL},
+		{"tags_", GUARD_REPEATED_PTR, 24, NULL},
+		{"samples_", GUARD_REPEATED_PTR, 24, "fx::Perf"},
+		{"moment_", GUARD_INT, 8, NULL},
+		{"ratio_", GUARD_FLOAT, 4, NULL},
+		{"_has_bits_", GUARD_HAS_BITS, 4, NULL},
+		{"_cached_size_", GUARD_CACHED_SIZE, 4, NULL},
 	};
 	static const struct expect lease[] = {
-		{"chunks_", GUARD_REPEATED_PTR, 24, "fx::Chunk"}, {"epoch_", GUARD_UINT, 8, NULL},
+		{"chunks_", GUARD_REPEATED_PTR, 24, "fx::Chunk"},
+		{"epoch_", GUARD_UINT, 8, NULL},
 		{"first_", GUARD_MSG_PTR, 8, "fx::Chunk"},
-		{"stamp_", GUARD_MSG_PTR, 8, "google::protobuf::Timestamp"}, {"refs_", GUARD_INT, 4, NULL},
-		{"hits_", GUARD_UINT, 8, NULL},	 {"expired_", GUARD_BOOL, 1, NULL}, {"wanted_", GUARD_ENUM, 4, NULL},
+		{"stamp_", GUARD_MSG_PTR, 8, "google::protobuf::Timestamp"},
+		{"refs_", GUARD_INT, 4, NULL},
+		{"hits_", GUARD_UINT, 8, NULL},
+		{"expired_", GUARD_BOOL, 1, NULL},
+		{"wanted_", GUARD_ENUM, 4, NULL},
 	};
 	struct world x = build(LEASE, "fx::CachedLease", protobuf(), 0, 0);
 	const struct guard_type *c = type_of(&x, "fx::Chunk");
@@ -128,7 +140,8 @@ static void protobuf_3_layout(void **state)
 	assert_int_equal(c->size, fixture_says(LEASE, "Chunk"));
 	assert_false(x.g->truncated);
 	assert_int_equal(x.g->n_type, 5);
-	/* id name read_perf mode ready moment ratio level, and attrs's has none: repeated and oneof fields neither */
+	/* id name read_perf mode ready moment ratio level, and attrs's has none: repeated and oneof fields
+	 * neither */
 	assert_int_equal(field(c, "_has_bits_")->has_mask & 0xff, 0xff);
 	assert_true(field(c, "_has_bits_")->has_mask < 0x400);
 	assert_int_equal(field(c, "mode_")->enum_set, 0x26);
@@ -145,7 +158,8 @@ static void protobuf_3_layout(void **state)
 
 static void repeated_shapes(void **state)
 {
-	struct world x = build(LEASE, "fx::Chunk", NULL, 0, 0), y = build(FIXTURES "/legacy", "old::Chunk", NULL, 0, 0);
+	struct world x = build(LEASE, "fx::Chunk", NULL, 0, 0),
+		     y = build(FIXTURES "/legacy", "old::Chunk", NULL, 0, 0);
 	const struct guard_repeated *r = &field(&x.g->type[0], "samples_")->rep;
 
 	(void)state;
@@ -182,10 +196,14 @@ static void protobuf_2_layout(void **state)
 {
 	static const char prog[] = FIXTURES "/legacy";
 	static const struct expect chunk[] = {
-		{"name_", GUARD_STRING_PTR, 8, NULL},		   {"read_perf_", GUARD_MSG_PTR, 8, "old::Perf"},
-		{"tags_", GUARD_REPEATED_PTR, 24, NULL},	   {"samples_", GUARD_REPEATED_PTR, 24, "old::Perf"},
-		{"ids_", GUARD_REPEATED, 16, NULL},		   {"mode_", GUARD_ENUM, 4, NULL},
-		{"_cached_size_", GUARD_CACHED_SIZE, 4, NULL},	   {"_has_bits_", GUARD_HAS_BITS, 4, NULL},
+		{"name_", GUARD_STRING_PTR, 8, NULL},
+		{"read_perf_", GUARD_MSG_PTR, 8, "old::Perf"},
+		{"tags_", GUARD_REPEATED_PTR, 24, NULL},
+		{"samples_", GUARD_REPEATED_PTR, 24, "old::Perf"},
+		{"ids_", GUARD_REPEATED, 16, NULL},
+		{"mode_", GUARD_ENUM, 4, NULL},
+		{"_cached_size_", GUARD_CACHED_SIZE, 4, NULL},
+		{"_has_bits_", GUARD_HAS_BITS, 4, NULL},
 	};
 	struct world x = build(prog, "old::Chunk", NULL, 0, 0);
 	const struct guard_type *c = &x.g->type[0];
@@ -272,7 +290,8 @@ static void bounded(void **state)
 static const struct writer_func *writer(const struct world *x, uint32_t type, const char *name)
 {
 	for (size_t i = 0; i < x->w->n_func; i++)
-		if (x->w->func[i].type == type && !x->w->func[i].inlined && !strncmp(x->w->func[i].name, name, strlen(name)))
+		if (x->w->func[i].type == type && !x->w->func[i].inlined &&
+		    !strncmp(x->w->func[i].name, name, strlen(name)))
 			return &x->w->func[i];
 	return NULL;
 }
@@ -284,7 +303,8 @@ static void mutators(void **state)
 
 	(void)state;
 	f = writer(&x, 1, "fx::Chunk::MergeImpl(");
-	assert_int_equal(f->vaddr, nm(LEASE ".full", "_ZN2fx5Chunk9MergeImplERN6google8protobuf7MessageERKS3_"));
+	assert_int_equal(f->vaddr,
+			 nm(LEASE ".full", "_ZN2fx5Chunk9MergeImplERN6google8protobuf7MessageERKS3_"));
 	assert_int_equal(f->n_obj, 1);
 	assert_int_equal(f->obj[0].arg, 0); /* static: `to` comes first */
 	f = writer(&x, 1, "fx::Chunk::InternalSwap(");
@@ -312,8 +332,8 @@ static void inlined_destructors(void **state)
 	for (size_t i = 0; i < x.w->n_func; i++) {
 		const struct writer_func *f = &x.w->func[i];
 
-		found |= f->inlined && f->role == WRITER_DTOR && f->type == 0 && f->vaddr >= lo && f->vaddr < lo + 48 &&
-			 f->obj[0].reg == 5;
+		found |= f->inlined && f->role == WRITER_DTOR && f->type == 0 && f->vaddr >= lo &&
+			 f->vaddr < lo + 48 && f->obj[0].reg == 5;
 	}
 	assert_true(found);
 	assert_int_equal(x.w->dtors_uncovered, 0);
@@ -372,7 +392,7 @@ static void coverage_is_judged(void **state)
 	(void)state;
 	assert_true(field(c, "moment_")->shadow_judged);
 	assert_true(field(c, "ratio_")->shadow_judged);
-	assert_true(field(c, "id_")->shadow_judged);	      /* set on the stack, too: that object is in no cache */
+	assert_true(field(c, "id_")->shadow_judged); /* set on the stack, too: that object is in no cache */
 	assert_int_equal(field(c, "id_")->inlined_writers, 4);
 	/* the store has no base register: a change of the field may be legitimate and unseen */
 	assert_false(field(c, "level_")->shadow_judged);
@@ -400,10 +420,17 @@ static void field_lookup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(protobuf_3_layout),   cmocka_unit_test(repeated_shapes),     cmocka_unit_test(protobuf_2_layout),
-		cmocka_unit_test(vtables_and_defaults), cmocka_unit_test(without_the_library), cmocka_unit_test(bounded),
-		cmocka_unit_test(mutators),	       cmocka_unit_test(inlined_destructors), cmocka_unit_test(setter_sites),
-		cmocka_unit_test(coverage_is_judged),  cmocka_unit_test(field_lookup),
+		cmocka_unit_test(protobuf_3_layout),
+		cmocka_unit_test(repeated_shapes),
+		cmocka_unit_test(protobuf_2_layout),
+		cmocka_unit_test(vtables_and_defaults),
+		cmocka_unit_test(without_the_library),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(mutators),
+		cmocka_unit_test(inlined_destructors),
+		cmocka_unit_test(setter_sites),
+		cmocka_unit_test(coverage_is_judged),
+		cmocka_unit_test(field_lookup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,9 +151,12 @@ static void unknown_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(builtin_zbs),	     cmocka_unit_test(whole_file),
-		cmocka_unit_test(faults_name_line_and_column), cmocka_unit_test(zero_byte_is_refused),
-		cmocka_unit_test(command_line),	     cmocka_unit_test(unknown_names),
+		cmocka_unit_test(builtin_zbs),
+		cmocka_unit_test(whole_file),
+		cmocka_unit_test(faults_name_line_and_column),
+		cmocka_unit_test(zero_byte_is_refused),
+		cmocka_unit_test(command_line),
+		cmocka_unit_test(unknown_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static int add_deref(struct arg_path *p)
 	return 0;
 }
 
-/* Adds the way from a pointer or reference to class `from` to the t in or around it. -ENOENT: they are not related. */
+/* Adds the way from a pointer or reference to class `from` to the t in or around it. -ENOENT: they are not
+ * related. */
 static int adjust(struct request *q, struct dbg_type from, struct arg_path *p)
 {
 	uint32_t off;
@@ -47,7 +48,8 @@ static int adjust(struct request *q, struct dbg_type from, struct arg_path *p)
 }
 
 /*
- * p leads to the value of a variable of type `type` if value, else to its address. Follows to q->t. -ENOENT: does not lead there.
+ * p leads to the value of a variable of type `type` if value, else to its address. Follows to q->t. -ENOENT:
+ * does not lead there.
  */
 static int follow(struct request *q, struct dbg_type type, bool value, struct arg_path *p)
 {
@@ -58,7 +60,8 @@ static int follow(struct request *q, struct dbg_type type, bool value, struct ar
 			return -EINVAL;
 		if (i.kind >= DBG_CLASS && !value && !adjust(q, type, p))
 			return 0; /* a class that is t is not followed through its only pointer */
-		if (i.kind != DBG_PTR && i.kind != DBG_REF && i.kind != DBG_SMART_PTR && i.kind != DBG_SHARED_PTR)
+		if (i.kind != DBG_PTR && i.kind != DBG_REF && i.kind != DBG_SMART_PTR &&
+		    i.kind != DBG_SHARED_PTR)
 			return -ENOENT;
 		if (!value && add_deref(p))
 			return -E2BIG;
@@ -80,8 +83,8 @@ static int arg_number(uint8_t reg)
 #define STATED_SLOT    (-2) /* unoptimised code: a stack slot, filled after the entry */
 
 /*
- * Register of a parameter at the entry as DWARF states it. A plain expression (no list) counts for the whole function, so that one
- * that is no argument register is not where the value comes in.
+ * Register of a parameter at the entry as DWARF states it. A plain expression (no list) counts for the whole
+ * function, so that one that is no argument register is not where the value comes in.
  */
 static int stated_register(struct request *q, const char *name)
 {
@@ -106,7 +109,8 @@ static int stated_register(struct request *q, const char *name)
 	return STATED_NOTHING;
 }
 
-/* Start of a path: the register that holds parameter par. Functions nobody else can call need not keep to the convention. */
+/* Start of a path: the register that holds parameter par. Functions nobody else can call need not keep to the
+ * convention. */
 static int start(struct request *q, const struct dbg_param *par, struct arg_path *p)
 {
 	const struct elf_sym *sym = dbg_symbol_at(q->d, q->e->vaddr);
@@ -121,15 +125,19 @@ static int start(struct request *q, const struct dbg_param *par, struct arg_path
 		return 0;
 	}
 	if (clone || (own && stated == STATED_NOTHING))
-		return err_set(q->err, -ENOTSUP, "%s: the compiler may change the arguments of a copy or of a function that only its file "
-			       "can call (%s), and where %s is it does not say", q->f->name, q->e->symbol ? q->e->symbol : "?", par->name);
+		return err_set(q->err, -ENOTSUP,
+			       "%s: the compiler may change the arguments of a copy or of a function that "
+			       "only its file "
+			       "can call (%s), and where %s is it does not say",
+			       q->f->name, q->e->symbol ? q->e->symbol : "?", par->name);
 	if (par->arg < 0)
-		return err_set(q->err, -ENOTSUP, "%s: parameter %s is in no integer register: %s", q->f->name, par->name,
-			       par->why_not);
+		return err_set(q->err, -ENOTSUP, "%s: parameter %s is in no integer register: %s", q->f->name,
+			       par->name, par->why_not);
 	p->reg = arg_reg[par->arg];
 	p->arg = par->arg;
 	if (stated >= 0 && stated != p->reg)
-		return err_set(q->err, -ENOTSUP, "%s: debuginfo has parameter %s in register %d, the calling convention in %d",
+		return err_set(q->err, -ENOTSUP,
+			       "%s: debuginfo has parameter %s in register %d, the calling convention in %d",
 			       q->f->name, par->name, stated, p->reg);
 	return 0;
 }
@@ -154,7 +162,8 @@ static const char *type_name(struct request *q)
 	return dbg_type_info(q->d, q->t, &i) ? "?" : i.name;
 }
 
-/* The only one that leads to t or to a class derived from it; if there is none, the only one that leads to a base of t. */
+/* The only one that leads to t or to a class derived from it; if there is none, the only one that leads to a
+ * base of t. */
 static int infer(struct request *q, const struct dbg_param *par, size_t n, struct arg_path *ret)
 {
 	char names[256] = "";
@@ -177,13 +186,16 @@ static int infer(struct request *q, const struct dbg_param *par, size_t n, struc
 			*ret = p;
 		}
 		if (used < sizeof(names))
-			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "", par[i].name);
+			used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", used ? ", " : "",
+						 par[i].name);
 	}
 	if (hits > 1)
-		return err_set(q->err, -EEXIST, "%s: several parameters lead to %s: %s; name one", q->f->name, type_name(q), names);
+		return err_set(q->err, -EEXIST, "%s: several parameters lead to %s: %s; name one", q->f->name,
+			       type_name(q), names);
 	if (!hits)
-		return err_set(q->err, -ENOENT, "%s: no parameter leads to %s; say which one with :argN or its name", q->f->name,
-			       type_name(q));
+		return err_set(q->err, -ENOENT,
+			       "%s: no parameter leads to %s; say which one with :argN or its name",
+			       q->f->name, type_name(q));
 	return first;
 }
 
@@ -234,15 +246,17 @@ static int parse_stars(struct request *q, const char *expr, struct arg_path *ret
 		goto bad;
 	if (*end)
 		goto bad;
-	*ret = (struct arg_path){.reg = arg_reg[n], .arg = (int8_t)n, .n_deref = 1, .offs = {(int32_t)off, 0}};
+	*ret = (struct arg_path){
+		.reg = arg_reg[n], .arg = (int8_t)n, .n_deref = 1, .offs = {(int32_t)off, 0}};
 	return 0;
 bad:
-	return err_set(q->err, -EINVAL, "'%s': argN (0 to %d), *argN, *(argN+OFFSET) or a parameter's name is wanted", expr,
+	return err_set(q->err, -EINVAL,
+		       "'%s': argN (0 to %d), *argN, *(argN+OFFSET) or a parameter's name is wanted", expr,
 		       N_INT_ARGS - 1);
 }
 
-static int by_number(struct request *q, const char *expr, unsigned n, const struct dbg_param *par, size_t n_par,
-		     struct arg_path *ret)
+static int by_number(struct request *q, const char *expr, unsigned n, const struct dbg_param *par,
+		     size_t n_par, struct arg_path *ret)
 {
 	int rc;
 
@@ -256,13 +270,14 @@ static int by_number(struct request *q, const char *expr, unsigned n, const stru
 			return rc;
 	}
 	if (q->e->kind == DBG_ENTRY_CLONE || q->e->kind == DBG_ENTRY_PART)
-		return err_set(q->err, -ENOTSUP, "%s: the compiler changed the arguments of this copy (%s)", q->f->name,
-			       q->e->symbol ? q->e->symbol : "?");
+		return err_set(q->err, -ENOTSUP, "%s: the compiler changed the arguments of this copy (%s)",
+			       q->f->name, q->e->symbol ? q->e->symbol : "?");
 	*ret = (struct arg_path){.reg = arg_reg[n], .arg = (int8_t)n};
 	return 0;
 }
 
-static int by_name(struct request *q, const char *name, const struct dbg_param *par, size_t n, struct arg_path *ret)
+static int by_name(struct request *q, const char *name, const struct dbg_param *par, size_t n,
+		   struct arg_path *ret)
 {
 	char list[256] = "";
 	size_t used = 0;
@@ -272,19 +287,21 @@ static int by_name(struct request *q, const char *name, const struct dbg_param *
 		if (!strcmp(par[i].name, name)) {
 			rc = to_type(q, &par[i], ret);
 			if (rc == -ENOENT || rc == -E2BIG)
-				err_set(q->err, rc, "%s: parameter %s does not lead to %s", q->f->name, name, type_name(q));
+				err_set(q->err, rc, "%s: parameter %s does not lead to %s", q->f->name, name,
+					type_name(q));
 			return rc;
 		}
 		if (used < sizeof(list))
-			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "", par[i].name);
+			used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
+						 par[i].name);
 	}
 	err_set(q->err, -ENOENT, "%s has no parameter %s", q->f->name, name);
 	err_hint(q->err, n ? "it has: %s" : "it has none%s", list);
 	return -ENOENT;
 }
 
-int dbg_arg_path(struct dbg *d, const struct dbg_func *f, const struct dbg_entry *e, const char *expr, struct dbg_type t,
-		 struct arg_path *ret, struct err *err)
+int dbg_arg_path(struct dbg *d, const struct dbg_func *f, const struct dbg_entry *e, const char *expr,
+		 struct dbg_type t, struct arg_path *ret, struct err *err)
 {
 	struct request q = {.d = d, .f = f, .e = e, .t = t, .err = err};
 	struct dbg_param *par = NULL;
@@ -296,7 +313,8 @@ int dbg_arg_path(struct dbg *d, const struct dbg_func *f, const struct dbg_entry
 
 	if (expr && *expr == '*') {
 		if (moved)
-			return err_set(err, -ENOTSUP, "%s: the compiler changed the arguments of this copy (%s)", f->name,
+			return err_set(err, -ENOTSUP,
+				       "%s: the compiler changed the arguments of this copy (%s)", f->name,
 				       e->symbol ? e->symbol : "?");
 		return parse_stars(&q, expr, ret);
 	}
@@ -331,7 +349,8 @@ char *arg_path_text(const struct arg_path *p, char *buf, size_t len)
 		if (last)
 			snprintf(next, sizeof(next), p->offs[i] ? "%.100s%+d" : "%.100s", cur, p->offs[i]);
 		else
-			snprintf(next, sizeof(next), p->offs[i] ? "*(%.100s%+d)" : "*%.100s", cur, p->offs[i]);
+			snprintf(next, sizeof(next), p->offs[i] ? "*(%.100s%+d)" : "*%.100s", cur,
+				 p->offs[i]);
 		snprintf(cur, sizeof(cur), "%s", next);
 	}
 	snprintf(buf, len, "%s", cur);

@@ -25,7 +25,8 @@ static int count(void *ctx, const struct elf_sym *s)
 	return 0;
 }
 
-/* By address; at one address the global before the local, then by name, so that the choice is the same in each run. */
+/* By address; at one address the global before the local, then by name, so that the choice is the same in
+ * each run. */
 static int by_vaddr(const void *a, const void *b)
 {
 	const struct elf_sym *x = a, *y = b;
@@ -54,7 +55,8 @@ static int read_symbols(struct dbg *d)
 static int no_debuginfo(const struct dbg *d, const char *binary, struct err *err)
 {
 	err_set(err, -ENODATA, "no debuginfo for %s%s:\n%s", binary,
-		d->debug.state == ELF_DEBUG_MISMATCH ? " (what was found is of another build)" : "", d->debug.reason);
+		d->debug.state == ELF_DEBUG_MISMATCH ? " (what was found is of another build)" : "",
+		d->debug.reason);
 	err_hint(err, "give the directory or file that has it with --debuginfo; build-id %s",
 		 *elf_file_build_id_hex(d->bin) ? elf_file_build_id_hex(d->bin) : "none");
 	return -ENODATA;
@@ -83,7 +85,8 @@ int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct
 	}
 	d->dw = dwarf_begin_elf(elf_file_elf(d->sep ? d->sep : d->bin), DWARF_C_READ, NULL);
 	if (!d->dw) {
-		rc = err_set(err, -EINVAL, "cannot read the debuginfo in %s: %s", d->debug.path, dwarf_errmsg(-1));
+		rc = err_set(err, -EINVAL, "cannot read the debuginfo in %s: %s", d->debug.path,
+			     dwarf_errmsg(-1));
 		goto out;
 	}
 	d->alt = dwarf_getalt(d->dw);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Debug information of one module (executable or library): an index of its scopes, made once when it is opened, so that the
- * lookups of types.h, funcs.h and inlines.h do not walk all units again.
+ * Debug information of one module (executable or library): an index of its scopes, made once when it is
+ * opened, so that the lookups of types.h, funcs.h and inlines.h do not walk all units again.
  */
 #ifndef CULPRIT_DBG_H
 #define CULPRIT_DBG_H
@@ -16,8 +16,8 @@
 struct dbg;
 
 /*
- * Opens binary and its debuginfo (debuginfo: see elf_find_debug; may be NULL). -ENODATA with the places looked at and a hint
- * if there is no debuginfo, -EINVAL if it is damaged. binary as elf_file_open takes it.
+ * Opens binary and its debuginfo (debuginfo: see elf_find_debug; may be NULL). -ENODATA with the places
+ * looked at and a hint if there is no debuginfo, -EINVAL if it is damaged. binary as elf_file_open takes it.
  */
 int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct err *err);
 void dbg_close(struct dbg *d); /* NULL is fine */
@@ -25,7 +25,8 @@ void dbg_close(struct dbg *d); /* NULL is fine */
 const struct elf_file *dbg_binary(const struct dbg *d);
 const struct elf_debug *dbg_debuginfo(const struct dbg *d);
 
-/* Entry vaddr of a function symbol's or any other symbol by its mangled name, .symtab of the debuginfo included. -ENOENT. */
+/* Entry vaddr of a function symbol's or any other symbol by its mangled name, .symtab of the debuginfo
+ * included. -ENOENT. */
 int dbg_symbol(const struct dbg *d, const char *mangled, struct elf_sym *ret);
 /* The function symbol that covers vaddr; NULL if none. Owned by d. */
 const struct elf_sym *dbg_symbol_at(const struct dbg *d, uint64_t vaddr);

@@ -2,9 +2,9 @@
 /*
  * Inside of struct dbg, for the files of user/dwarf only.
  *
- * The index is one array of nodes in the order of the DIEs: namespaces, classes, unions, enumerations and functions that do
- * not stand in a function's body. Node 0 is the root. A DIE is named by its offset with two marks, since type units (DWARF 4)
- * and the alternate file (dwz) count from 0 again.
+ * The index is one array of nodes in the order of the DIEs: namespaces, classes, unions, enumerations and
+ * functions that do not stand in a function's body. Node 0 is the root. A DIE is named by its offset with two
+ * marks, since type units (DWARF 4) and the alternate file (dwz) count from 0 again.
  */
 #ifndef CULPRIT_DBG_PRIV_H
 #define CULPRIT_DBG_PRIV_H
@@ -36,7 +36,7 @@ struct node {
 	const char *name;    /* NULL: unnamed, or named by its origin */
 	const char *linkage; /* functions */
 	uint32_t parent;
-	uint32_t end; /* one past the last node below this one */
+	uint32_t end;	/* one past the last node below this one */
 	uint32_t canon; /* functions: where the chain of origins ends (itself if there is none) */
 	uint16_t flags;
 };
@@ -58,8 +58,8 @@ struct inherit {
 
 struct inlined {
 	uint64_t die, parent; /* parent: the inlined instance around it, 0 = none */
-	uint32_t canon;	 /* of the function that was inlined */
-	uint32_t holder; /* node of the concrete function around it */
+	uint32_t canon;	      /* of the function that was inlined */
+	uint32_t holder;      /* node of the concrete function around it */
 };
 
 struct type_entry; /* types.c: cache of type infos */
@@ -78,7 +78,7 @@ struct dbg {
 	struct pairs by_canon; /* function nodes with an origin, by canon */
 	struct inherit *inherit;
 	size_t n_inherit, cap_inherit;
-	bool have_bases; /* inherit[].base are canonical */
+	bool have_bases;	 /* inherit[].base are canonical */
 	struct inlined *inlined; /* by canon; made at the first need */
 	size_t n_inlined, cap_inlined;
 	bool have_inlined;
@@ -99,7 +99,8 @@ bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret);
 /* Node of a DIE; 0 if it is not in the index. */
 uint32_t node_of(const struct dbg *d, uint64_t id);
 uint64_t node_hash(struct dbg *d, uint32_t n);
-uint32_t node_origin(const struct dbg *d, uint32_t n); /* follows origins to the last; n itself if there is none */
+uint32_t node_origin(const struct dbg *d,
+		     uint32_t n); /* follows origins to the last; n itself if there is none */
 const char *node_name(const struct dbg *d, uint32_t n); /* "" if unnamed */
 uint64_t func_key(struct dbg *d, uint32_t canon);
 /* First entry with this key; count in *n. */
@@ -147,7 +148,8 @@ bool class_complete(struct dbg *d, struct dbg_type cls, int depth);
 int class_leaves(struct dbg *d, struct dbg_type cls, struct dbg_member *leaf, size_t max, size_t *n);
 
 /* loc.c */
-/* Value of a variable (DIE with DW_AT_location) at pc inside function fn as a path. false: not expressible. */
+/* Value of a variable (DIE with DW_AT_location) at pc inside function fn as a path. false: not expressible.
+ */
 bool loc_value(struct dbg *d, Dwarf_Die *var, Dwarf_Die *fn, uint64_t pc, struct arg_path *ret);
 
 /* funcs.c */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Functions by name. One function is all declarations and instances with the same linkage name, over all units. */
+/* Functions by name. One function is all declarations and instances with the same linkage name, over all
+ * units. */
 #include <errno.h>
 #include <libiberty/demangle.h>
 #include <stdio.h>
@@ -8,7 +9,7 @@
 
 #include "dwarf/dbg_priv.h"
 
-#define MAX_NAME      1024
+#define MAX_NAME       1024
 #define MAX_CANDIDATES 64
 
 /* Length of a mangled name without the suffixes compilers add (.isra.0, .constprop.1, .part.2, .cold). */
@@ -50,7 +51,8 @@ static enum dbg_entry_kind entry_kind(const char *symbol)
 	}
 }
 
-/* Of the symbols at vaddr the one that names the entry best: a plain name before a suffixed one, C1 before C2, D1 before D2. */
+/* Of the symbols at vaddr the one that names the entry best: a plain name before a suffixed one, C1 before
+ * C2, D1 before D2. */
 static const struct elf_sym *best_symbol(const struct dbg *d, uint64_t vaddr)
 {
 	const struct elf_sym *s = dbg_symbol_at(d, vaddr), *best = NULL;
@@ -59,9 +61,11 @@ static const struct elf_sym *best_symbol(const struct dbg *d, uint64_t vaddr)
 	if (!s || s->vaddr != vaddr)
 		return NULL;
 	for (; s < end && s->vaddr == vaddr; s++) {
-		enum dbg_entry_kind k = entry_kind(s->name), b = best ? entry_kind(best->name) : DBG_ENTRY_PART;
+		enum dbg_entry_kind k = entry_kind(s->name),
+				    b = best ? entry_kind(best->name) : DBG_ENTRY_PART;
 
-		if (!best || (k != DBG_ENTRY_PART && b == DBG_ENTRY_PART) || (k != DBG_ENTRY_CLONE && b == DBG_ENTRY_CLONE) ||
+		if (!best || (k != DBG_ENTRY_PART && b == DBG_ENTRY_PART) ||
+		    (k != DBG_ENTRY_CLONE && b == DBG_ENTRY_CLONE) ||
 		    (k == DBG_ENTRY_CTOR_COMPLETE && b == DBG_ENTRY_CTOR_BASE) ||
 		    (k == DBG_ENTRY_DTOR_COMPLETE && b == DBG_ENTRY_DTOR_BASE))
 			best = s;
@@ -89,7 +93,8 @@ bool func_entry(const struct dbg *d, uint32_t n, struct dbg_entry *e)
 			continue;
 		if (found && e->symbol && !strstr(e->symbol, ".cold"))
 			continue;
-		*e = (struct dbg_entry){.vaddr = lo, .size = hi - lo, .symbol = s ? s->name : NULL, .die = d->node[n].die};
+		*e = (struct dbg_entry){
+			.vaddr = lo, .size = hi - lo, .symbol = s ? s->name : NULL, .die = d->node[n].die};
 		e->kind = s ? entry_kind(s->name) : DBG_ENTRY_PLAIN;
 		found = true;
 	}
@@ -147,9 +152,11 @@ static void read_this(struct dbg_func *f, Dwarf_Die *fn)
 		f->is_static = false;
 		if (!dwarf_attr_integrate(&c, DW_AT_type, &a) || !dwarf_formref_die(&a, &t))
 			return;
-		if (dwarf_tag(&t) == DW_TAG_const_type && (!dwarf_attr(&t, DW_AT_type, &a) || !dwarf_formref_die(&a, &t)))
+		if (dwarf_tag(&t) == DW_TAG_const_type &&
+		    (!dwarf_attr(&t, DW_AT_type, &a) || !dwarf_formref_die(&a, &t)))
 			return;
-		if (dwarf_tag(&t) == DW_TAG_pointer_type && dwarf_attr(&t, DW_AT_type, &a) && dwarf_formref_die(&a, &t))
+		if (dwarf_tag(&t) == DW_TAG_pointer_type && dwarf_attr(&t, DW_AT_type, &a) &&
+		    dwarf_formref_die(&a, &t))
 			f->is_const = dwarf_tag(&t) == DW_TAG_const_type;
 		return;
 	}
@@ -160,7 +167,8 @@ static void read_class(struct dbg *d, struct dbg_func *f, uint32_t decl)
 	uint32_t parent = d->node[decl].parent, def;
 	Dwarf_Die die;
 
-	if (!(d->node[parent].flags & NODE_CLASS) || !die_get(d, d->node[parent].die, &die) || !type_peel(d, &die, &die))
+	if (!(d->node[parent].flags & NODE_CLASS) || !die_get(d, d->node[parent].die, &die) ||
+	    !type_peel(d, &die, &die))
 		return;
 	f->cls = type_id(d, &die);
 	f->is_static = true;
@@ -240,7 +248,9 @@ uint32_t func_definition(struct dbg *d, const struct dbg_func *f)
 		}
 		q = pairs_find(&d->by_canon, p[i].node, &m);
 		for (size_t k = 0; k < m; k++) {
-			int r = d->node[q[k].node].flags & NODE_INLINE ? 3 : d->node[q[k].node].flags & NODE_CODE ? 2 : 0;
+			int r = d->node[q[k].node].flags & NODE_INLINE ? 3
+				: d->node[q[k].node].flags & NODE_CODE ? 2
+								       : 0;
 
 			if (r > rank) {
 				best = q[k].node;
@@ -268,11 +278,12 @@ static bool has_code(const struct dbg *d, uint32_t canon)
 struct wanted {
 	struct part parts[MAX_DEPTH];
 	size_t n_parts;
-	const char *params; /* "(...)" and what follows, NULL if not given */
+	const char *params;  /* "(...)" and what follows, NULL if not given */
 	char name[MAX_NAME]; /* without params */
 };
 
-/* Cuts the parameter list off: the first parenthesis outside of <> that is neither operator()'s nor an unnamed namespace's. */
+/* Cuts the parameter list off: the first parenthesis outside of <> that is neither operator()'s nor an
+ * unnamed namespace's. */
 static int split_wanted(const char *name, struct wanted *w, struct err *err)
 {
 	const char *op = strstr(name, "operator()");
@@ -368,7 +379,8 @@ static int ambiguous(struct dbg *d, const char *name, const struct found *f, str
 		const char *linkage = d->node[f->node[i]].linkage;
 
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "",
-					 linkage ? dbg_demangle(linkage, text, sizeof(text)) : node_qualified(d, f->node[i]));
+					 linkage ? dbg_demangle(linkage, text, sizeof(text))
+						 : node_qualified(d, f->node[i]));
 	}
 	err_set(err, -EEXIST, "%s is ambiguous: %s", name, list);
 	err_hint(err, "write more of the name, or its parameter list");
@@ -379,7 +391,8 @@ static int ambiguous(struct dbg *d, const char *name, const struct found *f, str
 static int from_symbol(struct dbg *d, const struct elf_sym *s, struct dbg_func **ret)
 {
 	struct dbg_func *f = calloc(1, sizeof(*f));
-	struct dbg_entry e = {.vaddr = s->vaddr, .size = s->size, .symbol = s->name, .kind = entry_kind(s->name)};
+	struct dbg_entry e = {
+		.vaddr = s->vaddr, .size = s->size, .symbol = s->name, .kind = entry_kind(s->name)};
 	char text[4 * MAX_NAME], *paren;
 
 	*ret = NULL;
@@ -410,7 +423,8 @@ static uint32_t node_at(struct dbg *d, uint64_t vaddr)
 
 		if ((d->node[i].flags & (NODE_FUNC | NODE_CODE)) != (NODE_FUNC | NODE_CODE))
 			continue;
-		if (die_get(d, d->node[i].die, &die) && dwarf_haspc(&die, vaddr) == 1 && func_entry(d, i, &e) && e.vaddr == vaddr)
+		if (die_get(d, d->node[i].die, &die) && dwarf_haspc(&die, vaddr) == 1 &&
+		    func_entry(d, i, &e) && e.vaddr == vaddr)
 			return i;
 	}
 	return 0;
@@ -447,13 +461,15 @@ static int find_symbol(struct dbg *d, const struct wanted *w, struct dbg_func **
 
 		if (!memmem(s->name, strlen(s->name), last->p, last->n) || s->name[base_len(s->name)])
 			continue;
-		if (split_wanted(dbg_demangle(s->name, text, sizeof(text)), &have, NULL) || have.n_parts < w->n_parts)
+		if (split_wanted(dbg_demangle(s->name, text, sizeof(text)), &have, NULL) ||
+		    have.n_parts < w->n_parts)
 			continue;
 		memcpy(parts, have.parts + (have.n_parts - w->n_parts), w->n_parts * sizeof(*parts));
 		for (size_t k = 0; k < w->n_parts && same; k++)
 			same = name_eq(parts[k].p, parts[k].n, w->parts[k].p, w->parts[k].n);
 		if (same && w->params)
-			same = have.params && name_eq(have.params, strlen(have.params), w->params, strlen(w->params));
+			same = have.params &&
+			       name_eq(have.params, strlen(have.params), w->params, strlen(w->params));
 		if (!same || (hit && hit->vaddr == s->vaddr))
 			continue;
 		if (hit)
@@ -467,7 +483,7 @@ int dbg_find_function(struct dbg *d, const char *name, struct dbg_func **ret, st
 {
 	struct found f = {0};
 	const struct pair *p;
-	struct wanted w;
+	struct wanted w = {.n_parts = 1};
 	size_t n;
 	int rc;
 
@@ -477,7 +493,8 @@ int dbg_find_function(struct dbg *d, const char *name, struct dbg_func **ret, st
 	rc = split_wanted(name, &w, err);
 	if (rc)
 		return rc;
-	p = pairs_find(&d->by_name, name_hash(NAME_SEED, w.parts[w.n_parts - 1].p, w.parts[w.n_parts - 1].n), &n);
+	p = pairs_find(&d->by_name, name_hash(NAME_SEED, w.parts[w.n_parts - 1].p, w.parts[w.n_parts - 1].n),
+		       &n);
 	for (size_t i = 0; i < n; i++) {
 		enum name_match m = node_matches(d, p[i].node, w.parts, w.n_parts);
 
@@ -491,7 +508,8 @@ int dbg_find_function(struct dbg *d, const char *name, struct dbg_func **ret, st
 	else
 		rc = find_symbol(d, &w, ret);
 	if (rc == -EEXIST)
-		return err_set(err, rc, "%s is ambiguous: several functions of this name have no debuginfo", name);
+		return err_set(err, rc, "%s is ambiguous: several functions of this name have no debuginfo",
+			       name);
 	if (rc == -ENOENT) {
 		err_set(err, rc, "no function %s in %s", name, elf_file_name(d->bin));
 		names_nearest(d, &d->by_name, w.name, "names", err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* One walk over all units, function bodies left out; the inlined instances in the bodies are a second walk, at the first need. */
+/* One walk over all units, function bodies left out; the inlined instances in the bodies are a second walk,
+ * at the first need. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@ uint64_t die_id(const struct dbg *d, Dwarf_Die *die)
 
 	if (d->alt && dwarf_cu_getdwarf(die->cu) == d->alt)
 		return off | DIE_ALT;
-	if (!dwarf_cu_info(die->cu, &version, &type, NULL, NULL, NULL, NULL, NULL) && type == DW_UT_type && version < 5)
+	if (!dwarf_cu_info(die->cu, &version, &type, NULL, NULL, NULL, NULL, NULL) && type == DW_UT_type &&
+	    version < 5)
 		return off | DIE_TYPES;
 	return off;
 }
@@ -86,7 +88,8 @@ const char *node_name(const struct dbg *d, uint32_t n)
 	return s ? s : "";
 }
 
-/* Hash of the scopes and the name. Unnamed scopes count as their DIE: what stands in them is the unit's own. */
+/* Hash of the scopes and the name. Unnamed scopes count as their DIE: what stands in them is the unit's own.
+ */
 static uint64_t hash_below(struct dbg *d, uint32_t n, int depth)
 {
 	struct node *x;
@@ -336,7 +339,9 @@ static int make_tables(struct dbg *d)
 		if (x->flags & (NODE_CLASS | NODE_ENUM)) {
 			if (*name) {
 				rc = pairs_add(&d->by_hash, node_hash(d, i), i);
-				rc = rc ? rc : pairs_add(&d->cls_name, name_hash(NAME_SEED, name, strlen(name)), i);
+				rc = rc ? rc
+					: pairs_add(&d->cls_name, name_hash(NAME_SEED, name, strlen(name)),
+						    i);
 			}
 		} else if (x->flags & NODE_FUNC) {
 			if (x->canon != i)
@@ -409,9 +414,10 @@ static int walk_body(struct dbg *d, Dwarf_Die *parent, uint32_t holder, uint64_t
 
 		if (tag == DW_TAG_inlined_subroutine)
 			rc = add_inlined(d, &c, holder, inside);
-		if (!rc && (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block || tag == DW_TAG_try_block ||
-			    tag == DW_TAG_catch_block))
-			rc = walk_body(d, &c, holder, tag == DW_TAG_inlined_subroutine ? die_id(d, &c) : inside, depth + 1);
+		if (!rc && (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block ||
+			    tag == DW_TAG_try_block || tag == DW_TAG_catch_block))
+			rc = walk_body(d, &c, holder,
+				       tag == DW_TAG_inlined_subroutine ? die_id(d, &c) : inside, depth + 1);
 		if (rc)
 			return rc;
 	}
@@ -440,7 +446,8 @@ int index_inlined(struct dbg *d, struct err *err)
 		rc = die_get(d, d->node[i].die, &die) ? walk_body(d, &die, i, 0, 0) : -EINVAL;
 	}
 	if (rc)
-		return err_set(err, rc, rc == -ENOMEM ? "out of memory" : "the debuginfo in %s is damaged: %s",
+		return err_set(err, rc,
+			       rc == -ENOMEM ? "out of memory" : "the debuginfo in %s is damaged: %s",
 			       d->debug.path, dwarf_errmsg(-1));
 	if (d->n_inlined)
 		qsort(d->inlined, d->n_inlined, sizeof(*d->inlined), inlined_cmp);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Where a variable is at an address, if that can be said with one register, constants and one read of memory. */
+/* Where a variable is at an address, if that can be said with one register, constants and one read of memory.
+ */
 #include <stdlib.h>
 
 #include "dwarf/dbg_priv.h"
@@ -11,7 +12,8 @@ static bool fits(uint64_t v)
 	return (int64_t)v == (int32_t)v;
 }
 
-/* Register and offset a register operation names; false if op is none of these. plain: DW_OP_regN (the value is the register). */
+/* Register and offset a register operation names; false if op is none of these. plain: DW_OP_regN (the value
+ * is the register). */
 static bool reg_op(const Dwarf_Op *op, uint64_t *reg, int64_t *off, bool *plain)
 {
 	*plain = false;
@@ -63,7 +65,8 @@ static bool frame_base(struct dbg *d, Dwarf_Die *fn, uint64_t pc, uint64_t *reg,
 	size_t n;
 	bool plain;
 
-	if (!dwarf_attr_integrate(fn, DW_AT_frame_base, &a) || dwarf_getlocation_addr(&a, pc, &ops, &n, 1) != 1 || n != 1)
+	if (!dwarf_attr_integrate(fn, DW_AT_frame_base, &a) ||
+	    dwarf_getlocation_addr(&a, pc, &ops, &n, 1) != 1 || n != 1)
 		return false;
 	if (ops[0].atom == DW_OP_call_frame_cfa)
 		return cfa_at(d, pc, reg, off);
@@ -97,6 +100,7 @@ bool loc_value(struct dbg *d, Dwarf_Die *var, Dwarf_Die *fn, uint64_t pc, struct
 	}
 	if (i != n || !fits((uint64_t)off))
 		return false;
-	*ret = (struct arg_path){.reg = (uint8_t)reg, .arg = -1, .n_deref = value ? 0 : 1, .offs = {(int32_t)off}};
+	*ret = (struct arg_path){
+		.reg = (uint8_t)reg, .arg = -1, .n_deref = value ? 0 : 1, .offs = {(int32_t)off}};
 	return true;
 }

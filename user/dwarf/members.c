@@ -43,7 +43,8 @@ static int member_offset(Dwarf_Die *m, uint64_t *ret)
 	return 0;
 }
 
-/* The whole bytes that hold a bit field, DWARF 4 and later (data_bit_offset) and before (bit_offset from the top of its unit). */
+/* The whole bytes that hold a bit field, DWARF 4 and later (data_bit_offset) and before (bit_offset from the
+ * top of its unit). */
 static void bit_place(Dwarf_Die *m, uint64_t size, uint64_t *offset, uint64_t *width)
 {
 	uint64_t bits = 0, at = 0, unit = size;
@@ -149,7 +150,8 @@ static int one_base(struct collect *c, Dwarf_Die *i, struct place at)
 		return 0;
 	rc = dbg_type_info(c->d, type_id(c->d, &base), &info);
 	if (!rc && dwarf_attr(i, DW_AT_virtuality, &a))
-		return err_set(c->err, -ENOTSUP, "virtual base %s: its place is known only at run time", info.name);
+		return err_set(c->err, -ENOTSUP, "virtual base %s: its place is known only at run time",
+			       info.name);
 	rc = rc ? rc : member_offset(i, &offset);
 	if (rc)
 		return rc;
@@ -253,7 +255,8 @@ int dbg_bases(struct dbg *d, struct dbg_type cls, struct dbg_base **ret, size_t 
 			if (dwarf_tag(&c) != DW_TAG_inheritance || !type_of(d, &c, &base))
 				continue;
 			if (dwarf_attr(&c, DW_AT_virtuality, &a) || member_offset(&c, &offset))
-				rc = err_set(err, -ENOTSUP, "virtual base: its place is known only at run time");
+				rc = err_set(err, -ENOTSUP,
+					     "virtual base: its place is known only at run time");
 			else
 				rc = add_base(&list, &count, type_id(d, &base), list[at].offset + offset);
 		}
@@ -292,7 +295,9 @@ static void resolve_bases(struct dbg *d)
 	Dwarf_Die die;
 
 	for (size_t i = 0; i < d->n_inherit && !d->have_bases; i++)
-		d->inherit[i].base = die_get(d, d->inherit[i].base, &die) && type_peel(d, &die, &die) ? die_id(d, &die) : 0;
+		d->inherit[i].base = die_get(d, d->inherit[i].base, &die) && type_peel(d, &die, &die)
+					     ? die_id(d, &die)
+					     : 0;
 	d->have_bases = true;
 }
 
@@ -348,7 +353,8 @@ uint32_t dbg_count_statics(struct dbg *d, struct dbg_type cls, const char *start
 		size_t len = strlen(name), tail = strlen(end);
 
 		/* DWARF 5 writes them as variables, before as external members */
-		if (dwarf_tag(&c) != DW_TAG_variable && !(dwarf_tag(&c) == DW_TAG_member && die_flag(&c, DW_AT_external)))
+		if (dwarf_tag(&c) != DW_TAG_variable &&
+		    !(dwarf_tag(&c) == DW_TAG_member && die_flag(&c, DW_AT_external)))
 			continue;
 		n += !strncmp(name, start, strlen(start)) && len >= tail && !strcmp(name + len - tail, end);
 	}

@@ -7,8 +7,8 @@
 #include "dwarf/dbg_priv.h"
 
 /*
- * Compilers declare implicit members only in the units that use them, so all nodes of the class are looked at, each function
- * once (by its key).
+ * Compilers declare implicit members only in the units that use them, so all nodes of the class are looked
+ * at, each function once (by its key).
  */
 int dbg_methods(struct dbg *d, struct dbg_type cls, int (*fn)(void *ctx, const struct dbg_func *f), void *ctx,
 		struct err *err)
@@ -67,8 +67,8 @@ static int override_cb(void *ctx, const struct dbg_func *f)
 	return o->fn(o->ctx, f);
 }
 
-int dbg_overrides(struct dbg *d, const char *cls_method, int (*fn)(void *ctx, const struct dbg_func *f), void *ctx,
-		  struct err *err)
+int dbg_overrides(struct dbg *d, const char *cls_method, int (*fn)(void *ctx, const struct dbg_func *f),
+		  void *ctx, struct err *err)
 {
 	struct part parts[MAX_DEPTH];
 	size_t n_parts = name_split(cls_method, parts, MAX_DEPTH), n = 0, count;
@@ -80,16 +80,19 @@ int dbg_overrides(struct dbg *d, const char *cls_method, int (*fn)(void *ctx, co
 
 	if (n_parts < 2)
 		return err_set(err, -EINVAL, "%s: CLASS::METHOD is wanted", cls_method);
-	p = pairs_find(&d->cls_name, name_hash(NAME_SEED, parts[n_parts - 2].p, parts[n_parts - 2].n), &count);
-	for (size_t i = 0; i < count && !cls.die; i++) { /* a declaration will do: the class may belong to a library */
+	p = pairs_find(&d->cls_name, name_hash(NAME_SEED, parts[n_parts - 2].p, parts[n_parts - 2].n),
+		       &count);
+	for (size_t i = 0; i < count && !cls.die;
+	     i++) { /* a declaration will do: the class may belong to a library */
 		Dwarf_Die die;
 
-		if (node_matches(d, p[i].node, parts, n_parts - 1) == MATCH_FULL && die_get(d, d->node[p[i].node].die, &die) &&
-		    type_peel(d, &die, &die))
+		if (node_matches(d, p[i].node, parts, n_parts - 1) == MATCH_FULL &&
+		    die_get(d, d->node[p[i].node].die, &die) && type_peel(d, &die, &die))
 			cls = type_id(d, &die);
 	}
 	if (!cls.die) {
-		err_set(err, -ENOENT, "no class for %s in the debuginfo of %s", cls_method, elf_file_name(d->bin));
+		err_set(err, -ENOENT, "no class for %s in the debuginfo of %s", cls_method,
+			elf_file_name(d->bin));
 		return -ENOENT;
 	}
 	rc = dbg_derived(d, cls, &derived, &n, err);
@@ -98,7 +101,8 @@ int dbg_overrides(struct dbg *d, const char *cls_method, int (*fn)(void *ctx, co
 		rc = dbg_methods(d, derived[i].type, override_cb, &o, err);
 	free(derived);
 	if (!rc && !o.n)
-		return err_set(err, -ENOENT, "nothing in %s implements %s", elf_file_name(d->bin), cls_method);
+		return err_set(err, -ENOENT, "nothing in %s implements %s", elf_file_name(d->bin),
+			       cls_method);
 	return rc;
 }
 
@@ -122,8 +126,8 @@ static int read_ranges(Dwarf_Die *die, struct dbg_range **range, size_t *n)
 }
 
 /*
- * DW_AT_entry_pc is an address or, in DWARF 5, may be an offset from DW_AT_low_pc. Without a range (its code was merged with other
- * code) the entry is all that is known, if that.
+ * DW_AT_entry_pc is an address or, in DWARF 5, may be an offset from DW_AT_low_pc. Without a range (its code
+ * was merged with other code) the entry is all that is known, if that.
  */
 static void read_entry(Dwarf_Die *die, struct dbg_inline *i)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* C++ names: comparison without regard to spaces, qualified names of nodes, and the nearest names for a hint. */
+/* C++ names: comparison without regard to spaces, qualified names of nodes, and the nearest names for a hint.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,8 @@ static bool may_skip(const struct dbg *d, uint32_t n)
 {
 	const char *name = node_name(d, n);
 
-	return (d->node[n].flags & NODE_SCOPE) && (!*name || !strcmp(name, "__cxx11") || !strcmp(name, "__1"));
+	return (d->node[n].flags & NODE_SCOPE) &&
+	       (!*name || !strcmp(name, "__cxx11") || !strcmp(name, "__1"));
 }
 
 enum name_match node_matches(const struct dbg *d, uint32_t n, const struct part *parts, size_t n_parts)
@@ -226,7 +228,8 @@ void names_nearest(struct dbg *d, const struct pairs *p, const char *name, const
 	}
 	text[0] = '\0';
 	for (size_t i = 0; i < n && used < sizeof(text); i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? ", " : "", list[i].name);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? ", " : "",
+					 list[i].name);
 	if (n)
 		err_hint(err, "nearest %s: %s", what, text);
 }

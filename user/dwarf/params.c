@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Which integer register holds which parameter: System V AMD64 ABI 1.0, section 3.2.3, and the Itanium C++ ABI 3.1.2.3 (classes that
- * are not trivial for calls go by invisible reference).
+ * Which integer register holds which parameter: System V AMD64 ABI 1.0, section 3.2.3, and the Itanium C++
+ * ABI 3.1.2.3 (classes that are not trivial for calls go by invisible reference).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ enum arg_class { CLS_NONE, CLS_INT, CLS_SSE, CLS_MEMORY, CLS_UNKNOWN };
 
 struct classified {
 	enum arg_class half[2];
-	bool by_ref;	 /* its address is passed, as an integer */
+	bool by_ref; /* its address is passed, as an integer */
 	bool memory;
 	bool unknown;
 };
@@ -32,7 +32,8 @@ static int non_trivial(struct dbg *d, Dwarf_Die *cls, int depth)
 
 	if (depth > 16)
 		return -1;
-	if (die_udata(cls, DW_AT_calling_convention, &cc) && (cc == DW_CC_pass_by_reference || cc == DW_CC_pass_by_value))
+	if (die_udata(cls, DW_AT_calling_convention, &cc) &&
+	    (cc == DW_CC_pass_by_reference || cc == DW_CC_pass_by_value))
 		return cc == DW_CC_pass_by_reference;
 	for (int more = die_child(cls, &c); more > 0 && rc != 1; more = die_next(&c)) {
 		int tag = dwarf_tag(&c);
@@ -43,18 +44,21 @@ static int non_trivial(struct dbg *d, Dwarf_Die *cls, int depth)
 		if (tag == DW_TAG_member && (!strncmp(name, "_vptr", 5)))
 			return 1;
 		if ((tag == DW_TAG_inheritance || (tag == DW_TAG_member && !die_flag(&c, DW_AT_external))) &&
-		    type_of(d, &c, &t) && (dwarf_tag(&t) == DW_TAG_class_type || dwarf_tag(&t) == DW_TAG_structure_type)) {
+		    type_of(d, &c, &t) &&
+		    (dwarf_tag(&t) == DW_TAG_class_type || dwarf_tag(&t) == DW_TAG_structure_type)) {
 			int sub = non_trivial(d, &t, depth + 1);
 
 			rc = sub ? sub : rc;
 		}
 		/*
-		 * Without DW_AT_calling_convention (gcc before 8): a destructor that is written out makes it non-trivial. Whether
-		 * a constructor is a copying one, and whether either is defaulted, those producers do not say.
+		 * Without DW_AT_calling_convention (gcc before 8): a destructor that is written out makes it
+		 * non-trivial. Whether a constructor is a copying one, and whether either is defaulted, those
+		 * producers do not say.
 		 */
 		if (tag == DW_TAG_subprogram && name[0] == '~' && !die_flag(&c, DW_AT_artificial))
 			rc = dwarf_attr(&c, DW_AT_defaulted, &a) ? -1 : 1;
-		else if (tag == DW_TAG_subprogram && !strcmp(name, die_name(cls)) && !rc && !die_flag(&c, DW_AT_artificial))
+		else if (tag == DW_TAG_subprogram && !strcmp(name, die_name(cls)) && !rc &&
+			 !die_flag(&c, DW_AT_artificial))
 			rc = -1;
 	}
 	return rc;
@@ -83,7 +87,8 @@ static void put(struct classified *c, uint64_t offset, uint64_t size, enum arg_c
 
 static void classify_at(struct dbg *d, struct dbg_type t, uint64_t offset, struct classified *c, int depth);
 
-static void classify_members(struct dbg *d, struct dbg_type t, uint64_t offset, struct classified *c, int depth)
+static void classify_members(struct dbg *d, struct dbg_type t, uint64_t offset, struct classified *c,
+			     int depth)
 {
 	struct dbg_member *m = NULL;
 	size_t n = 0;
@@ -128,7 +133,8 @@ static void classify_at(struct dbg *d, struct dbg_type t, uint64_t offset, struc
 		put(c, offset, i.size, CLS_INT);
 		break;
 	case DBG_FLOAT:
-		put(c, offset, i.size, i.size <= 8 ? CLS_SSE : CLS_MEMORY); /* long double: x87, never in an integer register */
+		put(c, offset, i.size,
+		    i.size <= 8 ? CLS_SSE : CLS_MEMORY); /* long double: x87, never in an integer register */
 		break;
 	case DBG_ARRAY:
 		if (!i.count || i.count > MAX_BYTES)
@@ -200,7 +206,8 @@ static void assign(const struct classified *c, struct regs *r, struct dbg_param 
 
 	p->arg = -1;
 	if (r->lost || c->unknown) {
-		p->why_not = c->unknown ? "how its type is passed is not known" : "how an earlier parameter is passed is not known";
+		p->why_not = c->unknown ? "how its type is passed is not known"
+					: "how an earlier parameter is passed is not known";
 		r->lost = true;
 		return;
 	}
@@ -218,7 +225,8 @@ static void assign(const struct classified *c, struct regs *r, struct dbg_param 
 	if (ints && (c->by_ref || c->half[0] == CLS_INT))
 		p->arg = (int8_t)r->n_int;
 	else
-		p->why_not = ints || sses ? "it is passed in a floating point register" : "an empty class is not passed";
+		p->why_not = ints || sses ? "it is passed in a floating point register"
+					  : "an empty class is not passed";
 	r->n_int += ints;
 	r->n_sse += sses;
 }

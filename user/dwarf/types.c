@@ -63,8 +63,8 @@ static bool is_class_tag(int tag)
 }
 
 /*
- * The definition that stands for this class or enumeration everywhere: of all with its qualified name the first. What is in an
- * unnamed namespace has its own hash per unit and so stays itself.
+ * The definition that stands for this class or enumeration everywhere: of all with its qualified name the
+ * first. What is in an unnamed namespace has its own hash per unit and so stays itself.
  */
 static void canonical(struct dbg *d, Dwarf_Die *die)
 {
@@ -118,12 +118,13 @@ bool type_of(struct dbg *d, Dwarf_Die *die, Dwarf_Die *ret)
 	Dwarf_Attribute a;
 	Dwarf_Die t;
 
-	return dwarf_attr_integrate(die, DW_AT_type, &a) && dwarf_formref_die(&a, &t) && type_peel(d, &t, ret);
+	return dwarf_attr_integrate(die, DW_AT_type, &a) && dwarf_formref_die(&a, &t) &&
+	       type_peel(d, &t, ret);
 }
 
 /*
- * Element type of a protobuf container: the template's argument. gcc leaves it out of instances that are declared extern; then Get()'s
- * result tells, which is a reference to an element.
+ * Element type of a protobuf container: the template's argument. gcc leaves it out of instances that are
+ * declared extern; then Get()'s result tells, which is a reference to an element.
  */
 static struct dbg_type element_type(struct dbg *d, Dwarf_Die *cls)
 {
@@ -150,9 +151,9 @@ static bool starts(const char *s, const char *with)
 /* true if the name decides the kind. Names: libstdc++ (both ABIs), libc++, protobuf 2 and 3. */
 static bool kind_by_name(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i)
 {
-	if (starts(i->name, "std::") && (starts(i->name, "std::__cxx11::basic_string<char,") ||
-					 starts(i->name, "std::basic_string<char,") ||
-					 starts(i->name, "std::__1::basic_string<char,"))) {
+	if (starts(i->name, "std::") &&
+	    (starts(i->name, "std::__cxx11::basic_string<char,") ||
+	     starts(i->name, "std::basic_string<char,") || starts(i->name, "std::__1::basic_string<char,"))) {
 		i->kind = DBG_STRING;
 	} else if (starts(i->name, "google::protobuf::RepeatedPtrField<")) {
 		i->kind = DBG_REPEATED_PTR;
@@ -169,7 +170,8 @@ static bool kind_by_name(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i)
 }
 
 /* Appends the leaf members of cls, classes by value dissolved. -E2BIG if there are more than max. */
-static int leaves(struct dbg *d, struct dbg_type cls, struct dbg_member *leaf, size_t max, size_t *n, int depth)
+static int leaves(struct dbg *d, struct dbg_type cls, struct dbg_member *leaf, size_t max, size_t *n,
+		  int depth)
 {
 	struct dbg_member *m = NULL;
 	size_t n_m = 0;
@@ -331,7 +333,8 @@ static void base_info(Dwarf_Die *die, struct dbg_type_info *i)
 	}
 }
 
-static void pointer_info(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i, enum dbg_kind kind, const char *mark)
+static void pointer_info(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i, enum dbg_kind kind,
+			 const char *mark)
 {
 	struct dbg_type_info to;
 	Dwarf_Die t;
@@ -445,7 +448,8 @@ int dbg_type_info(struct dbg *d, struct dbg_type t, struct dbg_type_info *ret)
 	if (!e)
 		return -ENOMEM;
 	e->die = t.die;
-	e->info = *ret; /* found by whoever comes back here on the way: a class cannot hold itself, but damaged data says anything */
+	e->info = *ret; /* found by whoever comes back here on the way: a class cannot hold itself, but
+			   damaged data says anything */
 	HASH_ADD(hh, d->types, die, sizeof(e->die), e);
 	fill_info(d, &die, ret);
 	e->info = *ret;
@@ -454,10 +458,11 @@ int dbg_type_info(struct dbg *d, struct dbg_type t, struct dbg_type_info *ret)
 
 void types_free(struct dbg *d)
 {
-	struct type_entry *e, *next;
+	struct type_entry *e = d->types, *next;
 
-	HASH_ITER(hh, d->types, e, next) {
-		HASH_DEL(d->types, e);
+	HASH_CLEAR(hh, d->types); /* the table only: the entries are still chained */
+	for (; e; e = next) {
+		next = e->hh.next;
 		free(e);
 	}
 }
@@ -470,7 +475,8 @@ bool dbg_type_same(struct dbg *d, struct dbg_type a, struct dbg_type b)
 		return true;
 	if (!a.die || !b.die || dbg_type_info(d, a, &x) || dbg_type_info(d, b, &y))
 		return false;
-	return x.kind == y.kind && *x.name && !strcmp(x.name, y.name) && !node_of(d, a.die) == !node_of(d, b.die);
+	return x.kind == y.kind && *x.name && !strcmp(x.name, y.name) &&
+	       !node_of(d, a.die) == !node_of(d, b.die);
 }
 
 /* Several definitions of one name must agree, else what is read from one is wrong for the other. */
@@ -488,7 +494,8 @@ static int check_definitions(struct dbg *d, const char *name, uint32_t n, struct
 			continue;
 		if (have && size != first)
 			return err_set(err, -EEXIST,
-				       "%s is defined twice, with sizes %" PRIu64 " and %" PRIu64 " bytes", name, first, size);
+				       "%s is defined twice, with sizes %" PRIu64 " and %" PRIu64 " bytes",
+				       name, first, size);
 		first = size;
 		have = true;
 	}

@@ -103,14 +103,16 @@ static bool candidate(struct search *s, const char *path)
 		ok = f->build_id_len == c->build_id_len && !memcmp(f->build_id, c->build_id, f->build_id_len);
 		alien = !ok;
 		if (alien)
-			note(s, "%s: build-id %s, but the file has %s\n", path, c->build_id_hex, f->build_id_hex);
+			note(s, "%s: build-id %s, but the file has %s\n", path, c->build_id_hex,
+			     f->build_id_hex);
 	} else if (s->link[0]) {
 		ok = c->raw && crc32_of(c->raw, c->raw_size) == s->crc;
 		alien = !ok;
 		if (alien)
 			note(s, "%s: its CRC is not the one in .gnu_debuglink\n", path);
 	} else {
-		note(s, "%s: neither a build-id nor a .gnu_debuglink tells whether it belongs to the file\n", path);
+		note(s, "%s: neither a build-id nor a .gnu_debuglink tells whether it belongs to the file\n",
+		     path);
 	}
 	elf_file_close(c);
 	if (ok)
@@ -147,7 +149,8 @@ static bool try_beside(struct search *s, const char *root, const char *dir)
 {
 	const char *slash = !strcmp(dir, "/") ? "" : dir;
 
-	if (s->link[0] && (tryf(s, "%s%s/%s", root, slash, s->link) || tryf(s, "%s%s/.debug/%s", root, slash, s->link)))
+	if (s->link[0] &&
+	    (tryf(s, "%s%s/%s", root, slash, s->link) || tryf(s, "%s%s/.debug/%s", root, slash, s->link)))
 		return true;
 	if (s->link[0] && dir[0] == '/' && tryf(s, "%s" DEBUG_TREE "%s/%s", root, slash, s->link))
 		return true;
@@ -186,7 +189,8 @@ static bool try_system(struct search *s)
 	snprintf(name, sizeof(name), "%s", s->f->name);
 	if (try_beside(s, root, dirname(name)))
 		return true;
-	if (!root[0] && realpath(s->f->path, real) && strcmp(real, s->f->name) != 0 && try_beside(s, "", dirname(real)))
+	if (!root[0] && realpath(s->f->path, real) && strcmp(real, s->f->name) != 0 &&
+	    try_beside(s, "", dirname(real)))
 		return true;
 	snprintf(tree, sizeof(tree), "%s" DEBUG_TREE "/.build-id", root);
 	if (try_build_id(s, tree))

@@ -165,7 +165,8 @@ static int read_segments(struct elf_file *f)
 		if (ph.p_type == PT_LOAD)
 			f->seg[f->n_seg++] = ph;
 		if (ph.p_type == PT_NOTE && !f->build_id_len) {
-			Elf_Data *data = elf_getdata_rawchunk(f->elf, (int64_t)ph.p_offset, ph.p_filesz, ELF_T_NHDR);
+			Elf_Data *data =
+				elf_getdata_rawchunk(f->elf, (int64_t)ph.p_offset, ph.p_filesz, ELF_T_NHDR);
 
 			if (data && data->d_buf)
 				read_build_id(f, data);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One ELF file: what it is (build-id, position independent or not), where its bytes stand, its symbols, and where its
- * debuginfo is. All addresses are virtual addresses as the file states them ("vaddr"); a live address is vaddr + load bias.
+ * One ELF file: what it is (build-id, position independent or not), where its bytes stand, its symbols, and
+ * where its debuginfo is. All addresses are virtual addresses as the file states them ("vaddr"); a live
+ * address is vaddr + load bias.
  */
 #ifndef CULPRIT_ELF_FILE_H
 #define CULPRIT_ELF_FILE_H
@@ -18,8 +19,9 @@
 struct elf_file;
 
 /*
- * path may be /proc/PID/exe, /proc/PID/map_files/... or below /proc/PID/root; then debuginfo is searched beside the file the
- * link names, in that process's root first. -ENOENT, -EACCES..., -ENOEXEC (no 64-bit little-endian ELF).
+ * path may be /proc/PID/exe, /proc/PID/map_files/... or below /proc/PID/root; then debuginfo is searched
+ * beside the file the link names, in that process's root first. -ENOENT, -EACCES..., -ENOEXEC (no 64-bit
+ * little-endian ELF).
  */
 int elf_file_open(struct elf_file **ret, const char *path, struct err *err);
 void elf_file_close(struct elf_file *f); /* NULL is fine */
@@ -27,7 +29,7 @@ void elf_file_close(struct elf_file *f); /* NULL is fine */
 const char *elf_file_path(const struct elf_file *f);
 /* Name to show: the link's target for /proc/PID/exe, without "/proc/PID/root". */
 const char *elf_file_name(const struct elf_file *f);
-Elf *elf_file_elf(const struct elf_file *f); /* owned by f */
+Elf *elf_file_elf(const struct elf_file *f);	/* owned by f */
 bool elf_file_is_pie(const struct elf_file *f); /* ET_DYN: addresses need the load bias */
 /* Bytes of the build-id, 0 if there is none; *id is owned by f. */
 size_t elf_file_build_id(const struct elf_file *f, const uint8_t **id);
@@ -73,12 +75,14 @@ enum elf_debug_state {
 struct elf_debug {
 	enum elf_debug_state state;
 	char path[4096];   /* SELF: the file's own path; FOUND and MISMATCH: the separate file's */
-	char reason[2048]; /* NONE, MISMATCH: every place looked at and what was wrong there, for the error message */
+	char reason[2048]; /* NONE, MISMATCH: every place looked at and what was wrong there, for the error
+			      message */
 };
 /*
- * Places in this order: debuginfo (a file, or a directory: its build-id tree, the link's name and the file's name in it), the
- * file itself, .gnu_debuglink (same directory, .debug/, /usr/lib/debug/DIR), /usr/lib/debug/.build-id. debuginfo may be NULL.
- * A candidate counts if its build-id is the same; without build-ids the CRC of .gnu_debuglink decides.
+ * Places in this order: debuginfo (a file, or a directory: its build-id tree, the link's name and the file's
+ * name in it), the file itself, .gnu_debuglink (same directory, .debug/, /usr/lib/debug/DIR),
+ * /usr/lib/debug/.build-id. debuginfo may be NULL. A candidate counts if its build-id is the same; without
+ * build-ids the CRC of .gnu_debuglink decides.
  */
 void elf_find_debug(const struct elf_file *f, const char *debuginfo, struct elf_debug *ret);
 const char *elf_debug_state_name(enum elf_debug_state s);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Which function a PLT stub calls: the GOT word its jump reads, and the relocation that fills that word. x86_64. */
+/* Which function a PLT stub calls: the GOT word its jump reads, and the relocation that fills that word.
+ * x86_64. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static int add_relocations(struct elf_file *f, Elf_Scn *scn, const GElf_Shdr *sh
 		if (!v)
 			return -ENOMEM;
 		f->slot = v;
-		v[f->n_slot] = (struct elf_slot){.vaddr = r.r_offset, .symbol = elf_strptr(f->elf, sym_sh.sh_link, s.st_name)};
+		v[f->n_slot] = (struct elf_slot){.vaddr = r.r_offset,
+						 .symbol = elf_strptr(f->elf, sym_sh.sh_link, s.st_name)};
 		f->n_slot += v[f->n_slot].symbol != NULL;
 	}
 	return 0;

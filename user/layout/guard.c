@@ -10,13 +10,29 @@
 #define DEFAULT_TYPES 32
 #define DEFAULT_DEPTH 4
 #define MAX_NEST      8 /* of classes by value */
-#define TAG_MASK      3 /* ArenaStringPtr: bit 0 set by nobody alone, bit 1 heap, both: mutable in an arena (3.20 to 3.21) */
+#define TAG_MASK                                                                                             \
+	3 /* ArenaStringPtr: bit 0 set by nobody alone, bit 1 heap, both: mutable in an arena (3.20 to 3.21) \
+	   */
 
 const char *guard_kind_name(enum guard_kind k)
 {
-	static const char *const names[] = {"opaque", "vptr",	"message pointer", "pointer", "string pointer", "string",
-					    "string", "repeated message", "repeated scalar", "bool", "enum", "int", "uint",
-					    "float",  "has-bits", "cached size", "metadata"};
+	static const char *const names[] = {"opaque",
+					    "vptr",
+					    "message pointer",
+					    "pointer",
+					    "string pointer",
+					    "string",
+					    "string",
+					    "repeated message",
+					    "repeated scalar",
+					    "bool",
+					    "enum",
+					    "int",
+					    "uint",
+					    "float",
+					    "has-bits",
+					    "cached size",
+					    "metadata"};
 
 	return (unsigned)k < sizeof(names) / sizeof(names[0]) ? names[k] : "?";
 }
@@ -40,8 +56,9 @@ static bool message_base(struct builder *b, struct dbg_type cls)
 	for (size_t i = 0; i < n && !found; i++) {
 		struct dbg_type_info info;
 
-		found = !dbg_type_info(b->d, base[i].type, &info) && (!strcmp(info.name, "google::protobuf::Message") ||
-								       !strcmp(info.name, "google::protobuf::MessageLite"));
+		found = !dbg_type_info(b->d, base[i].type, &info) &&
+			(!strcmp(info.name, "google::protobuf::Message") ||
+			 !strcmp(info.name, "google::protobuf::MessageLite"));
 	}
 	free(base);
 	return found;
@@ -116,7 +133,8 @@ static struct dbg_type owner_type(struct builder *b, struct dbg_type cls, const 
 }
 
 /* Generated message classes have a cached size and derive from MessageLite. */
-static bool generated(struct builder *b, const struct dbg_member *all, size_t n, const char *owner, struct dbg_type cls)
+static bool generated(struct builder *b, const struct dbg_member *all, size_t n, const char *owner,
+		      struct dbg_type cls)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(all[i].name, "_cached_size_") && !strcmp(all[i].owner, owner))
@@ -124,10 +142,12 @@ static bool generated(struct builder *b, const struct dbg_member *all, size_t n,
 	return false;
 }
 
-/* C++ lets an enumeration without a fixed type hold any value of the bits its enumerators need ([dcl.enum]); flags do. */
+/* C++ lets an enumeration without a fixed type hold any value of the bits its enumerators need ([dcl.enum]);
+ * flags do. */
 static void widen(struct guard_field *f)
 {
-	uint64_t top = (uint64_t)(f->enum_max > 0 ? f->enum_max : 0), low = (uint64_t)(f->enum_min < 0 ? -(f->enum_min + 1) : 0);
+	uint64_t top = (uint64_t)(f->enum_max > 0 ? f->enum_max : 0),
+		 low = (uint64_t)(f->enum_min < 0 ? -(f->enum_min + 1) : 0);
 	uint64_t all = top | low;
 
 	for (int i = 1; i < 64; i *= 2)
@@ -151,7 +171,8 @@ static void enum_field(struct guard_field *f, const struct dbg_type_info *e)
 		widen(f);
 }
 
-static void pointer_field(struct builder *b, uint32_t depth, struct guard_field *f, const struct dbg_type_info *i)
+static void pointer_field(struct builder *b, uint32_t depth, struct guard_field *f,
+			  const struct dbg_type_info *i)
 {
 	struct dbg_type_info to;
 	bool known;
@@ -163,7 +184,8 @@ static void pointer_field(struct builder *b, uint32_t depth, struct guard_field 
 		f->kind = GUARD_STRING_PTR;
 		return;
 	}
-	known = to.kind == DBG_CLASS && (to.declaration ? f->proto : message_base(b, i->target)) && vtable_known(b, to.name);
+	known = to.kind == DBG_CLASS && (to.declaration ? f->proto : message_base(b, i->target)) &&
+		vtable_known(b, to.name);
 	if (!known)
 		return;
 	f->elem = add_type(b, i->target, depth + 1);
@@ -173,11 +195,13 @@ static void pointer_field(struct builder *b, uint32_t depth, struct guard_field 
 		f->kind = GUARD_MSG_PTR;
 }
 
-static void repeated_field(struct builder *b, uint32_t depth, struct guard_field *f, const struct dbg_member *m)
+static void repeated_field(struct builder *b, uint32_t depth, struct guard_field *f,
+			   const struct dbg_member *m)
 {
 	struct dbg_type_info to;
 
-	if (!shape_repeated(b, m, &f->rep, f->reason, sizeof(f->reason)) || dbg_type_info(b->d, m->info.target, &to))
+	if (!shape_repeated(b, m, &f->rep, f->reason, sizeof(f->reason)) ||
+	    dbg_type_info(b->d, m->info.target, &to))
 		return;
 	if (m->info.kind == DBG_REPEATED) {
 		f->kind = GUARD_REPEATED;
@@ -200,7 +224,8 @@ static bool starts(const char *s, const char *with)
 }
 
 /* HasBits<N> or uint32[N]: one field per word. f is the first word's. */
-static int has_bits_field(struct builder *b, struct guard_type *t, const struct dbg_member *m, struct guard_field first)
+static int has_bits_field(struct builder *b, struct guard_type *t, const struct dbg_member *m,
+			  struct guard_field first)
 {
 	struct dbg_type owner = owner_type(b, t->type, m->owner);
 	uint32_t words = m->size / 4;
@@ -228,7 +253,8 @@ static int has_bits_field(struct builder *b, struct guard_type *t, const struct 
 
 static int add_members(struct builder *b, size_t type, struct dbg_type cls, const struct frame *fr);
 
-static int class_field(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr, struct guard_field *f)
+static int class_field(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr,
+		       struct guard_field *f)
 {
 	const char *name = m->info.name;
 	struct frame in = {.offset = f->offset, .in_union = f->in_union, .depth = fr->depth + 1};
@@ -241,8 +267,8 @@ static int class_field(struct builder *b, size_t type, const struct dbg_member *
 		f->kind = GUARD_METADATA;
 		return 0;
 	}
-	if (starts(name, "google::protobuf::") || starts(name, "std::") || starts(name, "boost::") || m->info.declaration ||
-	    !*name || fr->depth == MAX_NEST) {
+	if (starts(name, "google::protobuf::") || starts(name, "std::") || starts(name, "boost::") ||
+	    m->info.declaration || !*name || fr->depth == MAX_NEST) {
 		opaque(f, "%.100s: its inside is not followed", *name ? name : "unnamed class");
 		return 0;
 	}
@@ -254,7 +280,8 @@ static int class_field(struct builder *b, size_t type, const struct dbg_member *
 }
 
 /* Members that their name decides. 1 = done, 0 = an ordinary one, negative: error. f may be gone then. */
-static int special_member(struct builder *b, struct guard_type *t, const struct dbg_member *m, struct guard_field *f)
+static int special_member(struct builder *b, struct guard_type *t, const struct dbg_member *m,
+			  struct guard_field *f)
 {
 	if (m->bit_field) {
 		opaque(f, "bit field");
@@ -297,7 +324,8 @@ static void by_kind(struct builder *b, size_t type, const struct dbg_member *m, 
 		break;
 	case DBG_INT:
 		f->kind = GUARD_INT; /* protobuf keeps enumerations as int */
-		if (f->proto && m->size == 4 && shape_accessor_enum(b, owner_type(b, t->type, m->owner), m->name, &e))
+		if (f->proto && m->size == 4 &&
+		    shape_accessor_enum(b, owner_type(b, t->type, m->owner), m->name, &e))
 			enum_field(f, &e);
 		break;
 	case DBG_UINT:
@@ -338,7 +366,8 @@ static void by_kind(struct builder *b, size_t type, const struct dbg_member *m, 
 	}
 }
 
-static int add_member(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr, bool proto)
+static int add_member(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr,
+		      bool proto)
 {
 	struct guard_type *t = &b->g->type[type];
 	struct guard_field *f = add_field(t);
@@ -385,7 +414,8 @@ static int add_members(struct builder *b, size_t type, struct dbg_type cls, cons
 	return rc;
 }
 
-/* The vptr of a class whose polymorphic base is only declared here stands at 0 all the same (Itanium C++ ABI, 2.4). */
+/* The vptr of a class whose polymorphic base is only declared here stands at 0 all the same (Itanium C++
+ * ABI, 2.4). */
 static int add_vptr(struct guard_type *t, bool polymorphic)
 {
 	struct guard_field *f;
@@ -400,7 +430,11 @@ static int add_vptr(struct guard_type *t, bool polymorphic)
 		return -ENOMEM;
 	memmove(t->field + 1, t->field, (t->n_field - 1) * sizeof(*f));
 	memset(t->field, 0, sizeof(*f));
-	*t->field = (struct guard_field){.width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = t->name, .elem = GUARD_NONE,
+	*t->field = (struct guard_field){.width = 8,
+					 .kind = GUARD_VPTR,
+					 .path = "_vptr",
+					 .owner = t->name,
+					 .elem = GUARD_NONE,
 					 .has_mask = UINT32_MAX};
 	return 0;
 }

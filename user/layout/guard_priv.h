@@ -22,18 +22,21 @@ struct builder {
 	struct guard_table *g;
 	const struct guard_opts *opts;
 	uint32_t max_types, max_depth;
-	uint32_t *depth; /* of each type of g */
+	uint32_t *depth;	/* of each type of g */
 	struct vtables *tables; /* [0] the binary, then the libraries; read at the first need */
 	size_t n_tables;
 	struct err *err;
 };
 
 /* shapes.c: what a member's class says about how to walk it. reason gets the text if it is not understood. */
-bool shape_repeated(struct builder *b, const struct dbg_member *m, struct guard_repeated *r, char *reason, size_t len);
+bool shape_repeated(struct builder *b, const struct dbg_member *m, struct guard_repeated *r, char *reason,
+		    size_t len);
 /* Bits of the has-bit words of message class cls that may be set, as a count; 0 = not known. */
 uint32_t shape_has_bits(struct builder *b, struct dbg_type cls, bool words_are_array);
-/* Enumeration that the accessor of scalar member `member` of message class cls returns. false: it returns none. */
-bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *member, struct dbg_type_info *ret);
+/* Enumeration that the accessor of scalar member `member` of message class cls returns. false: it returns
+ * none. */
+bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *member,
+			 struct dbg_type_info *ret);
 
 /* vtable.c */
 int vtables_read(struct builder *b);

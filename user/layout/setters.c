@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Inlined setters: protobuf's set_x() exists only inlined in optimised code, so that what can be probed is the instruction that
- * stores the value. It is looked for inside the ranges DWARF gives the instance, and, since compilers attribute many stores to the
- * caller, in the whole function around it.
+ * Inlined setters: protobuf's set_x() exists only inlined in optimised code, so that what can be probed is
+ * the instruction that stores the value. It is looked for inside the ranges DWARF gives the instance, and,
+ * since compilers attribute many stores to the caller, in the whole function around it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,21 +28,23 @@ struct field_job {
 	char stem[128]; /* "id" of id_ */
 	struct instance *v;
 	size_t n;
-	bool setter_known; /* the owner declares set_<stem> */
-	bool unreadable;   /* code around an instance could not be disassembled */
+	bool setter_known;  /* the owner declares set_<stem> */
+	bool unreadable;    /* code around an instance could not be disassembled */
 	const char *setter; /* name for the sites */
 };
 
 static bool is_scalar(const struct guard_field *f)
 {
-	return f->proto && !f->in_union && (f->kind == GUARD_BOOL || f->kind == GUARD_ENUM || f->kind == GUARD_INT ||
-					    f->kind == GUARD_UINT || f->kind == GUARD_FLOAT);
+	return f->proto && !f->in_union &&
+	       (f->kind == GUARD_BOOL || f->kind == GUARD_ENUM || f->kind == GUARD_INT ||
+		f->kind == GUARD_UINT || f->kind == GUARD_FLOAT);
 }
 
 /* 1: name is a setter of the stem; 2: set_<stem> itself. */
 static int setter_of(const char *name, const char *stem)
 {
-	static const char *const prefix[MAX_PREFIX] = {"set_", "_internal_set_", "clear_", "_internal_clear_", "mutable_"};
+	static const char *const prefix[MAX_PREFIX] = {"set_", "_internal_set_", "clear_", "_internal_clear_",
+						       "mutable_"};
 
 	for (int i = 0; i < MAX_PREFIX; i++)
 		if (!strncmp(name, prefix[i], strlen(prefix[i])) && !strcmp(name + strlen(prefix[i]), stem))
@@ -82,11 +84,21 @@ struct jobs {
 	const struct part_class *cls; /* whose methods are being looked at */
 };
 
-/* Generated functions that write whatever fields there are. Constructors and destructors write objects nobody else has. */
+/* Generated functions that write whatever fields there are. Constructors and destructors write objects nobody
+ * else has. */
 static bool whole_object(const char *name)
 {
-	static const char *const names[] = {"Clear", "MergeFrom", "MergeImpl", "CopyFrom", "Swap", "InternalSwap", "UnsafeArenaSwap",
-					    "operator=", "_InternalParse", "MergePartialFromCodedStream", "swap"};
+	static const char *const names[] = {"Clear",
+					    "MergeFrom",
+					    "MergeImpl",
+					    "CopyFrom",
+					    "Swap",
+					    "InternalSwap",
+					    "UnsafeArenaSwap",
+					    "operator=",
+					    "_InternalParse",
+					    "MergePartialFromCodedStream",
+					    "swap"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(name, names[i]))
@@ -128,8 +140,9 @@ static void mark_inner(struct field_job *j)
 		for (size_t k = 0; k < j->n && !j->v[i].inner; k++) {
 			const struct dbg_inline *a = &j->v[i].in, *b = &j->v[k].in;
 
-			j->v[i].inner = k != i && ((a->parent && a->parent == b->die) ||
-						   (k < i && a->caller_die != b->caller_die && same_place(a, b)));
+			j->v[i].inner =
+				k != i && ((a->parent && a->parent == b->die) ||
+					   (k < i && a->caller_die != b->caller_die && same_place(a, b)));
 		}
 	}
 }
@@ -157,11 +170,18 @@ static bool fits(const struct guard_type *t, const struct guard_field *f, int64_
 	       t->field[last].offset + t->field[last].width == (uint32_t)at + width;
 }
 
-static int add_site(struct field_job *j, const struct store *st, int64_t delta, const struct dbg_inline *in, bool in_range)
+static int add_site(struct field_job *j, const struct store *st, int64_t delta, const struct dbg_inline *in,
+		    bool in_range)
 {
-	struct writer_site s = {.vaddr = st->vaddr, .type = j->x->type, .base_reg = st->base, .delta = delta,
-				.offset = (uint32_t)(st->disp - delta), .width = st->width, .setter = j->setter,
-				.caller = in->caller_name, .in_range = in_range};
+	struct writer_site s = {.vaddr = st->vaddr,
+				.type = j->x->type,
+				.base_reg = st->base,
+				.delta = delta,
+				.offset = (uint32_t)(st->disp - delta),
+				.width = st->width,
+				.setter = j->setter,
+				.caller = in->caller_name,
+				.in_range = in_range};
 
 	return writer_add_site(j->x, &s);
 }
@@ -185,8 +205,8 @@ static void add_delta(struct deltas *d, int64_t v, uint8_t base)
 }
 
 /*
- * Any base register may hold the object, or the part of it that declares the field. Inside of an instance also what DWARF says of
- * `this`, and what the has-bits' place says: they are set beside the value.
+ * Any base register may hold the object, or the part of it that declares the field. Inside of an instance
+ * also what DWARF says of `this`, and what the has-bits' place says: they are set beside the value.
  */
 static struct deltas deltas_of(const struct field_job *j, const char *caller, const struct dbg_inline *in,
 			       const struct store *st, size_t n)
@@ -213,8 +233,8 @@ static struct deltas deltas_of(const struct field_job *j, const char *caller, co
 		if (h->kind != GUARD_HAS_BITS || strcmp(h->owner, j->owner->name) != 0)
 			continue;
 		for (size_t i = 0; i < n; i++)
-			if (st[i].bit_or && st[i].width == h->width && !st[i].indexed && st[i].base != STORE_NO_REG &&
-			    in_ranges(in, st[i].vaddr))
+			if (st[i].bit_or && st[i].width == h->width && !st[i].indexed &&
+			    st[i].base != STORE_NO_REG && in_ranges(in, st[i].vaddr))
 				add_delta(&d, st[i].disp - (int64_t)h->offset, st[i].base);
 	}
 	return d;
@@ -225,9 +245,10 @@ static bool usable(const struct store *st)
 	return !st->string && !st->indexed && st->base != STORE_NO_REG && st->base != STORE_REG_RSP;
 }
 
-/* A store into the frame: is it to an object there? Then the has-bits that are set in the same code are at the right distance. */
-static bool beside_has_bits(const struct field_job *j, const struct dbg_inline *in, const struct store *st, size_t n,
-			    const struct store *value)
+/* A store into the frame: is it to an object there? Then the has-bits that are set in the same code are at
+ * the right distance. */
+static bool beside_has_bits(const struct field_job *j, const struct dbg_inline *in, const struct store *st,
+			    size_t n, const struct store *value)
 {
 	for (size_t k = 0; k < j->x->t->n_field; k++) {
 		const struct guard_field *h = &j->x->t->field[k];
@@ -278,8 +299,8 @@ static bool in_any(const struct field_job *j, uint64_t caller, uint64_t vaddr)
 }
 
 /*
- * What this function's instances have shown of the register: 1 it holds an object of the type at this distance, -1 at another
- * distance, 0 nothing.
+ * What this function's instances have shown of the register: 1 it holds an object of the type at this
+ * distance, -1 at another distance, 0 nothing.
  */
 static int proved(const struct field_job *j, const char *caller, const struct store *st, int64_t delta)
 {
@@ -298,9 +319,9 @@ static int proved(const struct field_job *j, const char *caller, const struct st
 }
 
 /*
- * The rest of the function: every store that fits gets a probe. Instances without a store of their own count as covered if there
- * are at least as many such stores as instances. Stores wider than the field are as likely another type's: they count only with a
- * register that is known to hold an object of this one.
+ * The rest of the function: every store that fits gets a probe. Instances without a store of their own count
+ * as covered if there are at least as many such stores as instances. Stores wider than the field are as
+ * likely another type's: they count only with a register that is known to hold an object of this one.
  */
 static int scan_caller(struct field_job *j, size_t first, const struct store *st, size_t n)
 {
@@ -366,14 +387,16 @@ static int own_code(struct field_job *j)
 static bool covers_scalar(const struct guard_type *t, uint32_t at, uint32_t width)
 {
 	for (size_t i = 0; i < t->n_field; i++)
-		if (is_scalar(&t->field[i]) && t->field[i].offset < at + width && at < t->field[i].offset + t->field[i].width)
+		if (is_scalar(&t->field[i]) && t->field[i].offset < at + width &&
+		    at < t->field[i].offset + t->field[i].width)
 			return true;
 	return false;
 }
 
 /*
- * Inlined MergeFrom() and the like mostly call the functions proper. Where they store themselves each store must be one to scalar fields
- * that can be probed, or into the frame; else nothing of this type can be judged.
+ * Inlined MergeFrom() and the like mostly call the functions proper. Where they store themselves each store
+ * must be one to scalar fields that can be probed, or into the frame; else nothing of this type can be
+ * judged.
  */
 static int whole_stores(struct field_job *j, const struct instance *i, const struct store *st, size_t n)
 {
@@ -388,8 +411,9 @@ static int whole_stores(struct field_job *j, const struct instance *i, const str
 			continue;
 		for (size_t m = 0; usable(&st[k]) && m < d.n && !rc && !known; m++) {
 			int64_t at = st[k].disp - d.v[m];
-			int f = d.base[m] != STORE_NO_REG && d.base[m] != st[k].base ? GUARD_NONE :
-				at < 0 || at > UINT32_MAX ? GUARD_NONE : guard_field_at(t, (uint32_t)at);
+			int f = d.base[m] != STORE_NO_REG && d.base[m] != st[k].base ? GUARD_NONE
+				: at < 0 || at > UINT32_MAX			     ? GUARD_NONE
+							    : guard_field_at(t, (uint32_t)at);
 
 			known = f >= 0 && t->field[f].offset == (uint32_t)at;
 			if (known && covers_scalar(t, (uint32_t)at, st[k].width))
@@ -449,12 +473,15 @@ static void judge(struct field_job *j)
 	if (!j->setter_known)
 		snprintf(f->reason, sizeof(f->reason), "no setter of this name in %.80s", f->owner);
 	else if (j->x->unlicensed)
-		snprintf(f->reason, sizeof(f->reason), "a copy of %.80s cannot be probed", j->x->unlicensed_name);
+		snprintf(f->reason, sizeof(f->reason), "a copy of %.80s cannot be probed",
+			 j->x->unlicensed_name);
 	else if (j->unreadable)
-		snprintf(f->reason, sizeof(f->reason), "code around an inlined setter cannot be disassembled");
+		snprintf(f->reason, sizeof(f->reason),
+			 "code around an inlined setter cannot be disassembled");
 	else if (f->inlined_uncovered)
-		snprintf(f->reason, sizeof(f->reason), "%u of %u inlined setters have no store that can be probed",
-			 f->inlined_uncovered, f->inlined_writers);
+		snprintf(f->reason, sizeof(f->reason),
+			 "%u of %u inlined setters have no store that can be probed", f->inlined_uncovered,
+			 f->inlined_writers);
 	else
 		f->shadow_judged = true;
 }
@@ -477,7 +504,8 @@ static void add_job(struct jobs *all, struct guard_field *f)
 	all->n += j->owner != NULL;
 }
 
-/* First the instances' own stores of all fields: they tell which registers hold objects, which the scan of what is around uses. */
+/* First the instances' own stores of all fields: they tell which registers hold objects, which the scan of
+ * what is around uses. */
 int setters_find(struct finder *x)
 {
 	struct jobs all = {.x = x, .v = calloc(x->t->n_field + x->n_cls + 1, sizeof(*all.v))};
@@ -490,7 +518,8 @@ int setters_find(struct finder *x)
 	n_fields = all.n;
 	for (size_t i = 0; i < x->n_cls && !rc; i++)
 		if (x->cls[i].generated)
-			all.v[all.n++] = (struct field_job){.x = x, .owner = &x->cls[i], .setter = x->cls[i].name};
+			all.v[all.n++] =
+				(struct field_job){.x = x, .owner = &x->cls[i], .setter = x->cls[i].name};
 	for (size_t i = 0; i < x->n_cls && !rc && all.n; i++) {
 		all.cls = &x->cls[i];
 		if (x->cls[i].generated)
@@ -498,7 +527,8 @@ int setters_find(struct finder *x)
 	}
 	for (size_t i = 0; i < all.n; i++)
 		mark_inner(&all.v[i]);
-	for (size_t i = 0; i < 2 * n_fields && !rc; i++) /* twice: what one field's setters show of a register serves the others */
+	for (size_t i = 0; i < 2 * n_fields && !rc;
+	     i++) /* twice: what one field's setters show of a register serves the others */
 		rc = own_code(&all.v[i % n_fields]);
 	for (size_t i = n_fields; i < all.n && !rc; i++)
 		rc = whole_code(&all.v[i]);

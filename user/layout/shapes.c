@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Shapes of protobuf's own classes, recognised by the names of their members and read with their offsets from DWARF. */
+/* Shapes of protobuf's own classes, recognised by the names of their members and read with their offsets from
+ * DWARF. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static bool read_rep(struct builder *b, const struct dbg_member *rep, struct gua
 	return ok;
 }
 
-bool shape_repeated(struct builder *b, const struct dbg_member *field, struct guard_repeated *r, char *reason, size_t len)
+bool shape_repeated(struct builder *b, const struct dbg_member *field, struct guard_repeated *r, char *reason,
+		    size_t len)
 {
 	bool ptrs = field->info.kind == DBG_REPEATED_PTR;
 	struct dbg_type_info target;
@@ -51,7 +53,8 @@ bool shape_repeated(struct builder *b, const struct dbg_member *field, struct gu
 	bool ok = false;
 	size_t n = 0;
 
-	*r = (struct guard_repeated){.allocated = GUARD_NONE, .pointer = GUARD_NONE, .rep_allocated = GUARD_NONE};
+	*r = (struct guard_repeated){
+		.allocated = GUARD_NONE, .pointer = GUARD_NONE, .rep_allocated = GUARD_NONE};
 	if (dbg_members(b->d, field->type, &m, &n, NULL) || dbg_type_info(b->d, field->info.target, &target))
 		goto out;
 	r->current = count_at(m, n, "current_size_");
@@ -68,7 +71,8 @@ bool shape_repeated(struct builder *b, const struct dbg_member *field, struct gu
 		r->pointer = (int32_t)p->offset;
 		ok = p->info.kind == DBG_PTR;
 	}
-	/* 2.4 and earlier: the first elements stand in the field itself. Works with the pointer as any other. */
+	/* 2.4 and earlier: the first elements stand in the field itself. Works with the pointer as any other.
+	 */
 	ok = ok && r->current >= 0 && r->total >= 0 && r->elem_size;
 out:
 	if (!ok)
@@ -112,8 +116,9 @@ static int count_has(void *ctx, const struct dbg_func *f)
 }
 
 /*
- * protobuf 3: bits are given out to singular fields outside of oneofs, one after the other, so that their number bounds them.
- * protobuf 2: the bit is the field's index in its message, and which fields there are only k...FieldNumber tells.
+ * protobuf 3: bits are given out to singular fields outside of oneofs, one after the other, so that their
+ * number bounds them. protobuf 2: the bit is the field's index in its message, and which fields there are
+ * only k...FieldNumber tells.
  */
 uint32_t shape_has_bits(struct builder *b, struct dbg_type cls, bool words_are_array)
 {

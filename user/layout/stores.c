@@ -50,8 +50,10 @@ void stores_destroy(struct stores *s)
 
 	if (!s)
 		return;
-	HASH_ITER(hh, s->code, c, next) {
-		HASH_DEL(s->code, c);
+	c = s->code;
+	HASH_CLEAR(hh, s->code); /* the table only: the entries are still chained */
+	for (; c; c = next) {
+		next = c->hh.next;
 		free(c->v);
 		free(c);
 	}
@@ -64,17 +66,19 @@ void stores_destroy(struct stores *s)
 /* DWARF's number of a 64-bit general register (System V AMD64 ABI, figure 3.36). */
 static uint8_t dwarf_reg(x86_reg r)
 {
-	static const x86_reg order[] = {X86_REG_RAX, X86_REG_RDX, X86_REG_RCX, X86_REG_RBX, X86_REG_RSI, X86_REG_RDI,
-					X86_REG_RBP, X86_REG_RSP, X86_REG_R8,  X86_REG_R9,  X86_REG_R10, X86_REG_R11,
+	static const x86_reg order[] = {X86_REG_RAX, X86_REG_RDX, X86_REG_RCX, X86_REG_RBX,
+					X86_REG_RSI, X86_REG_RDI, X86_REG_RBP, X86_REG_RSP,
+					X86_REG_R8,  X86_REG_R9,  X86_REG_R10, X86_REG_R11,
 					X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15};
 
-	for (uint8_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (order[i] == r)
-			return i;
+			return (uint8_t)i;
 	return STORE_NO_REG;
 }
 
-/* Instructions whose first operand, if in memory, is only read; and those that write their own stack frame. */
+/* Instructions whose first operand, if in memory, is only read; and those that write their own stack frame.
+ */
 static bool reads_only(unsigned id)
 {
 	switch (id) {
@@ -157,11 +161,13 @@ static bool string_movsd(const cs_insn *in)
 /* A call of memset() and the like: compilers make them of loops and assignments. */
 static bool fills_memory(const struct stores *s, const cs_insn *in)
 {
-	static const char *const names[] = {"memset", "memcpy", "memmove", "bzero", "__memset_chk", "__memcpy_chk", "__memmove_chk"};
+	static const char *const names[] = {"memset",	    "memcpy",	    "memmove",	    "bzero",
+					    "__memset_chk", "__memcpy_chk", "__memmove_chk"};
 	const cs_x86 *x = &in->detail->x86;
 	const char *callee;
 
-	if ((in->id != X86_INS_CALL && in->id != X86_INS_JMP) || x->op_count != 1 || x->operands[0].type != X86_OP_IMM)
+	if ((in->id != X86_INS_CALL && in->id != X86_INS_JMP) || x->op_count != 1 ||
+	    x->operands[0].type != X86_OP_IMM)
 		return false;
 	callee = elf_plt_symbol(dbg_binary(s->d), (uint64_t)x->operands[0].imm);
 	for (size_t i = 0; callee && i < sizeof(names) / sizeof(names[0]); i++)
@@ -190,7 +196,8 @@ static bool as_store(const struct stores *s, const cs_insn *in, struct store *st
 	if (op->type != X86_OP_MEM)
 		return false;
 	st->base = dwarf_reg(op->mem.base);
-	st->indexed = op->mem.index != X86_REG_INVALID || op->mem.segment == X86_REG_FS || op->mem.segment == X86_REG_GS;
+	st->indexed = op->mem.index != X86_REG_INVALID || op->mem.segment == X86_REG_FS ||
+		      op->mem.segment == X86_REG_GS;
 	st->disp = op->mem.disp;
 	st->width = op->size;
 	st->bit_or = in->id == X86_INS_OR;

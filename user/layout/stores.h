@@ -10,7 +10,8 @@
 
 struct store {
 	uint64_t vaddr;
-	uint8_t base;	/* DWARF register number; STORE_NO_REG: absolute, relative to rip, or a string instruction */
+	uint8_t base;	/* DWARF register number; STORE_NO_REG: absolute, relative to rip, or a string
+			   instruction */
 	bool indexed;	/* an index register takes part: the object is not base + constant */
 	bool bit_or;	/* or mem, ...: what has-bits are set with */
 	bool string;	/* movs, stos, a call of memset() or the like: as many bytes as a register says */
@@ -23,8 +24,9 @@ struct stores; /* cache over functions */
 int stores_create(struct stores **ret, struct dbg *d, struct err *err);
 void stores_destroy(struct stores *s); /* NULL is fine */
 /*
- * Stores of the out-of-line function with this DIE, by address; owned by s. Pushes and calls are left out: they write their own frame.
- * -EILSEQ: some of the code could not be read as instructions, so that the list may lack some.
+ * Stores of the out-of-line function with this DIE, by address; owned by s. Pushes and calls are left out:
+ * they write their own frame. -EILSEQ: some of the code could not be read as instructions, so that the list
+ * may lack some.
  */
 int stores_of(struct stores *s, uint64_t func_die, const struct store **ret, size_t *n);
 

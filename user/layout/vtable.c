@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Where vtables stand. A vptr points 16 bytes behind its vtable's symbol, past offset-to-top and RTTI (Itanium C++ ABI, 2.5.2).
- * Those of the daemon's types stand in the daemon; a class of a library has its own there.
+ * Where vtables stand. A vptr points 16 bytes behind its vtable's symbol, past offset-to-top and RTTI
+ * (Itanium C++ ABI, 2.5.2). Those of the daemon's types stand in the daemon; a class of a library has its own
+ * there.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -116,7 +117,8 @@ bool vtable_known(struct builder *b, const char *cls)
 	return false;
 }
 
-/* Adds cls's vtables in all modules. Returns how many; negative: too many. *undefined: referenced, but no module given has it. */
+/* Adds cls's vtables in all modules. Returns how many; negative: too many. *undefined: referenced, but no
+ * module given has it. */
 static int add(struct builder *b, struct guard_type *t, const char *cls, bool *undefined)
 {
 	bool referenced = false;
@@ -136,7 +138,8 @@ static int add(struct builder *b, struct guard_type *t, const char *cls, bool *u
 				continue;
 			if (t->n_vptr == GUARD_MAX_VPTRS)
 				return -E2BIG;
-			t->vptr[t->n_vptr++] = (struct guard_vptr){.module = vt->module, .vaddr = v->vaddr + VPTR_OFFSET, .cls = cls};
+			t->vptr[t->n_vptr++] = (struct guard_vptr){
+				.module = vt->module, .vaddr = v->vaddr + VPTR_OFFSET, .cls = cls};
 			n++;
 		}
 	}
@@ -185,8 +188,10 @@ void vptrs_fill(struct builder *b, struct guard_type *t)
 	free(derived);
 }
 
-/* "_ZN3zbs24_Chunk_default_instance_E": a variable `suffix` beside or in the class. false: a template's, no plain name. */
-static bool mangle_beside(const char *cls, const char *prefix, const char *suffix, bool inside, char *buf, size_t len)
+/* "_ZN3zbs24_Chunk_default_instance_E": a variable `suffix` beside or in the class. false: a template's, no
+ * plain name. */
+static bool mangle_beside(const char *cls, const char *prefix, const char *suffix, bool inside, char *buf,
+			  size_t len)
 {
 	size_t used = 0, parts = 0;
 	char body[1024] = "";
@@ -201,7 +206,8 @@ static bool mangle_beside(const char *cls, const char *prefix, const char *suffi
 		if (!end && !inside) {
 			size_t whole = strlen(prefix) + n + strlen(suffix);
 
-			used += (size_t)snprintf(body + used, sizeof(body) - used, "%zu%s%.*s%s", whole, prefix, (int)n, p, suffix);
+			used += (size_t)snprintf(body + used, sizeof(body) - used, "%zu%s%.*s%s", whole,
+						 prefix, (int)n, p, suffix);
 		} else {
 			used += (size_t)snprintf(body + used, sizeof(body) - used, "%zu%.*s", n, (int)n, p);
 		}
@@ -229,9 +235,11 @@ static bool default_of(struct builder *b, struct guard_type *t, const char *cls)
 	struct elf_sym s;
 	char name[1100];
 
-	if (mangle_beside(cls, "_", "_default_instance_", false, name, sizeof(name)) && !dbg_symbol(b->d, name, &s))
+	if (mangle_beside(cls, "_", "_default_instance_", false, name, sizeof(name)) &&
+	    !dbg_symbol(b->d, name, &s))
 		t->default_is_pointer = false;
-	else if (mangle_beside(cls, "", "default_instance_", true, name, sizeof(name)) && !dbg_symbol(b->d, name, &s))
+	else if (mangle_beside(cls, "", "default_instance_", true, name, sizeof(name)) &&
+		 !dbg_symbol(b->d, name, &s))
 		t->default_is_pointer = true;
 	else
 		return false;
@@ -240,7 +248,8 @@ static bool default_of(struct builder *b, struct guard_type *t, const char *cls)
 	return true;
 }
 
-/* A class derived from a message has its defaults where the message is its first base: the offsets are the same. */
+/* A class derived from a message has its defaults where the message is its first base: the offsets are the
+ * same. */
 void default_instance_fill(struct builder *b, struct guard_type *t)
 {
 	struct dbg_base *base = NULL;

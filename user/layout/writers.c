@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Functions that may write a whole object: every member function that is not const, of the type and of its bases. */
+/* Functions that may write a whole object: every member function that is not const, of the type and of its
+ * bases. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,8 @@ static int add_func(struct finder *x, const struct writer_func *f)
 	struct writers *w = x->w;
 	struct writer_func *p;
 
-	for (size_t i = 0; i < w->n_func; i++) /* C1 and C2 may be one; a function of T before the same seen as a base's */
+	for (size_t i = 0; i < w->n_func;
+	     i++) /* C1 and C2 may be one; a function of T before the same seen as a base's */
 		if (w->func[i].type == f->type && w->func[i].vaddr == f->vaddr)
 			return 0;
 	p = reallocarray(w->func, w->n_func + 1, sizeof(*p));
@@ -55,7 +57,8 @@ int writer_add_site(struct finder *x, const struct writer_site *s)
 	struct writer_site *p;
 
 	for (size_t i = 0; i < w->n_site; i++)
-		if (w->site[i].vaddr == s->vaddr && w->site[i].type == s->type && w->site[i].delta == s->delta)
+		if (w->site[i].vaddr == s->vaddr && w->site[i].type == s->type &&
+		    w->site[i].delta == s->delta)
 			return 0;
 	p = reallocarray(w->site, w->n_site + 1, sizeof(*p));
 	if (!p)
@@ -79,9 +82,11 @@ static enum writer_role role_of(const struct dbg_func *f, const char *name)
 	if (scope < 2)
 		return WRITER_MUTATOR;
 	for (p = f->name + scope - 2; p > f->name; p--)
-		if (p[-1] == ':' && p - f->name + n <= scope - 2 && !strncmp(p, name, n) && (p[n] == ':' || p[n] == '<'))
+		if (p[-1] == ':' && p - f->name + n <= scope - 2 && !strncmp(p, name, n) &&
+		    (p[n] == ':' || p[n] == '<'))
 			return WRITER_CTOR;
-	return !strncmp(f->name, name, n) && (f->name[n] == ':' || f->name[n] == '<') ? WRITER_CTOR : WRITER_MUTATOR;
+	return !strncmp(f->name, name, n) && (f->name[n] == ':' || f->name[n] == '<') ? WRITER_CTOR
+										      : WRITER_MUTATOR;
 }
 
 /* Does it write its other object, too: swaps, and whatever takes an rvalue reference. */
@@ -89,11 +94,13 @@ static bool writes_other(const char *name, const struct dbg_type_info *param)
 {
 	size_t n = strlen(param->name);
 
-	return strstr(name, "Swap") || strstr(name, "swap") || (param->kind == DBG_REF && n > 2 && !strcmp(param->name + n - 2, "&&"));
+	return strstr(name, "Swap") || strstr(name, "swap") ||
+	       (param->kind == DBG_REF && n > 2 && !strcmp(param->name + n - 2, "&&"));
 }
 
 /* Fills the objects of one entry. false: where they are is not known. */
-static bool objects_of(struct finder *x, const struct dbg_func *f, const struct dbg_entry *e, struct writer_func *wf)
+static bool objects_of(struct finder *x, const struct dbg_func *f, const struct dbg_entry *e,
+		       struct writer_func *wf)
 {
 	const char *name = writer_name(f);
 	struct dbg_param *p = NULL;
@@ -127,8 +134,9 @@ static bool objects_of(struct finder *x, const struct dbg_func *f, const struct 
 static bool is_accessor(const char *name)
 {
 	/* static members without an object, and New, which returns one */
-	static const char *const no[] = {"New", "default_instance", "internal_default_instance", "descriptor", "GetDescriptor",
-					 "GetReflection", "FullMessageName", "GetMetadataStatic"};
+	static const char *const no[] = {
+		"New",		 "default_instance", "internal_default_instance", "descriptor",
+		"GetDescriptor", "GetReflection",    "FullMessageName",		  "GetMetadataStatic"};
 
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
 		if (!strcmp(name, no[i]))
@@ -149,17 +157,20 @@ bool writer_may_store(struct finder *x, const struct dbg_entry *e)
 	return false;
 }
 
-/* Members of classes that protoc did not write cannot reach a message's fields but by setters, which are probed for themselves. */
+/* Members of classes that protoc did not write cannot reach a message's fields but by setters, which are
+ * probed for themselves. */
 static bool whole_object(const struct finder *x, enum writer_role role, const char *name)
 {
-	return x->cur->generated || role != WRITER_MUTATOR || !strcmp(name, "operator=") || !strcasecmp(name, "swap");
+	return x->cur->generated || role != WRITER_MUTATOR || !strcmp(name, "operator=") ||
+	       !strcasecmp(name, "swap");
 }
 
 static int one_method(void *ctx, const struct dbg_func *f)
 {
 	struct finder *x = ctx;
 	const char *name = writer_name(f);
-	struct writer_func wf = {.name = f->signature, .type = x->type, .of_base = x->cur->type.die != x->t->type.die};
+	struct writer_func wf = {
+		.name = f->signature, .type = x->type, .of_base = x->cur->type.die != x->t->type.die};
 	int rc = 0;
 
 	if (f->is_const || is_accessor(name))
@@ -169,7 +180,8 @@ static int one_method(void *ctx, const struct dbg_func *f)
 		return 0;
 	for (size_t i = 0; i < f->n_entry && !rc; i++) {
 		if (!objects_of(x, f, &f->entry[i], &wf)) {
-			/* a constructor's or destructor's copy matters to nobody else: nobody holds the object */
+			/* a constructor's or destructor's copy matters to nobody else: nobody holds the
+			 * object */
 			if (wf.role == WRITER_MUTATOR && writer_may_store(x, &f->entry[i])) {
 				x->unlicensed = true;
 				x->unlicensed_name = f->signature;
@@ -190,7 +202,8 @@ static bool is_own_dtor(const struct finder *x, uint64_t vaddr)
 	for (size_t i = 0; i < x->w->n_func; i++) {
 		const struct writer_func *f = &x->w->func[i];
 
-		if (f->type == x->type && f->vaddr == vaddr && f->role == WRITER_DTOR && !f->of_base && !f->inlined)
+		if (f->type == x->type && f->vaddr == vaddr && f->role == WRITER_DTOR && !f->of_base &&
+		    !f->inlined)
 			return true;
 	}
 	return false;
@@ -208,7 +221,11 @@ static int one_inlined_dtor(void *ctx, const struct dbg_func *f)
 		return 0;
 	rc = dbg_inlines(x->d, f, &in, &n, x->err);
 	for (size_t i = 0; i < n && !rc; i++) {
-		struct writer_func wf = {.name = f->signature, .role = WRITER_DTOR, .type = x->type, .inlined = true, .n_obj = 1};
+		struct writer_func wf = {.name = f->signature,
+					 .role = WRITER_DTOR,
+					 .type = x->type,
+					 .inlined = true,
+					 .n_obj = 1};
 
 		if (is_own_dtor(x, in[i].caller))
 			continue; /* in the deleting destructor: probed at its entry */
@@ -247,9 +264,10 @@ static int classes_of(struct finder *x)
 		struct dbg_type_info info;
 
 		if (!dbg_type_info(x->d, type, &info) && !info.declaration)
-			x->cls[x->n_cls++] = (struct part_class){
-				.type = type, .name = info.name, .offset = i ? base[i - 1].offset : 0,
-				.generated = is_generated(x->t, info.name)};
+			x->cls[x->n_cls++] = (struct part_class){.type = type,
+								 .name = info.name,
+								 .offset = i ? base[i - 1].offset : 0,
+								 .generated = is_generated(x->t, info.name)};
 	}
 	free(base);
 	return x->cls ? 0 : -ENOMEM;

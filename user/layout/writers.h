@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who may legitimately write an object of a guarded type: functions (probed at entry, licence for the whole object) and store
- * instructions of inlined setters (licence for their bytes only).
+ * Who may legitimately write an object of a guarded type: functions (probed at entry, licence for the whole
+ * object) and store instructions of inlined setters (licence for their bytes only).
  */
 #ifndef CULPRIT_WRITERS_H
 #define CULPRIT_WRITERS_H
@@ -11,7 +11,8 @@
 
 enum writer_role {
 	WRITER_CTOR,
-	WRITER_DTOR,	/* out of line; the object ends here (for the type itself; a base's dtor is also listed: `of_base`) */
+	WRITER_DTOR, /* out of line; the object ends here (for the type itself; a base's dtor is also listed:
+			`of_base`) */
 	WRITER_MUTATOR, /* everything else that is not const */
 };
 
@@ -19,23 +20,24 @@ struct writer_func {
 	uint64_t vaddr;	  /* entry in the binary */
 	const char *name; /* demangled; owned by the dbg */
 	enum writer_role role;
-	uint32_t type;	  /* index in the guard table of the type it writes */
-	bool of_base;	  /* member of a base class of the type, which starts at path's result - base offset (already in the path) */
-	bool inlined;	  /* vaddr is the entry of an inlined instance, not of a function */
-	uint8_t n_obj;	  /* objects it writes: 2 for swaps */
+	uint32_t type; /* index in the guard table of the type it writes */
+	bool of_base;  /* member of a base class of the type, which starts at path's result - base offset
+			  (already in the path) */
+	bool inlined;  /* vaddr is the entry of an inlined instance, not of a function */
+	uint8_t n_obj; /* objects it writes: 2 for swaps */
 	struct arg_path obj[2];
 };
 
 struct writer_site {
-	uint64_t vaddr;	   /* the store instruction */
-	uint32_t type;	   /* index in the guard table */
-	uint8_t base_reg;  /* DWARF number; object = base_reg + delta */
-	int64_t delta;	   /* displacement - offset */
-	uint32_t offset;   /* first byte written, in the object */
-	uint32_t width;	   /* bytes written; may cover several fields */
+	uint64_t vaddr;	    /* the store instruction */
+	uint32_t type;	    /* index in the guard table */
+	uint8_t base_reg;   /* DWARF number; object = base_reg + delta */
+	int64_t delta;	    /* displacement - offset */
+	uint32_t offset;    /* first byte written, in the object */
+	uint32_t width;	    /* bytes written; may cover several fields */
 	const char *setter; /* demangled name of the setter it was found for; owned by the dbg */
 	const char *caller; /* symbol of the function that holds it; owned by the dbg */
-	bool in_range;	   /* inside an inlined instance's ranges (else found by scanning the whole function) */
+	bool in_range; /* inside an inlined instance's ranges (else found by scanning the whole function) */
 };
 
 struct writers {
@@ -47,8 +49,8 @@ struct writers {
 };
 
 /*
- * Finds the writers of every type of g in d's module and fills the shadow_judged, inlined_* and reason members of g's fields.
- * *ret for writers_free(). What cannot be found is counted, never guessed.
+ * Finds the writers of every type of g in d's module and fills the shadow_judged, inlined_* and reason
+ * members of g's fields. *ret for writers_free(). What cannot be found is counted, never guessed.
  */
 int writers_find(struct writers **ret, struct dbg *d, struct guard_table *g, struct err *err);
 void writers_free(struct writers *w); /* NULL is fine */

@@ -11,7 +11,8 @@ struct part_class {
 	struct dbg_type type;
 	const char *name;
 	uint32_t offset; /* in the type */
-	bool generated;	 /* by protoc: its members may write message fields directly; others only by (inlined) setters */
+	bool generated;	 /* by protoc: its members may write message fields directly; others only by (inlined)
+			    setters */
 };
 
 struct finder {
@@ -37,7 +38,8 @@ bool writer_licensed(const struct finder *x, uint64_t vaddr);
 /* A copy of f that cannot be probed: false if it writes nothing but its frame. */
 bool writer_may_store(struct finder *x, const struct dbg_entry *e);
 int writer_add_site(struct finder *x, const struct writer_site *s);
-/* Store sites of inlined setters of the type at work, and the judgement of its fields. After its functions are known. */
+/* Store sites of inlined setters of the type at work, and the judgement of its fields. After its functions
+ * are known. */
 int setters_find(struct finder *x);
 
 #endif

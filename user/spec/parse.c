@@ -22,7 +22,8 @@ struct text {
 	size_t n;
 };
 
-static int __attribute__((format(printf, 3, 4))) fail_at(struct parser *ps, const char *at, const char *fmt, ...)
+static int __attribute__((format(printf, 3, 4)))
+fail_at(struct parser *ps, const char *at, const char *fmt, ...)
 {
 	char msg[ERR_MSG_LEN / 2];
 	va_list ap;
@@ -30,7 +31,8 @@ static int __attribute__((format(printf, 3, 4))) fail_at(struct parser *ps, cons
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
-	return err_set(ps->err, -EINVAL, "%s:%u:%zu: %s", ps->spec->source, ps->line, (size_t)(at - ps->start) + 1, msg);
+	return err_set(ps->err, -EINVAL, "%s:%u:%zu: %s", ps->spec->source, ps->line,
+		       (size_t)(at - ps->start) + 1, msg);
 }
 
 static struct text trim(struct text t)
@@ -102,9 +104,11 @@ static int section(struct parser *ps, struct text t)
 	kind.n = (size_t)(name.p - kind.p);
 	name = trim(name);
 	if (!is(kind, "cache") && !is(kind, "rpc"))
-		return fail_at(ps, kind.p, "unknown section '%.*s': [cache NAME] or [rpc NAME]", (int)kind.n, kind.p);
+		return fail_at(ps, kind.p, "unknown section '%.*s': [cache NAME] or [rpc NAME]", (int)kind.n,
+			       kind.p);
 	if (!name.n)
-		return fail_at(ps, kind.p + kind.n, "the section has no name: [%.*s NAME]", (int)kind.n, kind.p);
+		return fail_at(ps, kind.p + kind.n, "the section has no name: [%.*s NAME]", (int)kind.n,
+			       kind.p);
 	if (name_taken(ps, name, is(kind, "cache")))
 		return fail_at(ps, name.p, "a second [%.*s %.*s]", (int)kind.n, kind.p, (int)name.n, name.p);
 	if (is(kind, "cache")) {
@@ -147,8 +151,9 @@ static int cache_key(struct parser *ps, struct text key, struct text value)
 		rc = spec_add_func(c, r, value.p, value.n, ps->line, col, &bad, &why);
 		return rc == -EINVAL ? fail_at(ps, value.p + bad, "%s", why) : rc;
 	}
-	return fail_at(ps, key.p, "unknown key '%.*s' in [cache %s]: type, insert, check, remove, destroy or touch", (int)key.n,
-		       key.p, c->name);
+	return fail_at(ps, key.p,
+		       "unknown key '%.*s' in [cache %s]: type, insert, check, remove, destroy or touch",
+		       (int)key.n, key.p, c->name);
 }
 
 static int rpc_key(struct parser *ps, struct text key, struct text value)
@@ -161,7 +166,8 @@ static int rpc_key(struct parser *ps, struct text key, struct text value)
 		return spec_add_string(&r->channel, &r->n_channel, value.p, value.n);
 	if (is(key, "server"))
 		return spec_add_string(&r->server, &r->n_server, value.p, value.n);
-	return fail_at(ps, key.p, "unknown key '%.*s' in [rpc %s]: channel, method_arg or server", (int)key.n, key.p, r->name);
+	return fail_at(ps, key.p, "unknown key '%.*s' in [rpc %s]: channel, method_arg or server", (int)key.n,
+		       key.p, r->name);
 }
 
 static int key_value(struct parser *ps, struct text t)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The spec as data: built from command line options, from a name or a file, and freed. The file format is in parse.c. */
+/* The spec as data: built from command line options, from a name or a file, and freed. The file format is in
+ * parse.c. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -61,7 +62,8 @@ int spec_add_string(char ***list, size_t *n, const char *s, size_t len)
 	return p[(*n)++] ? 0 : -ENOMEM;
 }
 
-/* Offset of the colon between function and argument; len if there is none. Negative: unbalanced parenthesis. */
+/* Offset of the colon between function and argument; len if there is none. Negative: unbalanced parenthesis.
+ */
 static ssize_t split_at(const char *v, size_t len)
 {
 	ssize_t at = (ssize_t)len;
@@ -83,8 +85,8 @@ static ssize_t split_at(const char *v, size_t len)
 	return depth ? -1 : at;
 }
 
-int spec_add_func(struct spec_cache *c, enum spec_role role, const char *value, size_t len, unsigned line, unsigned col,
-		  size_t *bad, const char **why)
+int spec_add_func(struct spec_cache *c, enum spec_role role, const char *value, size_t len, unsigned line,
+		  unsigned col, size_t *bad, const char **why)
 {
 	ssize_t at = split_at(value, len);
 	size_t name_len, arg = 0;
@@ -141,7 +143,8 @@ static const char *last_part(const char *type)
 	return *last ? last : type;
 }
 
-int spec_from_options(struct spec **ret, const char *type, const struct spec_option *opt, size_t n_opt, struct err *err)
+int spec_from_options(struct spec **ret, const char *type, const struct spec_option *opt, size_t n_opt,
+		      struct err *err)
 {
 	struct spec *s = calloc(1, sizeof(*s));
 	struct spec_cache *c = NULL;
@@ -163,8 +166,8 @@ int spec_from_options(struct spec **ret, const char *type, const struct spec_opt
 		if (rc == -ENOMEM)
 			goto nomem;
 		if (rc) {
-			err_set(err, rc, "--%s %s: %s at character %zu", spec_role_name(opt[i].role), opt[i].value,
-				why, bad + 1);
+			err_set(err, rc, "--%s %s: %s at character %zu", spec_role_name(opt[i].role),
+				opt[i].value, why, bad + 1);
 			spec_free(s);
 			return rc;
 		}

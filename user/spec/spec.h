@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What to follow, as the user states it: caches of objects and RPC layers. Only names; nothing here looks at a binary.
+ * What to follow, as the user states it: caches of objects and RPC layers. Only names; nothing here looks at
+ * a binary.
  *
  *   [cache NAME]                     [rpc NAME]
  *   type    = zbs::libmeta::CachedLease   channel = google::protobuf::RpcChannel::CallMethod
@@ -25,8 +26,8 @@ const char *spec_role_name(enum spec_role r);
 
 struct spec_func {
 	enum spec_role role;
-	char *name; /* as the user wrote it */
-	char *arg;  /* NULL: the only parameter that leads to the type */
+	char *name;	    /* as the user wrote it */
+	char *arg;	    /* NULL: the only parameter that leads to the type */
 	unsigned line, col; /* where it stands; 0 = command line */
 };
 
@@ -40,10 +41,11 @@ struct spec_cache {
 
 struct spec_rpc {
 	char *name;
-	char **channel; /* CLASS::METHOD: overrides of it in classes derived from CLASS, or functions themselves */
+	char **channel; /* CLASS::METHOD: overrides of it in classes derived from CLASS, or functions
+			   themselves */
 	size_t n_channel;
 	char *method_arg; /* where the MethodDescriptor is, "arg1" by default */
-	char **server;    /* functions (glob patterns with *) that handle requests on the server side */
+	char **server;	  /* functions (glob patterns with *) that handle requests on the server side */
 	size_t n_server;
 	unsigned line;
 };
@@ -59,12 +61,14 @@ struct spec {
 int spec_parse(struct spec **ret, const char *text, size_t len, const char *source, struct err *err);
 /* A built-in name ("zbs") or a file. -ENOENT names the built-in ones. */
 int spec_load(struct spec **ret, const char *name_or_file, struct err *err);
-/* --type and repeated --insert/--check/--remove/... values "F[:ARG]", in order. One cache named after the type's last part. */
+/* --type and repeated --insert/--check/--remove/... values "F[:ARG]", in order. One cache named after the
+ * type's last part. */
 struct spec_option {
 	enum spec_role role;
 	const char *value;
 };
-int spec_from_options(struct spec **ret, const char *type, const struct spec_option *opt, size_t n_opt, struct err *err);
+int spec_from_options(struct spec **ret, const char *type, const struct spec_option *opt, size_t n_opt,
+		      struct err *err);
 void spec_free(struct spec *s); /* NULL is fine */
 
 #endif
