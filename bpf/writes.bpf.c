@@ -331,6 +331,7 @@ int on_node(struct pt_regs *ctx)
 		bpf_map_delete_elem(&nodes, &addr);
 		if (!bpf_map_delete_elem(&objects, &addr))
 			count(WR_C_REPLACED);
+		watch_release(addr);
 		break;
 	case WR_ROLE_MUTATE:
 		node_mutated(addr, now, index);

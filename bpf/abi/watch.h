@@ -33,23 +33,26 @@ struct watch_slot {
 	__u32 state; /* enum watch_state */
 	__u32 width; /* 1, 2, 4 or 8; addr is a multiple of it */
 	__u64 addr;
-	__u64 node;	 /* start of the (sub)object that holds the word */
-	__u64 object;	 /* the cached object */
-	__u64 object_id; /* wr_node.object_id when it was armed */
-	__u64 vptr;	 /* expected at node, 0: the type has none, or the word is the vptr itself */
-	__u64 arming;	 /* number of this arming, so that a late record is told from the slot's next word */
-	__u32 tgid;	 /* host pid of the process whose stores count; 0: any, counted without records */
-	__u32 budget;	 /* records per arming */
-	__u16 type;	 /* of the node; index as in bpf/abi/writes.h */
-	__u16 field;	 /* of that type */
+	__u64 node;	  /* start of the (sub)object that holds the word */
+	__u64 object;	  /* the cached object */
+	__u64 object_id;  /* wr_node.object_id when it was armed */
+	__u64 vptr;	  /* expected at node, 0: the type has none, or the word is the vptr itself */
+	__u64 arming;	  /* number of this arming, so that a late record is told from the slot's next word */
+	__u32 tgid;	  /* host pid of the process whose stores count; 0: any, counted without records */
+	__u32 budget;	  /* records per arming */
+	__u16 type;	  /* of the node; index as in bpf/abi/writes.h */
+	__u16 field;	  /* of that type */
+	__u32 charged;	  /* hits that count against the budget: a system call's pieces are one */
+	__u32 kernel_tid; /* thread of the last store by a system call, and when */
 	__u32 pad;
+	__u64 kernel_ns;
 	__u64 ended_ns; /* when it became RELEASED or HOT */
 	__u64 hits;	/* stores of that process while ARMED */
 	__u64 foreign;	/* stores of other processes to the same address: ignored */
 	__u64 late;	/* stores after the slot was released, or to a node whose vptr was gone: ignored */
 	__u64 calls;	/* all runs of the program for this slot */
 };
-_Static_assert(sizeof(struct watch_slot) == 112, "watch_slot");
+_Static_assert(sizeof(struct watch_slot) == 128, "watch_slot");
 
 enum watch_hit_flags {
 	WATCH_HIT_KERNEL = 1, /* the store was made by a system call; stack is that of its caller */

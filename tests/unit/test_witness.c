@@ -267,6 +267,29 @@ static void test_system_call(void **state)
 	assert_int_equal(w->writer.ip, 0x7777);
 }
 
+static void test_pieces_of_one_system_call(void **state)
+{
+	(void)state;
+	for (uint64_t i = 1; i <= 16; i++) { /* two calls, a second apart */
+		uint64_t ts = i <= 8 ? 100 * MS + i * 20000 : 1100 * MS + i * 20000;
+		struct watch_hit *h = hit(ts, 0xffffffff81000000);
+
+		h->flags = WATCH_HIT_KERNEL;
+		h->syscall = 0;
+		h->stack.reg[ABI_REG_IP] = 0x7777;
+		h->value = i % 8 ? 1 : WILD;
+		witness_store(world.w, h, true, i == 1 ? 5 : 1);
+		if (i == 8)
+			witness_tick(world.w, 200 * MS, false);
+	}
+	witness_tick(world.w, 1200 * MS, false);
+	assert_int_equal(engine_n_findings(world.e), 1);
+	const struct bad_write *w = &engine_finding(world.e, 0)->w;
+
+	assert_true(w->old_value == 5 && w->new_value == WILD);
+	assert_int_equal(w->hits, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +299,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_relatives_make_nothing_certain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_system_call, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pieces_of_one_system_call, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 static json_t *writer(const struct bad_write *w, const struct report_clock *c)
 {
-	const struct frame *top = w->writer.stack.n ? &w->writer.stack.v[0] : NULL;
+	const struct frame *top = w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
 
 	if (!w->has_writer)
 		return json_null();

@@ -35,7 +35,7 @@ static void verdict_line(FILE *f, const struct bad_write *w)
 
 static void writer_lines(FILE *f, const struct bad_write *w)
 {
-	const struct frame *top = w->writer.stack.n ? &w->writer.stack.v[0] : NULL;
+	const struct frame *top = w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
 
 	if (!w->has_writer) {
 		fprintf(f, "  writer    not seen: no watchpoint held this word at that moment\n");

@@ -178,9 +178,8 @@ int watch_open(struct watch **ret, const struct watch_cfg *cfg, struct slots *s,
 	*ret = NULL;
 	if (!cfg->allow_vm && hwbp_under_hypervisor()) {
 		err_set(err, -EOPNOTSUPP, "watchpoints are off under a hypervisor");
-		err_hint(err, "some hypervisors lose the cause of a debug trap, and the kernel then sends "
-			      "SIGTRAP to the "
-			      "process; --allow-vm-watchpoints turns them on nevertheless");
+		err_hint(err, "a debug trap lost there kills the target (SIGTRAP); --allow-vm-watchpoints "
+			      "takes the risk");
 		return -EOPNOTSUPP;
 	}
 	w = calloc(1, sizeof(*w));
@@ -444,10 +443,10 @@ static void account_places(struct watch *w, uint64_t now_ns,
 		if (a.given_up)
 			summary_note(sum, false, "%s is written too often to be watched: given up",
 				     name_of(ctx, p));
-		else if (a.suspect && a.alive_ws > 0)
-			summary_note(
-				sum, false, "%s, seen damaged: watched %.1f of %.1f word-seconds (%.2g %%)",
-				name_of(ctx, p), a.watched_ws, a.alive_ws, 100 * a.watched_ws / a.alive_ws);
+		else if ((a.suspect || a.directed) && a.alive_ws > 0)
+			summary_note(sum, false, "%s%s: watched %.1f of %.1f word-seconds (%.2g %%)",
+				     name_of(ctx, p), a.suspect ? ", seen damaged" : "", a.watched_ws,
+				     a.alive_ws, 100 * a.watched_ws / a.alive_ws);
 	}
 }
 

@@ -62,6 +62,11 @@ static int open_witness(struct writes_watch *w, struct err *err)
 
 	if (ret)
 		return ret;
+	for (unsigned t = 0; t < cfg->plan->n_types; t++) { /* takes a while: before anything is armed */
+		struct judge_ask ask;
+
+		kin_ask(w->kin, (uint16_t)t, &ask);
+	}
 	wc.kin_ctx = w->kin;
 	return witness_create(&w->witness, &wc, err);
 }

@@ -240,11 +240,13 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 		w->last_good = touch_of(e, &o.last_good);
 	w->found = (struct touch){.ts_ns = h->ts_ns, .tid = h->tid};
 	memcpy(w->found.comm, h->comm, sizeof(w->found.comm));
-	if (h->stack && h->stack->n)
-		w->found.function = copy(h->stack->v[0].symbol);
+	if (h->stack && h->frame < h->stack->n)
+		w->found.function = copy(h->stack->v[h->frame].symbol);
 	w->path = plan_path(e->plan, known ? o.type : h->type, n.step, node ? n.depth : 0, h->type, h->field, -1);
 	w->explanation = copy(h->why ? h->why : "the store was not made by a writer of the type");
 	ret = describe_place(e, w, known ? o.type : h->type, h->type, h->field);
+	free(w->next); /* the writer is known */
+	w->next = NULL;
 	if (!ret)
 		ret = describe_writer(w, h);
 	if (!ret && (!w->path || !w->explanation))
@@ -254,24 +256,8 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	return ret;
 }
 
-/* What the judge said of the writer belongs to the reasons; a finding by the hit alone has it there already. */
-static int explain_writer(struct bad_write *w, const struct engine_hit *h)
-{
-	char *s;
-
-	if (!h->non_writer || !h->why || (w->explanation && !strcmp(w->explanation, h->why)))
-		return 0;
-	if (asprintf(&s, "%s; %s", w->explanation ? w->explanation : "", h->why) < 0)
-		return -ENOMEM;
-	free(w->explanation);
-	w->explanation = s;
-	return 0;
-}
-
 int describe_writer(struct bad_write *w, const struct engine_hit *h)
 {
-	if (explain_writer(w, h))
-		return -ENOMEM;
 	if (frames_copy(&w->writer.stack, h->stack))
 		return -ENOMEM;
 	w->has_writer = true;
@@ -281,5 +267,21 @@ int describe_writer(struct bad_write *w, const struct engine_hit *h)
 	w->writer.ip = h->ip;
 	w->writer.in_kernel = h->in_kernel;
 	w->writer.syscall = copy(h->syscall);
+	w->writer.frame = h->frame;
 	return 0;
+}
+
+void explain_writer(struct bad_write *w, const char *why)
+{
+	/* what is wrong with the value stays; who may have stored it is no longer a question */
+	int len = w->explanation ? (int)strcspn(w->explanation, ";") : 0;
+	char *s;
+
+	if (asprintf(&s, "%.*s%s%s", len, w->explanation ? w->explanation : "", len ? "; " : "",
+		     why ? why : "a watchpoint saw the store") < 0)
+		return;
+	free(w->explanation);
+	w->explanation = s;
+	free(w->next);
+	w->next = NULL;
 }

@@ -104,6 +104,12 @@ static struct engine_finding *find_hit(struct engine *e, const struct wr_candida
 	return NULL;
 }
 
+static void take_writer(struct engine_finding *f, const struct engine_hit *h)
+{
+	if (!f->w.has_writer && !describe_writer(&f->w, h))
+		explain_writer(&f->w, h->why);
+}
+
 /* The hit, of those kept, that wrote what f found. */
 static void look_for_writer(struct engine *e, struct engine_finding *f)
 {
@@ -112,8 +118,7 @@ static void look_for_writer(struct engine *e, struct engine_finding *f)
 
 		if (explains(&v->h, f)) {
 			f->w.hits++;
-			if (!f->w.has_writer)
-				describe_writer(&f->w, &v->h);
+			take_writer(f, &v->h);
 		}
 	}
 }
@@ -144,6 +149,7 @@ static void confirm(struct engine *e, const struct wr_candidate *c)
 		w.writer = f->w.writer;
 		w.hits = f->w.hits;
 		memset(&f->w.writer, 0, sizeof(f->w.writer));
+		explain_writer(&w, f->w.explanation);
 		bad_write_deinit(&f->w);
 		f->w = w;
 		return;
@@ -315,8 +321,7 @@ void engine_hit(struct engine *e, const struct engine_hit *h)
 			continue;
 		f = &e->finding[i];
 		f->w.hits++;
-		if (!f->w.has_writer)
-			describe_writer(&f->w, h);
+		take_writer(f, h);
 	}
 	if (f)
 		return;

@@ -45,6 +45,7 @@ struct engine_hit {
 	bool non_writer;       /* judged to have no business there; else only evidence for what a check finds */
 	const char *why;       /* the judge's reason */
 	const struct frames *stack; /* copied */
+	size_t frame;		    /* of stack: the function to name */
 };
 
 struct engine_stats {

@@ -49,6 +49,8 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_write *w);
 /* Puts the hit's thread and stack into w. 0 or -ENOMEM. */
 int describe_writer(struct bad_write *w, const struct engine_hit *h);
+/* The explanation of a check's finding, now that its writer is known. why: what the judge said of it. */
+void explain_writer(struct bad_write *w, const char *why);
 int frames_copy(struct frames *to, const struct frames *from);
 
 #endif

@@ -510,6 +510,7 @@ void slots_account_place(const struct slots *s, size_t place, uint64_t now_ns, s
 		.hot = pl->n_hot,
 		.given_up = pl->given_up,
 		.suspect = pl->suspect,
+		.directed = pl->directed,
 	};
 }
 
@@ -528,5 +529,6 @@ void slots_account_all(const struct slots *s, uint64_t now_ns, struct slots_acco
 		a->hot += p.hot;
 		a->given_up |= p.given_up;
 		a->suspect |= p.suspect;
+		a->directed |= p.directed;
 	}
 }

@@ -101,6 +101,7 @@ struct slots_account {
 	uint64_t hot;  /* armings ended as SLOTS_END_HOT */
 	bool given_up; /* hot three times: not watched any more */
 	bool suspect;
+	bool directed;
 };
 /* Of one place up to now. watched_ws / alive_ws is the chance that one store at a random time to a random
  * word of it is seen. */

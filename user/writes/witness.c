@@ -113,6 +113,23 @@ static bool may_unwind(struct witness *w, uint64_t ts_ns)
 	return w->unwound++ < WITNESS_PER_SECOND;
 }
 
+/* One system call stores piece by piece, and each piece traps: the pieces are one store. */
+static bool hold_again(struct witness *w, const struct engine_hit *h)
+{
+	for (size_t i = w->n_held; h->in_kernel && i-- > 0;) {
+		struct engine_hit *o = &w->held[i].h;
+
+		if (!o->in_kernel || o->tid != h->tid || o->addr != h->addr || o->ip != h->ip)
+			continue;
+		if (h->ts_ns > o->ts_ns + WITNESS_ONE_CALL_NS)
+			return false;
+		o->ts_ns = h->ts_ns;
+		o->value = h->value;
+		return true;
+	}
+	return false;
+}
+
 static void hold(struct witness *w, const struct engine_hit *h, struct frames *stack, const char *why)
 {
 	struct held *k = &w->held[w->n_held];
@@ -177,6 +194,7 @@ void witness_store(struct witness *w, const struct watch_hit *h, bool has_old, u
 		return;
 	}
 	judge(w, h, &stack, syscall, &r);
+	e.frame = r.frame;
 	e.stack = &stack;
 	e.why = r.reason;
 	switch (r.verdict) {
@@ -193,6 +211,8 @@ void witness_store(struct witness *w, const struct watch_hit *h, bool has_old, u
 		engine_hit(w->cfg.engine, &e);
 		break;
 	case JUDGE_NON_WRITER:
+		if (hold_again(w, &e))
+			break;
 		w->stats.non_writers++;
 		hold(w, &e, &stack, r.reason);
 		return;

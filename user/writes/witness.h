@@ -13,9 +13,10 @@
 #include "writes/engine.h"
 #include "writes/judge.h"
 
-#define WITNESS_PAUSE_NS   20000000ull /* before a non-writer's store is believed */
-#define WITNESS_MAX_HELD   64
-#define WITNESS_PER_SECOND 400 /* stacks unwound; the others are counted */
+#define WITNESS_PAUSE_NS    20000000ull /* before a non-writer's store is believed */
+#define WITNESS_ONE_CALL_NS 1000000ull	/* between two pieces of one system call's store */
+#define WITNESS_MAX_HELD    64
+#define WITNESS_PER_SECOND  400 /* stacks unwound; the others are counted */
 
 struct witness_cfg {
 	const struct writes_plan *plan;
