@@ -454,6 +454,8 @@ static int find_symbol(struct dbg *d, const struct wanted *w, struct dbg_func **
 	struct part parts[MAX_DEPTH];
 	const struct part *last = &w->parts[w->n_parts - 1];
 
+	if (!last->p || !last->n)
+		return -ENOENT;
 	for (size_t i = 0; i < d->n_func_sym; i++) {
 		const struct elf_sym *s = &d->func_sym[i];
 		struct wanted have;
