@@ -21,18 +21,7 @@ unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
 
 -include tests/target/target.mk tests/kernel/kernel.mk tests/vm/vm.mk
-
-FORMATTED := $(wildcard user/*.c user/*/*.[ch] bpf/*.c bpf/*/*.h tests/unit/*.[ch])
-
-format:
-	clang-format -i $(FORMATTED)
-
-format-check:
-	clang-format --dry-run -Werror $(FORMATTED)
-
-# Slow on few cores; every finding is an error.
-analyze: format-check $(SKELS)
-	clang-tidy --quiet $(CORE_SRC) $(TRACE_SRC) $(CMD_SRC) -- $(filter-out -Werror,$(ALL_CFLAGS))
+include tests/analyze.mk
 
 check:
 	$(Q)tools/install-deps.sh

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
+#include "util/hash.h"
 
 #include "sock/diag.h"
 #include "sock/netlink.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <stdlib.h>
-#include <uthash.h>
+#include "util/hash.h"
 
 #include "stalls/fds.h"
 

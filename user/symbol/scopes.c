@@ -3,7 +3,7 @@
  * for. */
 #include <dwarf.h>
 #include <stdlib.h>
-#include <uthash.h>
+#include "util/hash.h"
 
 #include "proc/slurp.h"
 #include "symbol/image_priv.h"

@@ -6,18 +6,17 @@
 
 #include "util/err.h"
 
-int err_set(struct err *e, int code, const char *fmt, ...)
+void err_write(struct err *e, int code, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!e)
-		return code;
+		return;
 	e->code = code;
 	e->hint[0] = '\0';
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	return code;
 }
 
 void err_hint(struct err *e, const char *fmt, ...)

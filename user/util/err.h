@@ -13,7 +13,13 @@ struct err {
 };
 
 /* Sets code (negative) and message; returns code. e may be NULL. Clears an older hint. */
-int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define err_set(e, code, ...)                                                                                \
+	({                                                                                                   \
+		const int code_ = (code); /* what is returned, visible to whoever analyses the caller */     \
+		err_write((e), code_, __VA_ARGS__);                                                          \
+		code_;                                                                                       \
+	})
+void err_write(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Adds what to do about it. e may be NULL. */
 void err_hint(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts text and ": " before the message, for the caller's context; returns e's code. e may be NULL (then

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+#include "util/hash.h"
 
 #define MAX_KNOWN_IPS 65536
 

@@ -1,0 +1,25 @@
+# Static checks: formatting, clang's warnings and clang-tidy over everything in user/. Every finding is an error. Slow
+# on few cores, so what was clean is not looked at again until it or a header of its changes.
+ANALYZE_SRC   := $(CORE_SRC) $(TRACE_SRC) $(CMD_SRC)
+# what is generated is not ours to warn about
+ANALYZE_FLAGS := $(patsubst -I$(BUILD)/%,-isystem $(BUILD)/%,$(ALL_CFLAGS))
+FORMATTED     := $(wildcard user/*.c user/*/*.[ch] bpf/*.c bpf/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+
+.PHONY: tidy
+
+format:
+	clang-format -i $(FORMATTED)
+
+format-check:
+	clang-format --dry-run -Werror $(FORMATTED)
+
+$(BUILD)/tidy/%.ok: %.c .clang-tidy $(BUILD)/gen/syscall_names.inc | $(SKELS)
+	@echo "  TIDY    $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(ANALYZE_FLAGS) -fsyntax-only -MD -MP -MT $@ -MF $(@:.ok=.d) $<
+	$(Q)clang-tidy --quiet $< -- $(filter-out -Werror,$(ANALYZE_FLAGS)) >$@.log 2>/dev/null || { cat $@.log; exit 1; }
+	$(Q)mv $@.log $@
+
+tidy: $(ANALYZE_SRC:%.c=$(BUILD)/tidy/%.ok)
+
+analyze: format-check tidy
