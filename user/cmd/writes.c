@@ -200,10 +200,10 @@ static int find_field(struct writes_prep *p, const char *name, struct err *err)
 			const struct guard_field *g = plan_guard_field(p->plan, t, f);
 			size_t n = (size_t)snprintf(full, sizeof(full), "%s::%s", g->owner, g->path);
 
-			if (n >= sizeof(full) || n < len || strcmp(full + n - len, name) ||
+			if (n >= sizeof(full) || n < len || strcmp(full + n - len, name) != 0 ||
 			    (n > len && full[n - len - 1] != ':'))
 				continue;
-			if (found[0] && strcmp(found, full))
+			if (found[0] && strcmp(found, full) != 0)
 				return err_set(err, -EEXIST, "--field %s may be %s or %s", name, found, full);
 			if (!p->has_field) {
 				p->has_field = true;

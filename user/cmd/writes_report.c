@@ -69,7 +69,7 @@ static struct write_cost *costs(const struct run *r, uint64_t now_ns, size_t *n)
 		const char *role = wr_role_name(p->probe[i].wire.role);
 		size_t k = 0;
 
-		while (k < *n && (v[k].role != role || strcmp(v[k].function, p->probe[i].function)))
+		while (k < *n && (v[k].role != role || strcmp(v[k].function, p->probe[i].function) != 0))
 			k++;
 		if (k == *n)
 			v[(*n)++] = (struct write_cost){.function = p->probe[i].function, .role = role};

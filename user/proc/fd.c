@@ -44,7 +44,7 @@ int proc_fd_read(struct proc_fd *ret, pid_t pid, int fd)
 		return errno == ENOENT || errno == ESRCH ? -EBADF : -errno;
 	target[len] = '\0';
 	ret->fd = fd;
-	for (k = 0; strncmp(target, kinds[k].prefix, strlen(kinds[k].prefix)); k++)
+	for (k = 0; strncmp(target, kinds[k].prefix, strlen(kinds[k].prefix)) != 0; k++)
 		;
 	ret->kind = kinds[k].kind;
 	if (ret->kind == PROC_FD_SOCKET || ret->kind == PROC_FD_PIPE)

@@ -134,7 +134,7 @@ int proc_exe_read(struct proc_exe *ret, pid_t pid, struct err *err)
 	if (fd < 0 || fstat(fd, &st)) {
 		struct proc_thread t;
 
-		e = -errno;
+		e = errno ? -errno : -EIO;
 		if (e == -ENOENT && proc_thread_read(&t, pid, pid) == -ESRCH)
 			e = -ESRCH;
 		if (fd >= 0)
@@ -198,7 +198,7 @@ int proc_find_comm(const char *name, struct proc_pids *ret, struct err *err)
 
 		if (pid <= 0 || pid == getpid() || proc_thread_read(&t, pid, pid))
 			continue;
-		if (strncmp(t.comm, name, PROC_COMM_LEN - 1) || (cut && !exe_named(pid, name)))
+		if (strncmp(t.comm, name, PROC_COMM_LEN - 1) != 0 || (cut && !exe_named(pid, name)))
 			continue;
 		e = PROC_GROW(&ret->v, ret->n);
 		if (!e)

@@ -13,7 +13,7 @@ int proc_slurp(char **ret, const char *fmt, ...) __attribute__((format(printf, 2
 /* Makes room for one more element in *v, which holds n. 0 or -ENOMEM; *v stays valid either way. */
 #define PROC_GROW(v, n)                                                                                      \
 	({                                                                                                   \
-		void *more_ = proc_grow(*(v), (n), sizeof(**(v)));                                           \
+		void *more_ = proc_grow(*(v), (n), sizeof(__typeof__(**(v))));                               \
 		if (more_)                                                                                   \
 			*(v) = more_;                                                                        \
 		more_ ? 0 : -ENOMEM;                                                                         \

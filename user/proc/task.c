@@ -166,7 +166,7 @@ int proc_kstack_parse(const char *text, struct proc_kstack *ret)
 		if (name && name < eol) {
 			name += 2;
 			len = strcspn(name, "+ \n");
-			if (len && strncmp(name, "0xffffffffffffffff", 18)) {
+			if (len && strncmp(name, "0xffffffffffffffff", 18) != 0) {
 				err = PROC_GROW(&ret->v, ret->n);
 				if (!err && !(ret->v[ret->n] = strndup(name, len)))
 					err = -ENOMEM;

@@ -152,12 +152,18 @@ static char *function_name(struct image_module *m, uint64_t addr, Dwarf_Die *die
 	return die_name(die, 0);
 }
 
+/* The strings of f are the frames' from here on, or freed. */
 static int add_frame(struct frames *out, const struct frame *f)
 {
 	struct frame *v = reallocarray(out->v, out->n + 1, sizeof(*v));
 
-	if (!v)
+	if (!v) {
+		free(f->module);
+		free(f->build_id);
+		free(f->symbol);
+		free(f->file);
 		return -ENOMEM;
+	}
 	out->v = v;
 	v[out->n++] = *f;
 	return 0;

@@ -151,7 +151,7 @@ int uses_frame(void *ctx, const struct frame *f)
 	const struct uses *u = ctx;
 	const char *id = elf_file_build_id_hex(dbg_binary(u->d));
 
-	if (!f->build_id || !id[0] || strcmp(f->build_id, id))
+	if (!f->build_id || !id[0] || strcmp(f->build_id, id) != 0)
 		return -1;
 	return uses_at(u, f->offset);
 }
