@@ -3,6 +3,8 @@
 ANALYZE_SRC   := $(CORE_SRC) $(TRACE_SRC) $(CMD_SRC)
 # what is generated is not ours to warn about
 ANALYZE_FLAGS := $(patsubst -I$(BUILD)/%,-isystem $(BUILD)/%,$(ALL_CFLAGS))
+# libbpf takes over what is handed to it, which the analyzer never believes of a system header
+TIDY_FLAGS    := $(filter-out -Werror,$(ANALYZE_FLAGS)) --no-system-header-prefix=bpf/
 FORMATTED     := $(wildcard user/*.c user/*/*.[ch] bpf/*.c bpf/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
 
 .PHONY: tidy
@@ -17,7 +19,7 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy $(BUILD)/gen/syscall_names.inc | $(SKELS)
 	@echo "  TIDY    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(ANALYZE_FLAGS) -fsyntax-only -MD -MP -MT $@ -MF $(@:.ok=.d) $<
-	$(Q)clang-tidy --quiet $< -- $(filter-out -Werror,$(ANALYZE_FLAGS)) >$@.log 2>/dev/null || { cat $@.log; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(TIDY_FLAGS) >$@.log 2>/dev/null || { cat $@.log; exit 1; }
 	$(Q)mv $@.log $@
 
 tidy: $(ANALYZE_SRC:%.c=$(BUILD)/tidy/%.ok)

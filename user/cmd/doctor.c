@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "proc/process.h"
 #include "report/report.h"
 #include "trace/features.h"
+#include "trace/verbose.h"
 
 static const char HELP[] =
 	"Usage: culprit doctor [-p PID] [OPTIONS]\n\n"
@@ -158,14 +158,6 @@ static int print_json(const struct feature *f, const struct target_facts *t, con
 	return rc;
 }
 
-static int quiet_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	(void)fmt;
-	(void)ap;
-	return 0;
-}
-
 /* 0, 1 = --help was given, negative = usage error, already explained in err */
 static int parse(int argc, char **argv, struct common_opts *o, struct err *err)
 {
@@ -207,8 +199,7 @@ int cmd_doctor(int argc, char **argv)
 	}
 	if (common_privilege(&err))
 		return fail(EXIT_CANNOT_RUN, &err);
-	if (!o.verbose)
-		libbpf_set_print(quiet_libbpf);
+	trace_verbose(o.verbose);
 	if (o.pid) {
 		if (target_read(&target, &o, &err))
 			return fail(EXIT_CANNOT_RUN, &err);

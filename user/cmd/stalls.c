@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -8,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/stalls.h"
+#include "trace/verbose.h"
 
 static const char help_head[] =
 	"Usage: culprit stalls -p PID [--threshold MS] [-d SECONDS] [--spec S] [--json]\n"
@@ -116,12 +116,6 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 	return 0;
 }
 
-static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	return vfprintf(stderr, fmt, ap);
-}
-
 static void print_plan(FILE *f, const struct stalls_run *r)
 {
 	size_t n;
@@ -223,7 +217,7 @@ int cmd_stalls(int argc, char **argv)
 		return EXIT_NOTHING;
 	if (rc < 0)
 		return usage("stalls", "%s", err.msg);
-	libbpf_set_print(o.common.verbose > 1 ? print_libbpf : NULL);
+	trace_verbose(o.common.verbose > 1);
 	rc = common_target(&o.common, &err);
 	if (rc == -EINVAL)
 		return usage("stalls", "%s", err.msg);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "symbol/image.h"
 #include "trace/session.h"
 #include "trace/threads.h"
+#include "trace/verbose.h"
 
 static const char help[] =
 	"Usage: culprit threads -p PID [-w] [--json]\n"
@@ -88,12 +88,6 @@ static int parse(int argc, char **argv, struct options *o, struct err *err)
 	if (optind < argc)
 		return err_set(err, -EINVAL, "unexpected '%s'", argv[optind]);
 	return 0;
-}
-
-static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	return vfprintf(stderr, fmt, ap);
 }
 
 static size_t terminal_width(void)
@@ -229,7 +223,7 @@ int cmd_threads(int argc, char **argv)
 		return EXIT_NOTHING;
 	if (rc < 0)
 		return usage("threads", "%s", err.msg);
-	libbpf_set_print(o.common.verbose ? print_libbpf : NULL);
+	trace_verbose(o.common.verbose);
 	rc = common_target(&o.common, &err);
 	if (rc == -EINVAL)
 		return usage("threads", "%s", err.msg);

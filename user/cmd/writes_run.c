@@ -11,6 +11,7 @@
 #include "proc/mem.h"
 #include "proc/process.h"
 #include "report/write.h"
+#include "trace/verbose.h"
 
 #define TICK_MS	    50
 #define SECOND_NS   1000000000ull
@@ -249,7 +250,7 @@ int writes_run(const struct writes_opts *o, const struct writes_prep *p)
 	struct err err = {0};
 	int ret;
 
-	writes_trace_verbose(o->c.verbose > 0);
+	trace_verbose(o->c.verbose > 0);
 	ret = arm(&r, &err);
 	if (!ret)
 		ret = session_run(&cfg, r.transport, &ops, &r, &r.end, &err);

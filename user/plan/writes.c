@@ -23,7 +23,7 @@ const char *wr_role_name(unsigned role)
 	return role < WR_ROLE_MAX ? role_names[role] : "?";
 }
 
-static int add_text(char ***v, size_t *n, const char *fmt, va_list ap)
+static int __attribute__((format(printf, 3, 0))) add_text(char ***v, size_t *n, const char *fmt, va_list ap)
 {
 	char **bigger = realloc(*v, (*n + 1) * sizeof(**v));
 	char *s = NULL;

@@ -10,6 +10,7 @@
 
 #include "proc/fd.h"
 #include "proc/slurp.h"
+#include "util/grow.h"
 
 static const struct {
 	enum proc_fd_kind kind;
@@ -83,7 +84,7 @@ int proc_fds_read(struct proc_fds *ret, pid_t pid, struct err *err)
 	while (!e && (d = readdir(dir))) {
 		if (d->d_name[0] == '.')
 			continue;
-		e = PROC_GROW(&ret->v, ret->n);
+		e = GROW(&ret->v, ret->n);
 		if (e)
 			break;
 		e = proc_fd_read(&ret->v[ret->n], pid, (int)strtol(d->d_name, NULL, 10));
@@ -125,7 +126,7 @@ int proc_epoll_parse(const char *fdinfo, struct proc_epoll *ret)
 			ino = strstr(line, " ino:");
 			if (ino && ino < eol)
 				m.inode = strtoull(ino + 5, NULL, 16);
-			if (PROC_GROW(&ret->v, ret->n)) {
+			if (GROW(&ret->v, ret->n)) {
 				proc_epoll_deinit(ret);
 				return -ENOMEM;
 			}

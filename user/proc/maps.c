@@ -7,6 +7,7 @@
 
 #include "proc/maps.h"
 #include "proc/slurp.h"
+#include "util/grow.h"
 
 #define DELETED " (deleted)"
 
@@ -68,7 +69,7 @@ int proc_maps_parse(struct proc_maps *ret, FILE *f, struct err *err)
 	while ((len = getline(&line, &room, f)) > 0) {
 		if (line[len - 1] == '\n')
 			line[len - 1] = '\0';
-		e = PROC_GROW(&ret->v, ret->n);
+		e = GROW(&ret->v, ret->n);
 		if (!e)
 			e = parse_line(line, &ret->v[ret->n]);
 		if (e) {

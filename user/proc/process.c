@@ -14,6 +14,7 @@
 
 #include "proc/process.h"
 #include "proc/slurp.h"
+#include "util/grow.h"
 
 #define DELETED " (deleted)"
 
@@ -134,7 +135,7 @@ int proc_exe_read(struct proc_exe *ret, pid_t pid, struct err *err)
 	if (fd < 0 || fstat(fd, &st)) {
 		struct proc_thread t;
 
-		e = errno ? -errno : -EIO;
+		e = -errno;
 		if (e == -ENOENT && proc_thread_read(&t, pid, pid) == -ESRCH)
 			e = -ESRCH;
 		if (fd >= 0)
@@ -166,8 +167,9 @@ static bool exe_named(pid_t pid, const char *name)
 	const char *base;
 	bool same;
 
-	if (proc_exe_read(&exe, pid, NULL))
-		return false;
+	proc_exe_read(&exe, pid, NULL);
+	if (!exe.path)
+		return false; /* has exited, or is a thread of the kernel */
 	base = strrchr(exe.path, '/');
 	same = !strcmp(base ? base + 1 : exe.path, name);
 	proc_exe_deinit(&exe);
@@ -200,7 +202,7 @@ int proc_find_comm(const char *name, struct proc_pids *ret, struct err *err)
 			continue;
 		if (strncmp(t.comm, name, PROC_COMM_LEN - 1) != 0 || (cut && !exe_named(pid, name)))
 			continue;
-		e = PROC_GROW(&ret->v, ret->n);
+		e = GROW(&ret->v, ret->n);
 		if (!e)
 			ret->v[ret->n++] = pid;
 	}

@@ -52,11 +52,3 @@ int proc_slurp(char **ret, const char *fmt, ...)
 	*ret = buf;
 	return 0;
 }
-
-void *proc_grow(void *v, size_t n, size_t size)
-{
-	/* grows at the powers of two, so that no capacity needs to be kept beside the count */
-	if (n & (n - 1))
-		return v;
-	return reallocarray(v, n ? n * 2 : 1, size);
-}

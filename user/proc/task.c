@@ -8,6 +8,7 @@
 
 #include "proc/slurp.h"
 #include "proc/task.h"
+#include "util/grow.h"
 
 /* A file of a task that cannot be found: the task is what is missing, as the files themselves are always
  * there. */
@@ -81,7 +82,7 @@ int proc_threads_read(struct proc_threads *ret, pid_t pid, struct err *err)
 
 		if (tid <= 0)
 			continue;
-		e = PROC_GROW(&ret->v, ret->n);
+		e = GROW(&ret->v, ret->n);
 		if (e)
 			break;
 		e = proc_thread_read(&ret->v[ret->n], pid, tid);
@@ -167,7 +168,7 @@ int proc_kstack_parse(const char *text, struct proc_kstack *ret)
 			name += 2;
 			len = strcspn(name, "+ \n");
 			if (len && strncmp(name, "0xffffffffffffffff", 18) != 0) {
-				err = PROC_GROW(&ret->v, ret->n);
+				err = GROW(&ret->v, ret->n);
 				if (!err && !(ret->v[ret->n] = strndup(name, len)))
 					err = -ENOMEM;
 				if (err) {

@@ -4,7 +4,7 @@
 #ifndef CULPRIT_STALLS_ENGINE_PRIV_H
 #define CULPRIT_STALLS_ENGINE_PRIV_H
 
-#include <uthash.h>
+#include "util/hash.h"
 
 #include "stalls/engine.h"
 #include "stalls/verdict.h"

@@ -8,6 +8,7 @@
 
 #include "stalls/engine_priv.h"
 #include "stalls/explain.h"
+#include "util/grow.h"
 
 void found_free(struct found *f)
 {
@@ -218,7 +219,7 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 int found_report(struct stall_engine *e, struct subject *s, const struct about *a)
 {
 	uint64_t key = a->n_rivals ? 0 : a->inode ? a->inode : (uint64_t)a->fd;
-	struct found *f = same(e, s, a->out.verdict, key), **v;
+	struct found *f = same(e, s, a->out.verdict, key);
 	int rc;
 
 	s->reported = true;
@@ -228,14 +229,11 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 			f->start_ns = s->start_ns;
 		return 0;
 	}
-	v = realloc(e->found, (e->n_found + 1) * sizeof(*v));
-	f = calloc(1, sizeof(*f));
-	if (v)
-		e->found = v;
-	if (!v || !f) {
-		free(f);
+	if (GROW(&e->found, e->n_found))
 		return -ENOMEM;
-	}
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
 	*f = (struct found){.start_ns = s->start_ns,
 			    .entry_ns = s->call ? s->call->entry_ns : 0,
 			    .key = key,

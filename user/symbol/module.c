@@ -13,6 +13,7 @@
 #include "proc/mem.h"
 #include "proc/slurp.h"
 #include "symbol/image_priv.h"
+#include "util/grow.h"
 
 #define VDSO "[vdso]"
 #define PAGE 4096
@@ -61,7 +62,7 @@ int modules_scan(const struct proc_maps *maps, struct image_module ***ret, size_
 				module_free(m);
 				(*n)--;
 			}
-			m = PROC_GROW(ret, *n) ? NULL : module_new(map);
+			m = GROW(ret, *n) ? NULL : module_new(map);
 			if (!m) {
 				modules_free(*ret, *n);
 				return -ENOMEM;

@@ -7,6 +7,7 @@
 
 #include "proc/slurp.h"
 #include "symbol/image_priv.h"
+#include "util/grow.h"
 
 /* A contiguous piece of a function's code. */
 struct function_range {
@@ -46,7 +47,7 @@ static bool add_function(struct unit_index *u, Dwarf_Die *die)
 	while ((at = dwarf_ranges(die, at, &base, &lo, &hi)) > 0) {
 		if (lo == hi)
 			continue;
-		if (PROC_GROW(&u->v, u->n))
+		if (GROW(&u->v, u->n))
 			return false;
 		u->v[u->n++] = (struct function_range){.lo = lo, .hi = hi, .die = *die};
 	}

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "trace/stalls_priv.h"
+#include "util/grow.h"
 
 enum enter_prog {
 	ENTER_NONE,
@@ -97,12 +98,11 @@ static struct hook *hook_add(struct stalls_trace *t, const char *what, const cha
 	__attribute__((format(printf, 3, 4)));
 static struct hook *hook_add(struct stalls_trace *t, const char *what, const char *fmt, ...)
 {
-	struct hook *v = realloc(t->hook, (t->n_hooks + 1) * sizeof(*v));
+	struct hook *v;
 	va_list ap;
 
-	if (!v)
+	if (GROW(&t->hook, t->n_hooks))
 		return NULL;
-	t->hook = v;
 	v = &t->hook[t->n_hooks++];
 	*v = (struct hook){.what = what};
 	va_start(ap, fmt);
@@ -114,13 +114,10 @@ static struct hook *hook_add(struct stalls_trace *t, const char *what, const cha
 /* Takes over link. */
 static int link_add(struct stalls_trace *t, struct bpf_link *link)
 {
-	struct bpf_link **v = realloc(t->link, (t->n_links + 1) * sizeof(*v));
-
-	if (!v) {
+	if (GROW(&t->link, t->n_links)) {
 		bpf_link__destroy(link);
 		return -ENOMEM;
 	}
-	t->link = v;
 	t->link[t->n_links++] = link;
 	return 0;
 }

@@ -45,16 +45,6 @@ static bool multi_works(void)
 	return err == -EINVAL;
 }
 
-static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, fmt, ap);
-}
-
-void writes_trace_verbose(bool verbose)
-{
-	libbpf_set_print(verbose ? print_libbpf : NULL);
-}
-
 static int fill(const struct bpf_map *map, const void *values, size_t n, size_t size, struct err *err)
 {
 	for (uint32_t i = 0; i < n; i++) {

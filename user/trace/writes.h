@@ -12,8 +12,6 @@
 
 struct writes_trace;
 
-/* What libbpf says when a probe is refused: to stderr, or nowhere. */
-void writes_trace_verbose(bool verbose);
 /* plan is kept and must outlive the trace. btf: NULL = the kernel's own. -errno and err. */
 int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, const char *btf, struct err *err);
 /*
