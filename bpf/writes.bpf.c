@@ -131,13 +131,17 @@ static __always_inline void watch_release(__u64 addr)
 }
 
 /* A node that is no object of its own is destroyed with all it holds: an element that leaves a repeated field, say. */
-static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __u64 addr)
+static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __u64 addr, __u32 type)
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
 	struct wr_item *q = &s->q[0];
 
-	if (!n || (n->flags & WR_NODE_ROOT))
+	if (!n)
 		return;
+	if (n->type != type || (n->flags & WR_NODE_ROOT)) {
+		bpf_map_delete_elem(&nodes, &addr); /* of something that stood here before */
+		return;
+	}
 	__builtin_memset(q, 0, sizeof(*q));
 	q->addr = addr;
 	q->type = n->type;
@@ -171,6 +175,11 @@ int wr_object_hit(__u32 level, __u64 addr)
 	role = p->role;
 	type = p->type;
 	o = bpf_map_lookup_elem(&objects, &addr);
+	if (o && o->type != type) { /* its end was missed, and something else stands there now */
+		bpf_map_delete_elem(&objects, &addr);
+		count(WR_C_REPLACED);
+		o = NULL;
+	}
 	s->object = addr;
 	s->bad = 0;
 	s->destroying = role == WR_ROLE_DESTROY;
@@ -178,9 +187,8 @@ int wr_object_hit(__u32 level, __u64 addr)
 	if (o && role != WR_ROLE_INSERT) {
 		s->deep = role != WR_ROLE_CHECK || o->n_touches % WR_DEEP_EVERY == 0;
 		s->object_id = o->id;
-		type = o->type;
 	} else if (role == WR_ROLE_DESTROY) {
-		node_destroyed(level, s, addr);
+		node_destroyed(level, s, addr, type);
 		return 0;
 	} else {
 		if (o)

@@ -121,8 +121,9 @@ struct wr_cfg {
 	__u32 n_types;
 	__u64 deadline_ns; /* CLOCK_MONOTONIC; moved on by user space; past it every probe is a no-op */
 	__u64 licence_ns;  /* how long after its entry a mutator may still store */
+	__u64 resumed_ns;  /* end of the last time the probes did nothing: changes since a shadow read before are not judged */
 };
-_Static_assert(sizeof(struct wr_cfg) == 24, "wr_cfg");
+_Static_assert(sizeof(struct wr_cfg) == 32, "wr_cfg");
 
 struct wr_touch {
 	__u64 ts_ns; /* 0: never */
@@ -213,6 +214,7 @@ enum wr_counter {
 	WR_C_READ_FAILED,    /* nodes that could not be read */
 	WR_C_DEADLINE,	     /* probe hits ignored: the loader did not move the deadline */
 	WR_C_SLOTS_RELEASED, /* watch slots released by a destruction */
+	WR_C_PURGED,	     /* objects forgotten by user space after a gap; the kernel never counts here */
 	WR_C_BUSY,	     /* probe hits ignored: all scratch of this CPU in use by preempted threads */
 	WR_C_MAX = 32,
 };

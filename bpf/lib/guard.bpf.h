@@ -165,12 +165,13 @@ int wr_emit_candidate(__u32 level)
 }
 
 /* Is a change of field i since the shadow was read covered by a licence? */
-static __always_inline bool licensed(const struct wr_scratch *s, const struct wr_node *n, __u32 i, __u64 licence_ns)
+static __always_inline bool licensed(const struct wr_scratch *s, const struct wr_node *n, __u32 i, const struct wr_cfg *g)
 {
+	__u64 licence_ns = g->licence_ns;
 	__u64 since = n->shadow_ns;
 	__u64 whole = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
 
-	if (whole && whole + licence_ns >= since)
+	if (since < g->resumed_ns || (whole && whole + licence_ns >= since))
 		return true;
 	i &= WR_MAX_TYPE_FIELDS - 1;
 	return n->store_ns + licence_ns >= since && (n->store_fields[i / 64] >> (i & 63) & 1);
@@ -216,7 +217,7 @@ int wr_check_field(__u32 level, __u32 i)
 
 	p = &n->pending[i % WR_PENDING];
 	if (!s->first && old != new) {
-		lic = licensed(s, n, i, g->licence_ns);
+		lic = licensed(s, n, i, g);
 		if (!reason && lic)
 			count(WR_C_LICENSED);
 		else if (!reason && (f->flags & WR_FF_SHADOW))

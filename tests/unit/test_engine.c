@@ -44,7 +44,8 @@ struct world {
 	uint64_t word; /* at WORD */
 	uint64_t element; /* chunks_[2] */
 	bool alive;
-	uint64_t mutate_ns;
+	uint64_t mutate_ns, mutate_seq;
+	uint64_t resumed_ns;
 	uint64_t target, target_value; /* one more readable word */
 	uint64_t objects;
 };
@@ -86,6 +87,7 @@ static bool w_node(void *ctx, uint64_t addr, struct wr_node *n)
 	memset(n, 0, sizeof(*n));
 	n->object_id = 7;
 	n->mutate_ns = w->mutate_ns;
+	n->mutate_seq = w->mutate_seq;
 	n->depth = 1;
 	n->step[0] = (struct wr_step){.field = 1, .index = 2};
 	return true;
@@ -94,6 +96,13 @@ static bool w_node(void *ctx, uint64_t addr, struct wr_node *n)
 static uint64_t w_objects(void *ctx)
 {
 	return ((struct world *)ctx)->objects;
+}
+
+static bool w_judged(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns)
+{
+	(void)type;
+	(void)field;
+	return shadow_ns >= ((struct world *)ctx)->resumed_ns;
 }
 
 static bool bias(void *ctx, const struct elf_file *module, uint64_t *b)
@@ -107,7 +116,7 @@ static bool bias(void *ctx, const struct elf_file *module, uint64_t *b)
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	struct engine_facts facts = {.ctx = w, .read = w_read, .object = w_object, .node = w_node, .n_objects = w_objects};
+	struct engine_facts facts = {.ctx = w, .read = w_read, .object = w_object, .node = w_node, .n_objects = w_objects, .judged = w_judged};
 	struct writes_plan_in in = {.bias = bias};
 
 	w->plan = calloc(1, sizeof(*w->plan));
@@ -286,6 +295,33 @@ static void test_unexplained_is_likely(void **state)
 	assert_string_equal(engine_finding(w->e, 0)->w.path, "chunks_[2].id_");
 }
 
+/* Explained by a mutator whose probe came a moment late, or not judged because the probes had been asleep. */
+static void test_explained(void **state)
+{
+	struct world *w = *state;
+	struct wr_candidate c = candidate();
+
+	c.reason = WR_BAD_UNEXPLAINED;
+	c.field = 2;
+	c.word_width = 4;
+	c.shadow_ns = 50 * MS;
+	w->word = c.new_value;
+	w->mutate_seq = 1;
+	w->mutate_ns = c.hdr.ts_ns + ENGINE_LATE_NS;
+	engine_record(w->e, &c.hdr);
+	engine_tick(w->e, 200 * MS, false);
+	assert_int_equal(engine_n_findings(w->e), 0);
+	w->mutate_seq = 0;
+	w->resumed_ns = 51 * MS;
+	engine_record(w->e, &c.hdr);
+	engine_tick(w->e, 200 * MS, false);
+	assert_int_equal(engine_n_findings(w->e), 0);
+	w->resumed_ns = 50 * MS;
+	engine_record(w->e, &c.hdr);
+	engine_tick(w->e, 200 * MS, false);
+	assert_int_equal(engine_n_findings(w->e), 1);
+}
+
 static struct engine_hit hit(const struct frames *stack)
 {
 	return (struct engine_hit){.ts_ns = 99 * MS, .addr = WORD, .value = WILD, .ip = 0x1234, .node = NODE, .object = OBJECT,
@@ -379,6 +415,29 @@ static void test_distrust(void **state)
 	assert_string_equal(engine_distrust(w->e, 1, buf, sizeof(buf)), "");
 }
 
+/* Told when it is ripe, once; and once more when its writer becomes known after that. */
+static void test_telling(void **state)
+{
+	struct world *w = *state;
+	struct wr_candidate c = candidate();
+	struct engine_hit h = hit(&touch_stack);
+	uint64_t found = c.hdr.ts_ns;
+
+	w->word = WILD;
+	engine_record(w->e, &c.hdr);
+	engine_tick(w->e, 200 * MS, false);
+	assert_non_null(engine_announce(w->e));
+	assert_null(engine_announce(w->e));
+	assert_null(engine_tell(w->e, found + ENGINE_RIPE_NS - 1, false, false));
+	assert_null(engine_tell(w->e, found + ENGINE_HOPE_NS - 1, true, false));
+	assert_non_null(engine_tell(w->e, found + ENGINE_RIPE_NS, false, false));
+	assert_null(engine_tell(w->e, found + ENGINE_HOPE_NS, true, true));
+	engine_hit(w->e, &h);
+	engine_hit(w->e, &h);
+	assert_true(engine_tell(w->e, found + ENGINE_HOPE_NS, true, false)->again);
+	assert_null(engine_tell(w->e, found + ENGINE_HOPE_NS, true, true));
+}
+
 static void test_render(void **state)
 {
 	struct world *w = *state;
@@ -401,7 +460,7 @@ static void test_render(void **state)
 	assert_non_null(strstr(text, "chunks_[2].read_perf_ at 0x20040"));
 	assert_non_null(strstr(text, "zone::Touch"));
 	free(text);
-	v = json_bad_write(&engine_finding(w->e, 0)->w, &clock);
+	v = json_bad_write(&engine_finding(w->e, 0)->w, &clock, false);
 	assert_string_equal(json_string_value(json_object_get(v, "reason")), "wild-pointer");
 	assert_string_equal(json_string_value(json_object_get(v, "new")), "0xfffc0000");
 	assert_string_equal(json_string_value(json_object_get(json_object_get(v, "writer"), "function")), "zone::Touch");
@@ -420,10 +479,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_destroyed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_the_object, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unexplained_is_likely, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_explained, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hit_then_check, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check_then_hit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_evidence_of_part, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_distrust, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_telling, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_render, setup, teardown),
 	};
 

@@ -104,6 +104,9 @@ static void note_losses(const struct run *r, struct summary *s)
 		if (r->counters[loss[i].counter])
 			summary_note(s, true, "%llu %s", (unsigned long long)r->counters[loss[i].counter], loss[i].text);
 	}
+	if (r->counters[WR_C_PURGED])
+		summary_note(s, true, "%llu objects were forgotten and taken up again after that gap",
+			     (unsigned long long)r->counters[WR_C_PURGED]);
 	if (r->counters[WR_C_REPLACED])
 		summary_note(s, false, "%llu objects were built or inserted where one was still followed: the end of that one was missed",
 			     (unsigned long long)r->counters[WR_C_REPLACED]);
@@ -154,8 +157,8 @@ static void note_sweep(const struct run *r, struct summary *s)
 		summary_note(s, false, "objects nobody touched were read in rounds of at most %s", text_duration(longest, buf));
 	else
 		summary_note(s, false, "objects nobody touched were not looked at: %s",
-			     r->counters[WR_C_REPLACED] ? "ends of objects were missed, so what the table holds may be gone" :
-							   "no destruction was seen that would show that ends of objects are noticed");
+			     r->counters[WR_C_DESTROYED] ? "ends of objects were or may be missed, so what the table holds may be gone" :
+							    "no destruction was seen that would show that ends of objects are noticed");
 }
 
 static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
@@ -195,25 +198,32 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 	session_usage_finish(&r->usage, s);
 }
 
-static void print_text(const struct run *r, const struct report_clock *clock, struct write_cost *cost, size_t n_costs,
-		       const struct summary *s)
+void run_tell(struct run *r, uint64_t now_ns, bool final)
 {
-	for (size_t i = 0; i < engine_n_findings(r->engine); i++)
-		text_bad_write(stdout, &engine_finding(r->engine, i)->w, clock, clock->mono_ns);
-	if (!engine_n_findings(r->engine))
-		printf("no bad write seen\n\n");
-	text_write_costs(stdout, cost, n_costs, ROWS);
-	text_summary(stdout, s);
-	fflush(stdout);
+	struct report_clock clock = report_clock_now();
+	const struct engine_finding *f;
+
+	while ((f = engine_tell(r->engine, now_ns, r->watch && !r->watch_failed, final))) {
+		if (r->o->c.json)
+			json_line(stdout, json_bad_write(&f->w, &clock, f->again));
+		else
+			text_bad_write(stdout, &f->w, &clock, now_ns);
+		fflush(stdout);
+	}
 }
 
-static void print_json(const struct run *r, const struct report_clock *clock, const struct write_cost *cost, size_t n_costs,
-		       const struct summary *s)
+static void print_summary(const struct run *r, struct write_cost *cost, size_t n_costs, const struct summary *s)
 {
 	json_t *v;
 
-	for (size_t i = 0; i < engine_n_findings(r->engine); i++)
-		json_line(stdout, json_bad_write(&engine_finding(r->engine, i)->w, clock));
+	if (!r->o->c.json) {
+		if (!s->findings)
+			printf("no bad write seen\n\n");
+		text_write_costs(stdout, cost, n_costs, ROWS);
+		text_summary(stdout, s);
+		fflush(stdout);
+		return;
+	}
 	v = json_summary(s);
 	if (v)
 		json_object_set_new(v, "functions", json_write_costs(cost, n_costs));
@@ -222,20 +232,18 @@ static void print_json(const struct run *r, const struct report_clock *clock, co
 
 int run_report(struct run *r)
 {
-	struct report_clock clock = report_clock_now();
+	uint64_t now = mono_now_ns();
 	struct write_cost *cost;
 	struct summary s;
 	size_t n;
 	int ret;
 
 	if (r->watch)
-		writes_watch_stop(r->watch, clock.mono_ns);
-	summarize(r, clock.mono_ns, &s);
-	cost = costs(r, clock.mono_ns, &n);
-	if (r->o->c.json)
-		print_json(r, &clock, cost, n, &s);
-	else
-		print_text(r, &clock, cost, n, &s);
+		writes_watch_stop(r->watch, now);
+	run_tell(r, now, true);
+	summarize(r, now, &s);
+	cost = costs(r, now, &n);
+	print_summary(r, cost, n, &s);
 	ret = s.findings ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
 	free(cost);
 	summary_deinit(&s);

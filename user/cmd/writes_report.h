@@ -26,7 +26,6 @@ struct run {
 	struct session_usage usage;
 	enum session_end end;
 	uint64_t start_ns, second_ns;
-	size_t n_announced;
 	uint64_t counters[WR_C_MAX];
 	double overhead_pct, store_pct; /* of one CPU, all probes and those on setters */
 	unsigned stores_dropped;
@@ -36,7 +35,9 @@ struct run {
 /* Share of one CPU that the probes took since the start; *stores: the part on inlined setters. */
 double run_overhead(const struct run *r, uint64_t now_ns, double *stores);
 uint64_t run_lost(const struct run *r);
-/* Findings, costs and summary to stdout. Returns enum exit_code. */
+/* Writes out what is ripe. */
+void run_tell(struct run *r, uint64_t now_ns, bool final);
+/* The rest of the findings, costs and summary to stdout. Returns enum exit_code. */
 int run_report(struct run *r);
 
 #endif

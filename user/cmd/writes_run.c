@@ -42,6 +42,11 @@ static size_t fact_calls(void *ctx, struct wr_touch *v, size_t max)
 	return writes_trace_calls(((const struct run *)ctx)->trace, v, max, &n) ? 0 : n;
 }
 
+static bool fact_judged(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns)
+{
+	return writes_trace_judged(((const struct run *)ctx)->trace, type, field, shadow_ns);
+}
+
 static uint64_t fact_objects(void *ctx)
 {
 	uint64_t c[WR_C_MAX];
@@ -58,20 +63,15 @@ static void sink(void *ctx, const struct abi_hdr *rec)
 		writes_watch_record(r->watch, rec);
 }
 
-/* A finding is told when it is made; the report follows at the end, when its writer may be known. */
+/* A finding is announced when it is made; the report follows when it is ripe. */
 static void announce(struct run *r, uint64_t now_ns)
 {
-	for (; r->n_announced < engine_n_findings(r->engine); r->n_announced++) {
-		const struct engine_finding *f = engine_finding(r->engine, r->n_announced);
+	const struct engine_finding *f;
 
-		if (!r->o->c.quiet) {
-			session_clear_line();
-			fprintf(stderr,
-				"culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64
-				"; still watching\n",
-				confidence_name(f->w.confidence), f->w.path, f->w.object_type,
-				f->w.object_addr, f->w.new_value);
-		}
+	while ((f = engine_announce(r->engine))) {
+		if (!r->o->c.quiet)
+			fprintf(stderr, "\r\033[K" "culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64 "\n",
+				confidence_name(f->w.confidence), f->w.path, f->w.object_type, f->w.object_addr, f->w.new_value);
 		if (r->watch && f->lives)
 			writes_watch_damaged(r->watch, f, now_ns);
 	}
@@ -100,7 +100,10 @@ static void each_second(struct run *r, uint64_t now_ns)
  */
 static bool sweep_trusted(const struct run *r)
 {
-	return r->counters[WR_C_DESTROYED] && !r->counters[WR_C_REPLACED];
+	const uint64_t *c = r->counters;
+
+	return c[WR_C_DESTROYED] && !c[WR_C_REPLACED] && !c[WR_C_BUSY] && !r->p->plan->ends_missed && !r->p->plan->n_missing &&
+	       !writes_trace_failed(r->trace);
 }
 
 static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
@@ -111,6 +114,7 @@ static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	announce(r, now_ns);
 	if (last)
 		return 0;
+	run_tell(r, now_ns, false);
 	each_second(r, now_ns);
 	if (sweep_trusted(r))
 		writes_sweep_tick(r->sweep, now_ns, TICK_MS * 1000000ull);
@@ -199,7 +203,7 @@ static int arm(struct run *r, struct err *err)
 				     .object = fact_object,
 				     .node = fact_node,
 				     .calls = fact_calls,
-				     .n_objects = fact_objects};
+				     .n_objects = fact_objects, .judged = fact_judged};
 	uint64_t start = mono_now_ns();
 	int ret;
 

@@ -142,126 +142,6 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	return 0;
 }
 
-/*
- * Inlined in a destructor that has a probe itself, as a member's destructor is in its holder's: what is destroyed there has been
- * forgotten with the holder.
- */
-static bool ends_with_holder(const struct writes_plan_in *in, const struct writers *w, const struct writer_func *f)
-{
-	const struct elf_sym *sym = f->role == WRITER_DTOR && f->inlined ? dbg_symbol_at(in->dbg, f->vaddr) : NULL;
-
-	for (size_t i = 0; sym && i < w->n_func; i++) {
-		if (w->func[i].role == WRITER_DTOR && !w->func[i].inlined && w->func[i].vaddr == sym->vaddr)
-			return true;
-	}
-	return false;
-}
-
-/* The class that a member function's name begins with: "A::B<X::Y>" of "A::B<X::Y>::f(int)". Returns its length. */
-static size_t class_len(const char *name)
-{
-	size_t len = 0;
-	int depth = 0;
-
-	for (size_t i = 0; name[i] && (depth || name[i] != '('); i++) {
-		if (name[i] == '<')
-			depth++;
-		else if (name[i] == '>')
-			depth--;
-		else if (!depth && name[i] == ':' && name[i + 1] == ':')
-			len = i;
-	}
-	return len;
-}
-
-/* A base that declares none of the judged fields (a reference count, say) needs no licence. */
-static bool needs_licence(const struct writes_plan *p, uint32_t type, const struct writer_func *f)
-{
-	const struct wr_type *t = &p->type[type];
-	size_t len = class_len(f->name);
-
-	if (f->role != WRITER_MUTATOR || !f->of_base)
-		return true;
-	for (unsigned i = 0; i < t->n_fields; i++) {
-		const char *owner = plan_guard_field(p, type, i)->owner;
-
-		if ((p->field[t->first_field + i].flags & WR_FF_SHADOW) && strlen(owner) == len && !strncmp(owner, f->name, len))
-			return true;
-	}
-	return false;
-}
-
-/* Out-of-line writers of all types of a guard table, whose type 0 is the kernel's type base. */
-static int add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
-		       bool check_too, struct err *err)
-{
-	for (size_t i = 0; i < w->n_func; i++) {
-		const struct writer_func *f = &w->func[i];
-		const struct elf_sym *sym = f->inlined ? NULL : dbg_symbol_at(in->dbg, f->vaddr);
-		struct plan_row row = {.function = f->name, .vaddr = f->vaddr, .size = sym ? sym->size : 0,
-				       .inlined = f->inlined, .type = base + f->type, .n_obj = f->n_obj};
-		int ret;
-
-		if (ends_with_holder(in, w, f) || !needs_licence(p, row.type, f))
-			continue;
-		memcpy(row.obj, f->obj, sizeof(row.obj));
-		row.role = f->role == WRITER_CTOR ? WR_ROLE_CREATE :
-			   f->role == WRITER_DTOR ? WR_ROLE_DESTROY : WR_ROLE_MUTATE;
-		ret = plan_add_row(p, in, &row, err);
-		if (!ret && check_too && f->role == WRITER_MUTATOR && f->type == 0) {
-			row.role = WR_ROLE_CHECK;
-			row.n_obj = 1;
-			ret = plan_add_row(p, in, &row, err);
-		}
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-/* First and number of the type's fields in the kernel's table that bytes [offset, offset + width) touch and that are judged. */
-static unsigned fields_at(const struct writes_plan *p, unsigned type, uint32_t offset, uint32_t width, uint16_t *first)
-{
-	const struct wr_type *t = &p->type[type];
-	unsigned n = 0;
-	bool judged = false;
-
-	for (unsigned i = 0; i < t->n_fields && n < WR_MAX_STORE_FIELDS; i++) {
-		const struct wr_field *f = &p->field[t->first_field + i];
-
-		if (f->off + f->width <= offset || f->off >= offset + width)
-			continue;
-		if (!n)
-			*first = (uint16_t)i;
-		n = i - *first + 1u;
-		judged |= (f->flags & WR_FF_SHADOW) != 0;
-	}
-	return judged ? n : 0;
-}
-
-/* Store instructions of inlined setters. Only those of judged fields: the others' changes are accepted anyway. */
-static int add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
-		      struct err *err)
-{
-	for (size_t i = 0; i < w->n_site; i++) {
-		const struct writer_site *s = &w->site[i];
-		struct plan_row row = {.function = s->setter, .vaddr = s->vaddr, .inlined = true, .role = WR_ROLE_STORE,
-				       .type = base + s->type, .n_obj = 1};
-		int ret;
-
-		row.n_fields = (uint16_t)fields_at(p, row.type, s->offset, s->width, &row.field);
-		if (!row.n_fields)
-			continue;
-		row.obj[0].reg = s->base_reg;
-		row.obj[0].arg = -1;
-		row.obj[0].offs[0] = (int32_t)s->delta;
-		ret = plan_add_row(p, in, &row, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
 static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c, struct err *err)
 {
 	struct guard_opts opts = {.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types), .libs = in->libs, .n_libs = in->n_libs};
@@ -285,11 +165,12 @@ static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, con
 	if (!ret)
 		ret = plan_add_functions(p, in, c, base, root, err);
 	if (!ret)
-		ret = add_writers(p, in, *w, base, c->n_func == 0, err);
+		ret = plan_add_writers(p, in, *w, base, c->n_func == 0, err);
 	if (!ret && in->setters != SETTERS_OFF)
-		ret = add_stores(p, in, *w, base, err);
+		ret = plan_add_stores(p, in, *w, base, err);
 	if (!ret && (*g)->truncated)
 		ret = plan_note(p, "%s: more types are contained than are guarded", c->type);
+	p->ends_missed |= (*w)->dtors_uncovered != 0;
 	if (!ret && (*w)->dtors_uncovered)
 		ret = plan_note(p, "%s: %u inlined destructors of it without a known object: an end may be missed", c->type,
 				(*w)->dtors_uncovered);

@@ -21,5 +21,12 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 /* The functions that the spec names for cache c, whose type is the kernel's type `type`. */
 int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c, uint32_t type,
 		       struct dbg_type root, struct err *err);
+/* Functions that write whole objects of the types of a guard table whose type 0 is the kernel's type base. check_too: the root's
+ * mutators check it as well, for want of functions that do. */
+int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
+		     bool check_too, struct err *err);
+/* Store instructions of inlined setters. Only those of judged fields: the others' changes are accepted anyway. */
+int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
+		    struct err *err);
 
 #endif

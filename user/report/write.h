@@ -7,7 +7,8 @@
 
 /* Verdict line first, then the evidence, why, and what next. now_ns: end of the session. */
 void text_bad_write(FILE *f, const struct bad_write *w, const struct report_clock *c, uint64_t now_ns);
-json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c);
+/* again: it was written before, this one replaces that. */
+json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, bool again);
 
 /* One probed function: all its sites and roles. */
 struct write_cost {

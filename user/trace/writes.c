@@ -61,6 +61,7 @@ static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
 
 	t->cfg = (struct wr_cfg){.tgid = (uint32_t)pid, .n_types = (uint32_t)p->n_types, .licence_ns = LICENCE_NS,
 				 .deadline_ns = mono_now_ns() + FIRST_DEADLINE_NS};
+	t->cfg.resumed_ns = UINT64_MAX - LICENCE_NS; /* nothing is judged by its changes until all is attached */
 	ret = fill(t->skel->maps.types, p->type, p->n_types, sizeof(p->type[0]), err);
 	if (!ret)
 		ret = fill(t->skel->maps.fields, p->field, p->n_fields, sizeof(p->field[0]), err);
@@ -161,12 +162,40 @@ int writes_trace_map_fd(const struct writes_trace *t, const char *name)
 	return map ? bpf_map__fd(map) : -ENOENT;
 }
 
+/* Empties a table of addresses. Returns how many there were. */
+static uint64_t purge(const struct bpf_map *map)
+{
+	uint64_t key, n = 0;
+
+	while (!bpf_map__get_next_key(map, NULL, &key, sizeof(key))) {
+		if (bpf_map__delete_elem(map, &key, sizeof(key), 0))
+			break;
+		n++;
+	}
+	return n;
+}
+
 int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 {
+	uint64_t now = mono_now_ns();
 	uint32_t zero = 0;
 
+	if (now >= t->cfg.deadline_ns) {
+		/* What ended in the gap did so unseen: begin anew. Mutators that entered in it may still be at it. */
+		t->purged += purge(t->skel->maps.objects);
+		purge(t->skel->maps.nodes);
+		t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
+	}
 	t->cfg.deadline_ns = deadline_ns;
 	return bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY) ? -errno : 0;
+}
+
+int writes_trace_start(struct writes_trace *t)
+{
+	uint64_t now = mono_now_ns();
+
+	t->cfg.resumed_ns = now + LICENCE_NS;
+	return writes_trace_deadline(t, now + FIRST_DEADLINE_NS);
 }
 
 /* Sums a per-CPU array of counters. */
@@ -196,7 +225,10 @@ static int sum(const struct bpf_map *map, uint64_t *v, size_t n)
 
 int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX])
 {
-	return sum(t->skel->maps.counters, v, WR_C_MAX);
+	int ret = sum(t->skel->maps.counters, v, WR_C_MAX);
+
+	v[WR_C_PURGED] = t->purged;
+	return ret;
 }
 
 int writes_trace_hits(const struct writes_trace *t, uint64_t *v)
@@ -237,10 +269,17 @@ double writes_trace_run_ns(const struct writes_trace *t, unsigned role)
 	return (double)info.run_time_ns / (double)info.run_cnt;
 }
 
+bool writes_trace_judged(const struct writes_trace *t, unsigned type, unsigned field, uint64_t shadow_ns)
+{
+	uint32_t at = t->plan->type[type].first_field + field;
+
+	return shadow_ns >= t->cfg.resumed_ns && (t->plan->field[at].flags & WR_FF_SHADOW) && !t->unjudged[at];
+}
+
 uint64_t writes_trace_objects(const uint64_t c[WR_C_MAX])
 {
 	uint64_t in = c[WR_C_INSERTED] + c[WR_C_ADOPTED];
-	uint64_t out = c[WR_C_REMOVED] + c[WR_C_DESTROYED] + c[WR_C_REPLACED];
+	uint64_t out = c[WR_C_REMOVED] + c[WR_C_DESTROYED] + c[WR_C_REPLACED] + c[WR_C_PURGED];
 
 	return in > out ? in - out : 0;
 }

@@ -34,7 +34,10 @@ int writes_trace_lost_fd(const struct writes_trace *t);
 /* By name in bpf/lib: "objects", "nodes", "watch_slots"...; -ENOENT. Owned by t. */
 int writes_trace_map_fd(const struct writes_trace *t, const char *name);
 
-/* The kernel's probes do nothing after this time; to be moved on at least every second. */
+/*
+ * The kernel's probes do nothing after this time; to be moved on at least every second. If it had passed, all objects are forgotten:
+ * some may have ended unseen.
+ */
 int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns);
 int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX]);
 /* Hits of each probe of the plan, plan->n_probes values. */
@@ -43,6 +46,8 @@ bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_
 bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n);
 /* Last calls of touch functions: at most max, *n of them. */
 int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n);
+/* Is a change of this field since a shadow of that time judged: all its writers have their probes, and had them all the time? */
+bool writes_trace_judged(const struct writes_trace *t, unsigned type, unsigned field, uint64_t shadow_ns);
 /* Objects followed now, by the counters. */
 uint64_t writes_trace_objects(const uint64_t counters[WR_C_MAX]);
 /* Puts the programs into the account of run time. */

@@ -49,6 +49,7 @@ static void unjudge(struct writes_trace *t, const struct wr_probe *probe)
 		uint32_t key = type->first_field + probe->field + i;
 		struct wr_field f = t->plan->field[key];
 
+		t->unjudged[key] = true;
 		f.flags &= (uint8_t)~WR_FF_SHADOW;
 		bpf_map__update_elem(t->skel->maps.fields, &key, sizeof(key), &f, sizeof(f), BPF_ANY);
 	}
@@ -156,6 +157,9 @@ int writes_trace_attach(struct writes_trace *t, struct err *err)
 	before = t->attached;
 	if (!ret)
 		ret = attach_group(t, GROUP_OBJECT, err);
+	/* mutators that entered before their probe stood may still be at it */
+	if (!ret)
+		ret = writes_trace_start(t);
 	if (!ret && t->attached == before) {
 		ret = err_set(err, -EOPNOTSUPP, "no probe that checks objects could be attached%s%s", t->failure[0] ? ": " : "",
 			      t->failure);

@@ -104,10 +104,13 @@ static struct engine_finding *find_hit(struct engine *e, const struct wr_candida
 	return NULL;
 }
 
-static void take_writer(struct engine_finding *f, const struct engine_hit *h)
+/* True: h is its first known writer. */
+static bool take_writer(struct engine_finding *f, const struct engine_hit *h)
 {
-	if (!f->w.has_writer && !describe_writer(&f->w, h))
-		explain_writer(&f->w, h->why);
+	if (f->w.has_writer || describe_writer(&f->w, h))
+		return false;
+	explain_writer(&f->w, h->why);
+	return true;
 }
 
 /* The hit, of those kept, that wrote what f found. */
@@ -233,10 +236,12 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 }
 
 /* A mutator that entered between the shadow's reading and a moment after the change was seen explains it. */
-static bool explained(const struct wr_candidate *c, const struct wr_node *n)
+static bool explained(const struct engine *e, const struct wr_candidate *c, const struct wr_node *n)
 {
-	return c->reason == WR_BAD_UNEXPLAINED && n->mutate_seq != c->mutate_seq &&
-	       n->mutate_ns <= c->hdr.ts_ns + ENGINE_LATE_NS;
+	if (c->reason != WR_BAD_UNEXPLAINED)
+		return false;
+	return !e->facts.judged(e->facts.ctx, c->node_type, c->field, c->shadow_ns) ||
+	       (n->mutate_seq != c->mutate_seq && n->mutate_ns <= c->hdr.ts_ns + ENGINE_LATE_NS);
 }
 
 /* 1: ripe and judged; 0: not yet. */
@@ -254,7 +259,7 @@ static int judge(struct engine *e, const struct pending *p, uint64_t now_ns)
 		return 1;
 	}
 	if (e->facts.node(e->facts.ctx, c->node, &n)) {
-		if (explained(c, &n)) {
+		if (explained(e, c, &n)) {
 			e->stats.transient++;
 			return 1;
 		}
@@ -321,7 +326,10 @@ void engine_hit(struct engine *e, const struct engine_hit *h)
 			continue;
 		f = &e->finding[i];
 		f->w.hits++;
-		take_writer(f, h);
+		if (!take_writer(f, h))
+			continue;
+		f->again = f->told;
+		f->told = false;
 	}
 	if (f)
 		return;
@@ -337,6 +345,37 @@ void engine_hit(struct engine *e, const struct engine_hit *h)
 		return;
 	f->w.hits = 1;
 	e->n_findings++;
+}
+
+const struct engine_finding *engine_announce(struct engine *e)
+{
+	for (size_t i = 0; i < e->n_findings; i++) {
+		if (!e->finding[i].announced) {
+			e->finding[i].announced = true;
+			return &e->finding[i];
+		}
+	}
+	return NULL;
+}
+
+static bool ripe(const struct engine_finding *f, uint64_t now_ns, bool watching)
+{
+	bool hope = (watching && f->lives && !f->w.has_writer) || !f->w.has_old;
+
+	return now_ns >= f->found_ns + (hope ? ENGINE_HOPE_NS : ENGINE_RIPE_NS);
+}
+
+const struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final)
+{
+	for (size_t i = 0; i < e->n_findings; i++) {
+		struct engine_finding *f = &e->finding[i];
+
+		if (f->told || (!final && !ripe(f, now_ns, watching)))
+			continue;
+		f->told = true;
+		return f;
+	}
+	return NULL;
 }
 
 size_t engine_n_findings(const struct engine *e)

@@ -17,6 +17,8 @@
 #define ENGINE_LATE_NS	  1000000ull	/* a mutator's probe may be a few instructions behind its first store */
 #define ENGINE_PATIENCE_NS 1000000000ull /* under constant mutation: a legitimate state in between does not last so long */
 #define ENGINE_SWEEP UINT32_MAX /* wr_candidate.probe of what user space saw (writes/sweep.h): found by no thread of the target */
+#define ENGINE_RIPE_NS	  2000000000ull	/* a finding is told after so long, if nothing may complete it */
+#define ENGINE_HOPE_NS	 15000000000ull /* so long a watchpoint may still name its writer, or show that its field is not trusted */
 #define ENGINE_MAX_PENDING 1024
 #define ENGINE_MAX_FINDINGS 256
 
@@ -28,6 +30,8 @@ struct engine_facts {
 	bool (*node)(void *ctx, uint64_t addr, struct wr_node *n);
 	size_t (*calls)(void *ctx, struct wr_touch *v, size_t max); /* of touch functions */
 	uint64_t (*n_objects)(void *ctx); /* in the table now */
+	/* Is a change of the field since a shadow of that time judged: did all its writers have probes all the time? */
+	bool (*judged)(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns);
 };
 
 /* A watchpoint hit, judged (user/writes/judge.h). */
@@ -60,6 +64,8 @@ struct engine_finding {
 	uint16_t type, field; /* of the kernel's tables */
 	bool lives;	      /* the object was alive when it was found: its word may be watched */
 	uint64_t found_ns;
+	bool announced, told; /* engine_announce, engine_tell */
+	bool again;	      /* told before, and its writer has become known since */
 };
 
 struct engine;
@@ -76,6 +82,13 @@ void engine_tick(struct engine *e, uint64_t now_ns, bool final);
 
 size_t engine_n_findings(const struct engine *e);
 const struct engine_finding *engine_finding(const struct engine *e, size_t i); /* in order of discovery */
+/* The next new finding, each once; NULL: none. */
+const struct engine_finding *engine_announce(struct engine *e);
+/*
+ * The next finding that is ripe for the report, each once, and once more if its writer becomes known afterwards. Ripe: it is not
+ * expected to be taken back or completed any more. watching: watchpoints may still name its writer. final: all are ripe.
+ */
+const struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final);
 void engine_stats(const struct engine *e, struct engine_stats *s);
 /* Notes on fields whose invariants hold in hardly any object: the layout is not what the debuginfo says. "" when i is the end. */
 const char *engine_distrust(const struct engine *e, size_t i, char *buf, size_t len);

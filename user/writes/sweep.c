@@ -69,13 +69,12 @@ static unsigned suspicion(const struct wr_field *f, uint64_t v)
 	}
 }
 
-static bool licensed(const struct wr_node *n, const struct wr_node *root, unsigned field)
+/* own: the node as it is now. whole: last mutation of it or what holds it. */
+static bool licensed(const struct wr_node *own, uint64_t whole, unsigned field)
 {
-	uint64_t whole = n->mutate_ns > root->mutate_ns ? n->mutate_ns : root->mutate_ns;
-
-	if (whole && whole + LICENCE_NS >= n->shadow_ns)
+	if (whole && whole + LICENCE_NS >= own->shadow_ns)
 		return true;
-	return n->store_ns + LICENCE_NS >= n->shadow_ns && (n->store_fields[field / 64] >> (field % 64) & 1);
+	return own->store_ns + LICENCE_NS >= own->shadow_ns && (own->store_fields[field / 64] >> (field % 64) & 1);
 }
 
 static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr_object *o, unsigned field, unsigned reason,
@@ -105,13 +104,15 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 {
 	const struct wr_type *t = &s->plan->type[v->node.type];
 	struct wr_object o;
-	struct wr_node again, root;
+	struct wr_node again;
+	uint64_t whole;
 
 	/* A destruction takes the node out of the table first: if it is still there, what was read was alive. */
 	if (!s->facts.node(s->facts.ctx, v->addr, &again) || again.object_id != v->node.object_id ||
 	    again.shadow_ns != v->node.shadow_ns || !s->facts.object(s->facts.ctx, v->node.object, &o) ||
-	    o.id != v->node.object_id || !s->facts.node(s->facts.ctx, v->node.object, &root))
+	    o.id != v->node.object_id)
 		return;
+	whole = verify_mutate_ns(s->engine, v->node.object, o.type, v->node.step, v->node.depth);
 	for (unsigned i = 0; i < t->n_fields; i++) {
 		const struct wr_field *f = &s->plan->field[t->first_field + i];
 		uint64_t old = value_at(v->node.shadow, f), now = value_at(v->bytes, f);
@@ -120,7 +121,7 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 		if (old == now || f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR || f->kind == WR_F_VPTR)
 			continue;
 		reason = suspicion(f, now);
-		if (!reason && (f->flags & WR_FF_SHADOW) && !licensed(&again, &root, i))
+		if (!reason && s->facts.judged(s->facts.ctx, v->node.type, i, again.shadow_ns) && !licensed(&again, whole, i))
 			reason = WR_BAD_UNEXPLAINED;
 		if (reason)
 			suspect(s, v, &o, i, reason, now_ns);

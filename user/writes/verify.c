@@ -68,28 +68,47 @@ bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint
 	}
 }
 
-bool verify_reachable(const struct engine *e, const struct wr_candidate *c)
+/* One step from node *at of type *type; false: it cannot be made. */
+static bool follow(const struct engine *e, const struct wr_step *step, uint64_t *at, unsigned *type)
 {
 	const struct writes_plan *p = e->plan;
-	uint64_t at = c->object, block;
+	const struct wr_field *f;
+	uint64_t from, block;
+
+	if (*type >= p->n_types || step->field >= p->type[*type].n_fields)
+		return false;
+	f = &p->field[p->type[*type].first_field + step->field];
+	from = *at + f->off;
+	if (f->kind == WR_F_REPEATED_PTR) {
+		if (!read_word(e, from + f->rep_off, &block))
+			return false;
+		from = block + f->rep_header + 8ull * step->index;
+	}
+	*type = f->pointee;
+	return read_word(e, from, at);
+}
+
+bool verify_reachable(const struct engine *e, const struct wr_candidate *c)
+{
 	unsigned type = c->object_type;
+	uint64_t at = c->object;
 
 	for (unsigned d = 0; d < c->depth && d < WR_PATH_DEPTH; d++) {
-		const struct wr_field *f;
-		uint64_t from;
-
-		if (type >= p->n_types || c->step[d].field >= p->type[type].n_fields)
+		if (!follow(e, &c->step[d], &at, &type))
 			return false;
-		f = &p->field[p->type[type].first_field + c->step[d].field];
-		from = at + f->off;
-		if (f->kind == WR_F_REPEATED_PTR) {
-			if (!read_word(e, from + f->rep_off, &block))
-				return false;
-			from = block + f->rep_header + 8ull * c->step[d].index;
-		}
-		if (!read_word(e, from, &at))
-			return false;
-		type = f->pointee;
 	}
 	return at == c->node;
+}
+
+uint64_t verify_mutate_ns(const struct engine *e, uint64_t object, unsigned type, const struct wr_step *step, unsigned depth)
+{
+	uint64_t last = 0;
+	struct wr_node n;
+
+	for (unsigned d = 0;; d++) {
+		if (e->facts.node(e->facts.ctx, object, &n) && n.mutate_ns > last)
+			last = n.mutate_ns;
+		if (d >= depth || d >= WR_PATH_DEPTH || !follow(e, &step[d], &object, &type))
+			return last;
+	}
 }
