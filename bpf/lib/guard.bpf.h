@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Judges one field of the node in hand: its invariant, and whether a change has a licence. Global functions, so that the
- * verifier looks at each once; their arguments are scalars, what they work on is in the scratch.
+ * Judges one field of the node in hand: its invariant, and whether a change has a licence. Global functions,
+ * so that the verifier looks at each once; their arguments are scalars, what they work on is in the scratch.
  */
 #ifndef CULPRIT_GUARD_BPF_H
 #define CULPRIT_GUARD_BPF_H
@@ -88,10 +88,11 @@ static __always_inline __u32 invariant(const struct wr_field *f, __u32 type, __u
 }
 
 /*
- * Repeated field: 0 <= current <= allocated <= total and a readable element block. *word_off and *width tell which of its words
- * is wrong.
+ * Repeated field: 0 <= current <= allocated <= total and a readable element block. *word_off and *width tell
+ * which of its words is wrong.
  */
-static __always_inline __u32 repeated_check(const struct wr_field *f, const void *bytes, __u32 *word_off, __u32 *width)
+static __always_inline __u32 repeated_check(const struct wr_field *f, const void *bytes, __u32 *word_off,
+					    __u32 *width)
 {
 	__s32 current = (__s32)value_at(bytes, f->off + f->current_off, 4);
 	__s32 total = (__s32)value_at(bytes, f->off + f->total_off, 4);
@@ -165,7 +166,8 @@ int wr_emit_candidate(__u32 level)
 }
 
 /* Is a change of field i since the shadow was read covered by a licence? */
-static __always_inline bool licensed(const struct wr_scratch *s, const struct wr_node *n, __u32 i, const struct wr_cfg *g)
+static __always_inline bool licensed(const struct wr_scratch *s, const struct wr_node *n, __u32 i,
+				     const struct wr_cfg *g)
 {
 	__u64 licence_ns = g->licence_ns;
 	__u64 since = n->shadow_ns;
@@ -175,6 +177,23 @@ static __always_inline bool licensed(const struct wr_scratch *s, const struct wr
 		return true;
 	i &= WR_MAX_TYPE_FIELDS - 1;
 	return n->store_ns + licence_ns >= since && (n->store_fields[i / 64] >> (i & 63) & 1);
+}
+
+/* What s->cand says of the node in hand, whatever its field. */
+static __always_inline void candidate_fill(struct wr_scratch *s, const struct wr_node *n)
+{
+	struct wr_candidate *c = &s->cand;
+
+	c->node = s->it.addr;
+	c->node_type = s->it.type;
+	c->pad = 0;
+	c->shadow_ns = n->shadow_ns;
+	c->mutate_seq = n->mutate_seq;
+	c->mutate_ns = n->mutate_ns > n->store_ns ? n->mutate_ns : n->store_ns;
+	c->index = 0;
+	c->depth = s->it.depth;
+	c->flags |= (s->first ? WR_CAND_FIRST_SIGHT : 0) | (s->destroying ? WR_CAND_DESTROY : 0);
+	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
 }
 
 /* Judges field i of the node in hand. Returns 0 always (the verifier wants a scalar). */
@@ -242,23 +261,14 @@ int wr_check_field(__u32 level, __u32 i)
 		p->old = old;
 		n->damaged = 1;
 	}
-	c->node = s->it.addr;
-	c->node_type = s->it.type;
 	c->old_value = old;
 	c->new_value = new;
 	c->word_addr = s->it.addr + off;
 	c->word_width = width > 8 ? 8 : width;
-	c->pad = 0;
-	c->shadow_ns = n->shadow_ns;
-	c->mutate_seq = n->mutate_seq;
-	c->mutate_ns = n->mutate_ns > n->store_ns ? n->mutate_ns : n->store_ns;
 	c->field = i;
 	c->reason = reason;
-	c->index = 0;
-	c->depth = s->it.depth;
-	c->flags = flags | (s->first ? WR_CAND_FIRST_SIGHT : 0) | (s->destroying ? WR_CAND_DESTROY : 0) |
-		   (lic ? WR_CAND_LICENSED : 0);
-	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
+	c->flags = flags | (lic ? WR_CAND_LICENSED : 0);
+	candidate_fill(s, n);
 	return wr_emit_candidate(level);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Walks an object: reads each node once, compares it with its shadow, has changed fields judged, and queues the nodes
- * it leads to.
+ * Walks an object: reads each node once, compares it with its shadow, has changed fields judged, and queues
+ * the nodes it leads to.
  */
 #ifndef CULPRIT_OBJECT_BPF_H
 #define CULPRIT_OBJECT_BPF_H
@@ -35,7 +35,8 @@ static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 f
 	s->tail = tail + 1;
 }
 
-/* Queues the elements of repeated field i of the node in hand. mutate_ns: last mutation of the node or an ancestor. */
+/* Queues the elements of repeated field i of the node in hand. mutate_ns: last mutation of the node or an
+ * ancestor. */
 int wr_push_elements(__u32 level, __u32 i, __u64 mutate_ns)
 {
 	struct wr_scratch *s = scratch_at(level);
@@ -74,10 +75,12 @@ int wr_push_elements(__u32 level, __u32 i, __u64 mutate_ns)
 }
 
 /*
- * Queues what the node in hand leads to. Sub-messages only at a deep touch, or if the node has changed: there are many of them,
- * and what happens to one is seen at the next deep touch, at the destruction, or by the sweep.
+ * Queues what the node in hand leads to. Sub-messages only at a deep touch, or if the node has changed: there
+ * are many of them, and what happens to one is seen at the next deep touch, at the destruction, or by the
+ * sweep.
  */
-static __always_inline void push_children(__u32 level, struct wr_scratch *s, const struct wr_type *t, __u64 mutate_ns)
+static __always_inline void push_children(__u32 level, struct wr_scratch *s, const struct wr_type *t,
+					  __u64 mutate_ns)
 {
 	bool deep = s->deep || s->changed;
 
@@ -181,7 +184,8 @@ int wr_check_fields(__u32 level)
 }
 
 /* Words of the node in hand that differ from its shadow in guarded bytes. */
-static __always_inline __u64 words_changed(const struct wr_type *t, const struct wr_node *n, const __u8 *bytes)
+static __always_inline __u64 words_changed(const struct wr_type *t, const struct wr_node *n,
+					   const __u8 *bytes)
 {
 	__u32 words = (t->size + 7) / 8;
 	__u64 changed = 0, diff;
@@ -243,7 +247,8 @@ int wr_visit(__u32 level)
 	n = bpf_map_lookup_elem(&nodes, &key);
 	s->first = !n || n->object_id != s->object_id || n->type != s->it.type;
 	if (s->first) {
-		/* behind a pointer that was judged as a field already: nothing of that type there, not a node */
+		/* behind a pointer that was judged as a field already: nothing of that type there, not a node
+		 */
 		if (s->it.depth && !s->it.element && !wr_vptr_ok(s->it.type, *(__u64 *)s->bytes))
 			return 0;
 		node_adopt(s);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The writes engine: what is confirmed, what is dropped, and how a watchpoint's hit and a check's finding become one. */
+/* The writes engine: what is confirmed, what is dropped, and how a watchpoint's hit and a check's finding
+ * become one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,21 +20,56 @@
 #define WILD	0xfffc0000ull
 #define PERF_VT 0x5000ull
 
-/* A target of two messages: a Lease whose chunks_ holds Chunks; a Chunk has a sub-message read_perf_ and a scalar id_. */
+/* A target of two messages: a Lease whose chunks_ holds Chunks; a Chunk has a sub-message read_perf_ and a
+ * scalar id_. */
 static struct guard_field lease_fields[] = {
 	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Lease", .elem = GUARD_NONE},
-	{.offset = 24, .width = 24, .kind = GUARD_REPEATED_PTR, .path = "chunks_", .owner = "Lease", .elem = 1, .proto = true,
-	 .rep = {.pointer = 16, .current = 8, .total = 12, .allocated = GUARD_NONE, .header = 8, .rep_allocated = 0, .elem_size = 8}},
+	{.offset = 24,
+	 .width = 24,
+	 .kind = GUARD_REPEATED_PTR,
+	 .path = "chunks_",
+	 .owner = "Lease",
+	 .elem = 1,
+	 .proto = true,
+	 .rep = {.pointer = 16,
+		 .current = 8,
+		 .total = 12,
+		 .allocated = GUARD_NONE,
+		 .header = 8,
+		 .rep_allocated = 0,
+		 .elem_size = 8}},
 };
 static struct guard_field chunk_fields[] = {
 	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Chunk", .elem = GUARD_NONE},
-	{.offset = 64, .width = 8, .kind = GUARD_MSG_PTR, .path = "read_perf_", .owner = "Chunk", .elem = 2, .proto = true},
-	{.offset = 72, .width = 4, .kind = GUARD_UINT, .path = "id_", .owner = "Chunk", .elem = GUARD_NONE, .proto = true,
+	{.offset = 64,
+	 .width = 8,
+	 .kind = GUARD_MSG_PTR,
+	 .path = "read_perf_",
+	 .owner = "Chunk",
+	 .elem = 2,
+	 .proto = true},
+	{.offset = 72,
+	 .width = 4,
+	 .kind = GUARD_UINT,
+	 .path = "id_",
+	 .owner = "Chunk",
+	 .elem = GUARD_NONE,
+	 .proto = true,
 	 .shadow_judged = true},
 };
 static struct guard_type guard_types[] = {
-	{.name = "Lease", .size = 64, .message = true, .vptrs_known = true, .n_field = 2, .field = lease_fields},
-	{.name = "Chunk", .size = 80, .message = true, .vptrs_known = true, .n_field = 3, .field = chunk_fields},
+	{.name = "Lease",
+	 .size = 64,
+	 .message = true,
+	 .vptrs_known = true,
+	 .n_field = 2,
+	 .field = lease_fields},
+	{.name = "Chunk",
+	 .size = 80,
+	 .message = true,
+	 .vptrs_known = true,
+	 .n_field = 3,
+	 .field = chunk_fields},
 	{.name = "Perf", .size = 16, .message = true, .vptrs_known = true, .n_field = 0},
 };
 static struct guard_table table = {.n_type = 3, .type = guard_types};
@@ -41,7 +77,7 @@ static struct guard_table table = {.n_type = 3, .type = guard_types};
 struct world {
 	struct writes_plan *plan;
 	struct engine *e;
-	uint64_t word; /* at WORD */
+	uint64_t word;	  /* at WORD */
 	uint64_t element; /* chunks_[2] */
 	bool alive;
 	uint64_t mutate_ns, mutate_seq;
@@ -116,7 +152,12 @@ static bool bias(void *ctx, const struct elf_file *module, uint64_t *b)
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	struct engine_facts facts = {.ctx = w, .read = w_read, .object = w_object, .node = w_node, .n_objects = w_objects, .judged = w_judged};
+	struct engine_facts facts = {.ctx = w,
+				     .read = w_read,
+				     .object = w_object,
+				     .node = w_node,
+				     .n_objects = w_objects,
+				     .judged = w_judged};
 	struct writes_plan_in in = {.bias = bias};
 
 	w->plan = calloc(1, sizeof(*w->plan));
@@ -151,13 +192,28 @@ static int teardown(void **state)
 static struct wr_candidate candidate(void)
 {
 	struct wr_candidate c = {
-		.hdr = {.kind = WR_REC_CANDIDATE, .size = sizeof(c), .ts_ns = 100 * MS, .tid = 11, .comm = "reader"},
-		.object = OBJECT, .object_id = 7, .object_since_ns = 1 * MS, .node = NODE, .new_value = WILD,
-		.word_addr = WORD, .word_width = 8, .object_type = 0, .node_type = 1, .field = 1,
-		.reason = WR_BAD_POINTER, .depth = 1, .probe = 1,
+		.hdr = {.kind = WR_REC_CANDIDATE,
+			.size = sizeof(c),
+			.ts_ns = 100 * MS,
+			.tid = 11,
+			.comm = "reader"},
+		.object = OBJECT,
+		.object_id = 7,
+		.object_since_ns = 1 * MS,
+		.node = NODE,
+		.new_value = WILD,
+		.word_addr = WORD,
+		.word_width = 8,
+		.object_type = 0,
+		.node_type = 1,
+		.field = 1,
+		.reason = WR_BAD_POINTER,
+		.depth = 1,
+		.probe = 1,
 		.step = {{.field = 1, .index = 2}},
 		.last_good = {.ts_ns = 90 * MS, .tid = 10, .probe = 0, .comm = "lease-0"},
-		.touch = {{.ts_ns = 95 * MS, .tid = 12, .probe = 0}, {.ts_ns = 80 * MS, .tid = 13, .probe = 0},
+		.touch = {{.ts_ns = 95 * MS, .tid = 12, .probe = 0},
+			  {.ts_ns = 80 * MS, .tid = 13, .probe = 0},
 			  {.ts_ns = 93 * MS, .tid = 12, .probe = 0}},
 	};
 
@@ -324,9 +380,21 @@ static void test_explained(void **state)
 
 static struct engine_hit hit(const struct frames *stack)
 {
-	return (struct engine_hit){.ts_ns = 99 * MS, .addr = WORD, .value = WILD, .ip = 0x1234, .node = NODE, .object = OBJECT,
-				   .object_id = 7, .width = 8, .type = 1, .field = 1, .tid = 77, .comm = "zone-io",
-				   .non_writer = true, .why = "Touch is no writer of Chunk", .stack = stack};
+	return (struct engine_hit){.ts_ns = 99 * MS,
+				   .addr = WORD,
+				   .value = WILD,
+				   .ip = 0x1234,
+				   .node = NODE,
+				   .object = OBJECT,
+				   .object_id = 7,
+				   .width = 8,
+				   .type = 1,
+				   .field = 1,
+				   .tid = 77,
+				   .comm = "zone-io",
+				   .non_writer = true,
+				   .why = "Touch is no writer of Chunk",
+				   .stack = stack};
 }
 
 static struct frame touch_frame = {.symbol = (char *)"zone::Touch", .offset = 0x1234};
@@ -463,7 +531,8 @@ static void test_render(void **state)
 	v = json_bad_write(&engine_finding(w->e, 0)->w, &clock, false);
 	assert_string_equal(json_string_value(json_object_get(v, "reason")), "wild-pointer");
 	assert_string_equal(json_string_value(json_object_get(v, "new")), "0xfffc0000");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(v, "writer"), "function")), "zone::Touch");
+	assert_string_equal(json_string_value(json_object_get(json_object_get(v, "writer"), "function")),
+			    "zone::Touch");
 	assert_string_equal(json_string_value(json_object_get(json_object_get(v, "last_good"), "time")),
 			    "2023-11-14T22:13:20.090000Z");
 	json_decref(v);

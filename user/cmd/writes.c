@@ -12,33 +12,50 @@
 
 static const char HELP[] =
 	"Usage: culprit writes -p PID (--spec zbs|FILE | --type T [FUNCTIONS]) [OPTIONS]\n\n"
-	"Catches bad writes into cached objects: follows each object from its insertion to its destruction, checks it whenever a\n"
-	"thread touches it, and lets hardware watchpoints catch the writer in the act. The target is never stopped or changed.\n\n"
+	"Catches bad writes into cached objects: follows each object from its insertion to its destruction, "
+	"checks it whenever a\n"
+	"thread touches it, and lets hardware watchpoints catch the writer in the act. The target is never "
+	"stopped or changed.\n\n"
 	"What to guard:\n"
 	"      --spec zbs|FILE     caches as a built-in or a file describes them\n"
 	"      --type T            class of the cached objects; with it:\n"
-	"      --insert F[:ARG]    function that puts an object into the cache (all of these may be repeated)\n"
+	"      --insert F[:ARG]    function that puts an object into the cache (all of these may be "
+	"repeated)\n"
 	"      --check F[:ARG]     function that uses a cached object\n"
 	"      --remove F[:ARG]    function that takes an object out\n"
-	"      --destroy F[:ARG]   function after which the object is gone (T's destructors are known anyway)\n"
+	"      --destroy F[:ARG]   function after which the object is gone (T's destructors are known "
+	"anyway)\n"
 	"      --touch F           function to be named in a finding's window\n"
-	"                          F: name or unique end of one (Meta::CacheLease), with or without parameters. ARG: argN (arg0 = this),\n"
-	"                          *argN, *(argN+OFF), or a parameter's name; not needed if only one parameter leads to T.\n"
+	"                          F: name or unique end of one (Meta::CacheLease), with or without "
+	"parameters. ARG: argN (arg0 = this),\n"
+	"                          *argN, *(argN+OFF), or a parameter's name; not needed if only one "
+	"parameter leads to T.\n"
 	"                          Without functions, T's own members serve\n"
-	"      --setters MODE      probes on inlined setters: auto (default; dropped if over budget), all, off\n\n"
+	"      --setters MODE      probes on inlined setters: auto (default; dropped if over budget), all, "
+	"off\n\n"
 	"Watchpoints:\n"
 	"      --field T::f        all of them on this field\n"
 	"      --object ADDR       all of them on the words of this object\n\n";
 
-static const char EXAMPLES[] =
-	"\nExamples:\n"
-	"  culprit writes -p 31516 --spec zbs\n"
-	"  culprit writes -p 31516 --spec zbs -d 0 --field zbs::Chunk::read_perf_\n"
-	"  culprit writes -n mydaemon --type my::Msg --insert my::Cache::Put:arg1 --check my::Cache::Get:arg1 --json\n"
-	"  culprit writes -p 31516 --spec zbs --dry-run\n";
+static const char EXAMPLES[] = "\nExamples:\n"
+			       "  culprit writes -p 31516 --spec zbs\n"
+			       "  culprit writes -p 31516 --spec zbs -d 0 --field zbs::Chunk::read_perf_\n"
+			       "  culprit writes -n mydaemon --type my::Msg --insert my::Cache::Put:arg1 "
+			       "--check my::Cache::Get:arg1 --json\n"
+			       "  culprit writes -p 31516 --spec zbs --dry-run\n";
 
-enum { OPT_SPEC = OPT_COMMAND_FIRST, OPT_TYPE, OPT_INSERT, OPT_CHECK, OPT_REMOVE, OPT_DESTROY, OPT_TOUCH, OPT_FIELD, OPT_OBJECT,
-       OPT_SETTERS };
+enum {
+	OPT_SPEC = OPT_COMMAND_FIRST,
+	OPT_TYPE,
+	OPT_INSERT,
+	OPT_CHECK,
+	OPT_REMOVE,
+	OPT_DESTROY,
+	OPT_TOUCH,
+	OPT_FIELD,
+	OPT_OBJECT,
+	OPT_SETTERS
+};
 
 static const struct option LONG[] = {
 	COMMON_LONG,
@@ -138,7 +155,8 @@ static int parse(int argc, char **argv, struct writes_opts *o)
 			return ret;
 	}
 	if (optind < argc)
-		return usage("writes", "what is '%s'? functions are given with --insert, --check...", argv[optind]);
+		return usage("writes", "what is '%s'? functions are given with --insert, --check...",
+			     argv[optind]);
 	if (o->spec && o->type)
 		return usage("writes", "--spec and --type both say what to guard; give one");
 	if (!o->spec && !o->type)
@@ -179,7 +197,8 @@ static int find_bias(struct writes_prep *p, pid_t pid, struct err *err)
 			return 0;
 		}
 	}
-	/* the device numbers of some file systems (btrfs, overlayfs) differ between stat and maps: then the inode must do */
+	/* the device numbers of some file systems (btrfs, overlayfs) differ between stat and maps: then the
+	 * inode must do */
 	for (size_t i = 0; i < p->maps.n; i++) {
 		if (p->maps.v[i].inode == st.st_ino) {
 			p->bias = p->maps.v[i].start - elf_file_base(dbg_binary(p->dbg));
@@ -226,7 +245,8 @@ static int prepare(const struct writes_opts *o, struct writes_prep *p, struct er
 	uint64_t start = mono_now_ns();
 	int ret;
 
-	ret = o->spec ? spec_load(&p->spec, o->spec, err) : spec_from_options(&p->spec, o->type, o->func, o->n_funcs, err);
+	ret = o->spec ? spec_load(&p->spec, o->spec, err)
+		      : spec_from_options(&p->spec, o->type, o->func, o->n_funcs, err);
 	if (ret)
 		return ret;
 	snprintf(p->exe, sizeof(p->exe), "/proc/%d/exe", (int)o->c.pid);
@@ -265,7 +285,8 @@ static void print_fields(const struct writes_plan *p)
 			bool judged = guarded && (p->field[p->type[t].first_field + f].flags & WR_FF_SHADOW);
 
 			f += guarded;
-			printf("  %4u %3u  %-14s %-28s %s%s%s\n", gf->offset, gf->width, guard_kind_name(gf->kind), gf->path,
+			printf("  %4u %3u  %-14s %-28s %s%s%s\n", gf->offset, gf->width,
+			       guard_kind_name(gf->kind), gf->path,
 			       guarded ? judged ? "changes judged" : "invariant" : "not checked",
 			       gf->reason[0] ? ": " : "", gf->reason);
 		}
@@ -284,8 +305,9 @@ static int dry_run(const struct writes_prep *p)
 		char buf[64] = "";
 
 		memcpy(a.offs, r->wire.arg.off, sizeof(a.offs));
-		printf("  %-8s 0x%-10llx %-9s %s  %s\n", wr_role_name(r->wire.role), (unsigned long long)r->vaddr,
-		       r->stepped ? "stepped" : "emulated", r->function, r->wire.arg.used ? arg_path_text(&a, buf, sizeof(buf)) : "");
+		printf("  %-8s 0x%-10llx %-9s %s  %s\n", wr_role_name(r->wire.role),
+		       (unsigned long long)r->vaddr, r->stepped ? "stepped" : "emulated", r->function,
+		       r->wire.arg.used ? arg_path_text(&a, buf, sizeof(buf)) : "");
 	}
 	for (size_t i = 0; i < plan->n_missing; i++)
 		printf("  missing  %s\n", plan->missing[i]);

@@ -10,7 +10,8 @@
 
 #define ROWS 12 /* of the overhead table */
 
-/* What one hit of each probe costs, in ns: the trap, measured on this machine, and the program. For free(). */
+/* What one hit of each probe costs, in ns: the trap, measured on this machine, and the program. For free().
+ */
 static double *hit_costs(const struct run *r)
 {
 	struct writes_cost c = writes_trace_cost(r->trace);
@@ -92,7 +93,8 @@ static void note_losses(const struct run *r, struct summary *s)
 	} loss[] = {
 		{WR_C_OBJECTS_FULL, "objects were not followed: the table was full"},
 		{WR_C_NODES_FULL, "messages were not checked: the table was full"},
-		{WR_C_WALK_BOUND, "times a part of an object was left out: more elements, messages or depth than are walked"},
+		{WR_C_WALK_BOUND,
+		 "times a part of an object was left out: more elements, messages or depth than are walked"},
 		{WR_C_NODE_TOO_BIG, "checks of a message bigger than what is shadowed: its end was left out"},
 		{WR_C_READ_FAILED, "times a message could not be read in the kernel (not resident)"},
 		{WR_C_ARG_FAILED, "times a function's argument could not be followed to the object"},
@@ -102,13 +104,16 @@ static void note_losses(const struct run *r, struct summary *s)
 
 	for (size_t i = 0; i < sizeof(loss) / sizeof(loss[0]); i++) {
 		if (r->counters[loss[i].counter])
-			summary_note(s, true, "%llu %s", (unsigned long long)r->counters[loss[i].counter], loss[i].text);
+			summary_note(s, true, "%llu %s", (unsigned long long)r->counters[loss[i].counter],
+				     loss[i].text);
 	}
 	if (r->counters[WR_C_PURGED])
 		summary_note(s, true, "%llu objects were forgotten and taken up again after that gap",
 			     (unsigned long long)r->counters[WR_C_PURGED]);
 	if (r->counters[WR_C_REPLACED])
-		summary_note(s, false, "%llu objects were built or inserted where one was still followed: the end of that one was missed",
+		summary_note(s, false,
+			     "%llu objects were built or inserted where one was still followed: the end of "
+			     "that one was missed",
 			     (unsigned long long)r->counters[WR_C_REPLACED]);
 }
 
@@ -120,17 +125,24 @@ static void note_plan(const struct run *r, struct summary *s)
 	for (size_t i = 0; i < p->n_missing && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
 		summary_note(s, true, "not probed: %s", p->missing[i]);
 	if (writes_trace_failed(r->trace))
-		summary_note(s, true, "%u probes could not be attached, the first: %s", writes_trace_failed(r->trace),
-			     writes_trace_failure(r->trace));
+		summary_note(s, true, "%u probes could not be attached, the first: %s",
+			     writes_trace_failed(r->trace), writes_trace_failure(r->trace));
 	for (size_t i = 0; i < p->n_notes && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
 		summary_note(s, false, "%s", p->note[i]);
 	if (r->stores_dropped)
-		summary_note(s, true, "%u probes on inlined setters were taken out (%.1f%% of one CPU, budget %.1f%%): changes of their fields are not judged since; --setters all keeps them",
-			     r->stores_dropped, r->stores_dropped_pct, r->o->c.max_overhead_pct);
+		summary_note(
+			s, true,
+			"%u probes on inlined setters were taken out (%.1f%% of one CPU, budget %.1f%%): "
+			"changes of their fields are not judged since; --setters all keeps them",
+			r->stores_dropped, r->stores_dropped_pct, r->o->c.max_overhead_pct);
 	if (r->overhead_pct > r->o->c.max_overhead_pct)
-		summary_note(s, false, "the probes took %.1f%% of one CPU, over the budget of %.1f%%: those left cannot be spared",
+		summary_note(s, false,
+			     "the probes took %.1f%% of one CPU, over the budget of %.1f%%: those left "
+			     "cannot be spared",
 			     r->overhead_pct, r->o->c.max_overhead_pct);
-	summary_note(s, false, "fields: %u guarded by invariant, %u by their changes; not guarded: %u scalars whose writers are not all known or are plain C++, %u of other kinds%s",
+	summary_note(s, false,
+		     "fields: %u guarded by invariant, %u by their changes; not guarded: %u scalars whose "
+		     "writers are not all known or are plain C++, %u of other kinds%s",
 		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
 }
 
@@ -143,7 +155,8 @@ static void note_engine(const struct run *r, struct summary *s)
 	for (size_t i = 0; engine_distrust(r->engine, i, buf, sizeof(buf))[0]; i++)
 		summary_note(s, true, "%s", buf);
 	if (e.overflow)
-		summary_note(s, true, "%llu candidates or findings were dropped: more than are kept", (unsigned long long)e.overflow);
+		summary_note(s, true, "%llu candidates or findings were dropped: more than are kept",
+			     (unsigned long long)e.overflow);
 	summary_count(s, "transients dropped", e.transient + e.vanished);
 }
 
@@ -154,11 +167,14 @@ static void note_sweep(const struct run *r, struct summary *s)
 
 	summary_count(s, "sweeps", rounds);
 	if (rounds)
-		summary_note(s, false, "objects nobody touched were read in rounds of at most %s", text_duration(longest, buf));
+		summary_note(s, false, "objects nobody touched were read in rounds of at most %s",
+			     text_duration(longest, buf));
 	else
-		summary_note(s, false, "objects nobody touched were not looked at: %s",
-			     r->counters[WR_C_DESTROYED] ? "ends of objects were or may be missed, so what the table holds may be gone" :
-							    "no destruction was seen that would show that ends of objects are noticed");
+		summary_note(
+			s, false, "objects nobody touched were not looked at: %s",
+			r->counters[WR_C_DESTROYED]
+				? "ends of objects were or may be missed, so what the table holds may be gone"
+				: "no destruction was seen that would show that ends of objects are noticed");
 }
 
 static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
@@ -189,7 +205,9 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 	note_plan(r, s);
 	note_engine(r, s);
 	if (!r->counters[WR_C_CHECKS])
-		summary_note(s, true, "no object was seen at all: none of the insert, check and remove functions was called");
+		summary_note(s, true,
+			     "no object was seen at all: none of the insert, check and remove functions was "
+			     "called");
 	note_sweep(r, s);
 	if (r->watch)
 		writes_watch_account(r->watch, now_ns, s);
@@ -212,7 +230,8 @@ void run_tell(struct run *r, uint64_t now_ns, bool final)
 	}
 }
 
-static void print_summary(const struct run *r, struct write_cost *cost, size_t n_costs, const struct summary *s)
+static void print_summary(const struct run *r, struct write_cost *cost, size_t n_costs,
+			  const struct summary *s)
 {
 	json_t *v;
 

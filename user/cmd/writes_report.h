@@ -21,7 +21,7 @@ struct run {
 	struct writes_trace *trace;
 	struct writes_watch *watch; /* NULL: none */
 	struct writes_sweep *sweep;
-	char no_watch[512];	    /* why */
+	char no_watch[512]; /* why */
 	bool watch_failed;
 	struct session_usage usage;
 	enum session_end end;

@@ -13,9 +13,9 @@
 #define CODE_MAX 4096 /* bytes of a function looked at for a probe site */
 
 static const char *const role_names[WR_ROLE_MAX] = {
-	[WR_ROLE_NONE] = "none",       [WR_ROLE_INSERT] = "insert", [WR_ROLE_CHECK] = "check",
-	[WR_ROLE_REMOVE] = "remove",   [WR_ROLE_DESTROY] = "destroy", [WR_ROLE_CREATE] = "create",
-	[WR_ROLE_MUTATE] = "mutate",   [WR_ROLE_STORE] = "store",   [WR_ROLE_TOUCH] = "touch",
+	[WR_ROLE_NONE] = "none",     [WR_ROLE_INSERT] = "insert",   [WR_ROLE_CHECK] = "check",
+	[WR_ROLE_REMOVE] = "remove", [WR_ROLE_DESTROY] = "destroy", [WR_ROLE_CREATE] = "create",
+	[WR_ROLE_MUTATE] = "mutate", [WR_ROLE_STORE] = "store",	    [WR_ROLE_TOUCH] = "touch",
 };
 
 const char *wr_role_name(unsigned role)
@@ -61,7 +61,8 @@ int plan_missing(struct writes_plan *p, const char *fmt, ...)
 static bool planned(const struct writes_plan *p, uint64_t entry, unsigned role, unsigned type)
 {
 	for (size_t i = 0; i < p->n_probes; i++) {
-		if (p->probe[i].entry == entry && p->probe[i].wire.role == role && p->probe[i].wire.type == type)
+		if (p->probe[i].entry == entry && p->probe[i].wire.role == role &&
+		    p->probe[i].wire.type == type)
 			return true;
 	}
 	return false;
@@ -81,7 +82,8 @@ static void wire_arg(struct wr_arg *w, const struct arg_path *a, uint32_t pushed
 /* site_choose keeps the argument registers, and rsp by a known amount. */
 static bool reg_kept(const struct arg_path *a)
 {
-	return a->reg == 5 || a->reg == 4 || a->reg == 1 || a->reg == 2 || a->reg == 8 || a->reg == 9 || a->reg == 7;
+	return a->reg == 5 || a->reg == 4 || a->reg == 1 || a->reg == 2 || a->reg == 8 || a->reg == 9 ||
+	       a->reg == 7;
 }
 
 /* Moves row r from the function's entry to the cheapest place of its prologue. */
@@ -107,7 +109,8 @@ static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, u
 	*site = s;
 }
 
-int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_row *row, struct err *err)
+int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_row *row,
+		 struct err *err)
 {
 	struct plan_probe *bigger, *r;
 	struct site site;
@@ -134,7 +137,8 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	if (row->n_obj > 1)
 		wire_arg(&r->wire.arg2, &row->obj[1], site.pushed);
 	if (!elf_vaddr_to_offset(dbg_binary(in->dbg), r->vaddr, &r->offset))
-		return plan_missing(p, "%s: 0x%llx is not in the file", row->function, (unsigned long long)r->vaddr);
+		return plan_missing(p, "%s: 0x%llx is not in the file", row->function,
+				    (unsigned long long)r->vaddr);
 	r->function = strdup(row->function);
 	if (!r->function)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -142,9 +146,11 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	return 0;
 }
 
-static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c, struct err *err)
+static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
+		     struct err *err)
 {
-	struct guard_opts opts = {.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types), .libs = in->libs, .n_libs = in->n_libs};
+	struct guard_opts opts = {
+		.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types), .libs = in->libs, .n_libs = in->n_libs};
 	uint32_t base = (uint32_t)p->n_types;
 	struct guard_table **g = &p->guard[p->n_caches];
 	struct writers **w = &p->writers[p->n_caches];
@@ -172,8 +178,9 @@ static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, con
 		ret = plan_note(p, "%s: more types are contained than are guarded", c->type);
 	p->ends_missed |= (*w)->dtors_uncovered != 0;
 	if (!ret && (*w)->dtors_uncovered)
-		ret = plan_note(p, "%s: %u inlined destructors of it without a known object: an end may be missed", c->type,
-				(*w)->dtors_uncovered);
+		ret = plan_note(
+			p, "%s: %u inlined destructors of it without a known object: an end may be missed",
+			c->type, (*w)->dtors_uncovered);
 	return ret;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What `writes` loads into the kernel and where it attaches: the guard tables as bpf/abi/writes.h wants them, and one row per
- * probe. Pure: from debuginfo, spec and load addresses only; the executor (user/trace/writes.c) is a loop over the rows.
+ * What `writes` loads into the kernel and where it attaches: the guard tables as bpf/abi/writes.h wants them,
+ * and one row per probe. Pure: from debuginfo, spec and load addresses only; the executor
+ * (user/trace/writes.c) is a loop over the rows.
  */
 #ifndef CULPRIT_PLAN_WRITES_H
 #define CULPRIT_PLAN_WRITES_H
@@ -20,19 +21,19 @@ enum setters_mode {
 
 struct plan_probe {
 	struct wr_probe wire;
-	uint64_t entry;	  /* of the function, or the instruction meant */
-	uint64_t vaddr;	  /* where the probe stands */
-	uint64_t offset;  /* of vaddr in the file */
-	char *function;	  /* as a report names it */
-	bool stepped;	  /* the instruction is single-stepped: a hit costs a multiple */
-	bool inlined;	  /* an inlined instance's entry or a store instruction, not a function's entry */
+	uint64_t entry;	 /* of the function, or the instruction meant */
+	uint64_t vaddr;	 /* where the probe stands */
+	uint64_t offset; /* of vaddr in the file */
+	char *function;	 /* as a report names it */
+	bool stepped;	 /* the instruction is single-stepped: a hit costs a multiple */
+	bool inlined;	 /* an inlined instance's entry or a store instruction, not a function's entry */
 };
 
 /* One type of the kernel's table. */
 struct plan_type {
 	const struct guard_type *guard;
-	const char *cache; /* name of the spec's cache if it is a root, else NULL */
-	uint32_t base;	   /* index of its guard table's type 0 */
+	const char *cache;     /* name of the spec's cache if it is a root, else NULL */
+	uint32_t base;	       /* index of its guard table's type 0 */
 	uint16_t *guard_field; /* of each field of the kernel's table: index into guard->field */
 };
 
@@ -79,8 +80,9 @@ struct writes_plan_in {
 };
 
 /*
- * *ret for writes_plan_free(); keeps pointers into in->dbg, in->spec and in->binary. Errors: those of the lookups (no such type or function, with the
- * nearest names as hint; ambiguous; argument does not lead to the type), -E2BIG: more types, fields or probes than the kernel's tables hold.
+ * *ret for writes_plan_free(); keeps pointers into in->dbg, in->spec and in->binary. Errors: those of the
+ * lookups (no such type or function, with the nearest names as hint; ambiguous; argument does not lead to the
+ * type), -E2BIG: more types, fields or probes than the kernel's tables hold.
  */
 int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in, struct err *err);
 void writes_plan_free(struct writes_plan *p); /* NULL is fine */
@@ -88,15 +90,16 @@ void writes_plan_free(struct writes_plan *p); /* NULL is fine */
 /*
  * Guard table -> kernel's types and fields, appended to p. Used by writes_plan_build; separate for its tests.
  */
-int plan_add_types(struct writes_plan *p, const struct guard_table *g, const char *cache, const struct writes_plan_in *in,
-		   struct err *err);
+int plan_add_types(struct writes_plan *p, const struct guard_table *g, const char *cache,
+		   const struct writes_plan_in *in, struct err *err);
 
 const char *wr_role_name(unsigned role); /* "insert", ... */
 /* The guard's field behind a type's field of the kernel's table; NULL if there is none. */
 const struct guard_field *plan_guard_field(const struct writes_plan *p, unsigned type, unsigned field);
-/* "chunks_[1].read_perf_": the steps from a root and the field at their end. root is the type of the object. For free(). */
-char *plan_path(const struct writes_plan *p, unsigned root, const struct wr_step *step, unsigned depth, unsigned type,
-		unsigned field, int index);
+/* "chunks_[1].read_perf_": the steps from a root and the field at their end. root is the type of the object.
+ * For free(). */
+char *plan_path(const struct writes_plan *p, unsigned root, const struct wr_step *step, unsigned depth,
+		unsigned type, unsigned field, int index);
 /* printf into p->note or p->missing. -ENOMEM. */
 int plan_note(struct writes_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int plan_missing(struct writes_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

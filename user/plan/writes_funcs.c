@@ -10,19 +10,25 @@
 static unsigned role_of(enum spec_role r)
 {
 	switch (r) {
-	case SPEC_INSERT: return WR_ROLE_INSERT;
-	case SPEC_CHECK: return WR_ROLE_CHECK;
-	case SPEC_REMOVE: return WR_ROLE_REMOVE;
-	case SPEC_DESTROY: return WR_ROLE_DESTROY;
-	case SPEC_TOUCH: return WR_ROLE_TOUCH;
-	case SPEC_N_ROLES: break;
+	case SPEC_INSERT:
+		return WR_ROLE_INSERT;
+	case SPEC_CHECK:
+		return WR_ROLE_CHECK;
+	case SPEC_REMOVE:
+		return WR_ROLE_REMOVE;
+	case SPEC_DESTROY:
+		return WR_ROLE_DESTROY;
+	case SPEC_TOUCH:
+		return WR_ROLE_TOUCH;
+	case SPEC_N_ROLES:
+		break;
 	}
 	return WR_ROLE_NONE;
 }
 
 /* Inlined instances: only `this` is known there, so only a member of the type itself has its object. */
-static int add_inlined(struct writes_plan *p, const struct writes_plan_in *in, const struct dbg_func *f, unsigned role,
-		       uint32_t type, struct dbg_type root, struct err *err)
+static int add_inlined(struct writes_plan *p, const struct writes_plan_in *in, const struct dbg_func *f,
+		       unsigned role, uint32_t type, struct dbg_type root, struct err *err)
 {
 	struct dbg_inline *v;
 	unsigned lost = 0;
@@ -33,7 +39,11 @@ static int add_inlined(struct writes_plan *p, const struct writes_plan_in *in, c
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < n && !ret; i++) {
-		struct plan_row row = {.function = f->name, .vaddr = v[i].entry, .inlined = true, .role = role, .type = type};
+		struct plan_row row = {.function = f->name,
+				       .vaddr = v[i].entry,
+				       .inlined = true,
+				       .role = role,
+				       .type = type};
 
 		if (role != WR_ROLE_TOUCH) {
 			if (!v[i].has_this || !f->cls.die || !dbg_type_same(in->dbg, f->cls, root)) {
@@ -54,14 +64,16 @@ static int add_inlined(struct writes_plan *p, const struct writes_plan_in *in, c
 
 /* *added: entries that got a probe. */
 static int add_entries(struct writes_plan *p, const struct writes_plan_in *in, const struct dbg_func *f,
-		       const struct spec_func *sf, uint32_t type, struct dbg_type root, unsigned *added, struct err *err)
+		       const struct spec_func *sf, uint32_t type, struct dbg_type root, unsigned *added,
+		       struct err *err)
 {
 	unsigned role = role_of(sf->role);
 	struct err first = {0};
 
 	for (size_t i = 0; i < f->n_entry; i++) {
 		const struct dbg_entry *e = &f->entry[i];
-		struct plan_row row = {.function = f->name, .vaddr = e->vaddr, .size = e->size, .role = role, .type = type};
+		struct plan_row row = {
+			.function = f->name, .vaddr = e->vaddr, .size = e->size, .role = role, .type = type};
 		struct err why = {0};
 		int ret;
 
@@ -71,7 +83,8 @@ static int add_entries(struct writes_plan *p, const struct writes_plan_in *in, c
 				if (!first.code)
 					first = why;
 				if (e->kind != DBG_ENTRY_PART &&
-				    plan_missing(p, "%s at 0x%llx: %s", f->name, (unsigned long long)e->vaddr, why.msg))
+				    plan_missing(p, "%s at 0x%llx: %s", f->name, (unsigned long long)e->vaddr,
+						 why.msg))
 					return err_set(err, -ENOMEM, "out of memory");
 				continue;
 			}
@@ -90,8 +103,8 @@ static int add_entries(struct writes_plan *p, const struct writes_plan_in *in, c
 	return 0;
 }
 
-int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c, uint32_t type,
-		       struct dbg_type root, struct err *err)
+int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
+		       uint32_t type, struct dbg_type root, struct err *err)
 {
 	for (size_t i = 0; i < c->n_func; i++) {
 		const struct spec_func *sf = &c->func[i];

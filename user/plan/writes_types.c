@@ -8,7 +8,8 @@
 
 #include "plan/writes.h"
 
-/* Fills what kind of field the kernel sees. False: it has no invariant and is not judged, so the kernel need not know it. */
+/* Fills what kind of field the kernel sees. False: it has no invariant and is not judged, so the kernel need
+ * not know it. */
 static bool field_kind(const struct guard_field *g, struct wr_field *f, uint32_t base)
 {
 	f->min = 0;
@@ -118,8 +119,8 @@ static void count_unguarded(struct writes_plan *p, const struct guard_field *g)
 }
 
 /* One field of type t, appended to p's fields if the kernel is to know it. */
-static int add_field(struct writes_plan *p, const struct guard_table *table, const struct guard_field *g, unsigned ti,
-		     unsigned gi, enum setters_mode setters, struct err *err)
+static int add_field(struct writes_plan *p, const struct guard_table *table, const struct guard_field *g,
+		     unsigned ti, unsigned gi, enum setters_mode setters, struct err *err)
 {
 	struct wr_field f = {.pointee = WR_NO_FIELD, .width = (uint8_t)g->width, .off = (uint16_t)g->offset};
 	struct plan_type *info = &p->info[ti];
@@ -129,7 +130,8 @@ static int add_field(struct writes_plan *p, const struct guard_table *table, con
 
 	if (setters == SETTERS_OFF && g->inlined_writers)
 		view.shadow_judged = false;
-	if (g->in_union || !(rep ? repeated_kind(&view, &f, info->base) : field_kind(&view, &f, info->base))) {
+	if (g->in_union ||
+	    !(rep ? repeated_kind(&view, &f, info->base) : field_kind(&view, &f, info->base))) {
 		count_unguarded(p, g);
 		return 0;
 	}
@@ -138,7 +140,8 @@ static int add_field(struct writes_plan *p, const struct guard_table *table, con
 		return 0;
 	}
 	if (p->n_fields == WR_MAX_FIELDS || t->n_fields == WR_MAX_TYPE_FIELDS)
-		return err_set(err, -E2BIG, "%s has more fields than the kernel's table holds (%d of one type, %d of all)",
+		return err_set(err, -E2BIG,
+			       "%s has more fields than the kernel's table holds (%d of one type, %d of all)",
 			       info->guard->name, WR_MAX_TYPE_FIELDS, WR_MAX_FIELDS);
 	if (view.shadow_judged) {
 		f.flags |= WR_FF_SHADOW;
@@ -156,30 +159,34 @@ static int add_field(struct writes_plan *p, const struct guard_table *table, con
 	return 0;
 }
 
-static int add_vptrs(struct wr_type *t, const struct guard_type *g, const struct writes_plan_in *in, struct writes_plan *p)
+static int add_vptrs(struct wr_type *t, const struct guard_type *g, const struct writes_plan_in *in,
+		     struct writes_plan *p)
 {
 	if (!g->vptrs_known || g->n_vptr > WR_MAX_VPTRS)
-		return g->vptr_reason[0] ? plan_note(p, "vtables of %s are not judged: %s", g->name, g->vptr_reason) : 0;
+		return g->vptr_reason[0]
+			       ? plan_note(p, "vtables of %s are not judged: %s", g->name, g->vptr_reason)
+			       : 0;
 	for (uint32_t i = 0; i < g->n_vptr; i++) {
 		uint64_t bias;
 
 		if (!in->bias(in->ctx, g->vptr[i].module, &bias)) {
 			t->n_vptrs = 0;
-			return plan_note(p, "vtables of %s are not judged: the module of %s's is not mapped", g->name,
-					 g->vptr[i].cls);
+			return plan_note(p, "vtables of %s are not judged: the module of %s's is not mapped",
+					 g->name, g->vptr[i].cls);
 		}
 		t->vptr[t->n_vptrs++] = bias + g->vptr[i].vaddr;
 	}
 	return 0;
 }
 
-int plan_add_types(struct writes_plan *p, const struct guard_table *g, const char *cache, const struct writes_plan_in *in,
-		   struct err *err)
+int plan_add_types(struct writes_plan *p, const struct guard_table *g, const char *cache,
+		   const struct writes_plan_in *in, struct err *err)
 {
 	uint32_t base = (uint32_t)p->n_types;
 
 	if (p->n_types + g->n_type > WR_MAX_TYPES)
-		return err_set(err, -E2BIG, "%zu types are reachable from the guarded ones; at most %d can be guarded",
+		return err_set(err, -E2BIG,
+			       "%zu types are reachable from the guarded ones; at most %d can be guarded",
 			       p->n_types + g->n_type, WR_MAX_TYPES);
 	for (size_t i = 0; i < g->n_type; i++) {
 		unsigned ti = base + (unsigned)i;
@@ -210,8 +217,8 @@ const struct guard_field *plan_guard_field(const struct writes_plan *p, unsigned
 	return &p->info[type].guard->field[p->info[type].guard_field[field]];
 }
 
-char *plan_path(const struct writes_plan *p, unsigned root, const struct wr_step *step, unsigned depth, unsigned type,
-		unsigned field, int index)
+char *plan_path(const struct writes_plan *p, unsigned root, const struct wr_step *step, unsigned depth,
+		unsigned type, unsigned field, int index)
 {
 	const struct guard_field *g;
 	unsigned t = root;

@@ -5,12 +5,14 @@
 #include "plan/writes_priv.h"
 
 /*
- * Inlined in a destructor that has a probe itself, as a member's destructor is in its holder's: what is destroyed there has been
- * forgotten with the holder.
+ * Inlined in a destructor that has a probe itself, as a member's destructor is in its holder's: what is
+ * destroyed there has been forgotten with the holder.
  */
-static bool ends_with_holder(const struct writes_plan_in *in, const struct writers *w, const struct writer_func *f)
+static bool ends_with_holder(const struct writes_plan_in *in, const struct writers *w,
+			     const struct writer_func *f)
 {
-	const struct elf_sym *sym = f->role == WRITER_DTOR && f->inlined ? dbg_symbol_at(in->dbg, f->vaddr) : NULL;
+	const struct elf_sym *sym =
+		f->role == WRITER_DTOR && f->inlined ? dbg_symbol_at(in->dbg, f->vaddr) : NULL;
 
 	for (size_t i = 0; sym && i < w->n_func; i++) {
 		if (w->func[i].role == WRITER_DTOR && !w->func[i].inlined && w->func[i].vaddr == sym->vaddr)
@@ -19,7 +21,8 @@ static bool ends_with_holder(const struct writes_plan_in *in, const struct write
 	return false;
 }
 
-/* The class that a member function's name begins with: "A::B<X::Y>" of "A::B<X::Y>::f(int)". Returns its length. */
+/* The class that a member function's name begins with: "A::B<X::Y>" of "A::B<X::Y>::f(int)". Returns its
+ * length. */
 static size_t class_len(const char *name)
 {
 	size_t len = 0;
@@ -47,27 +50,33 @@ static bool needs_licence(const struct writes_plan *p, uint32_t type, const stru
 	for (unsigned i = 0; i < t->n_fields; i++) {
 		const char *owner = plan_guard_field(p, type, i)->owner;
 
-		if ((p->field[t->first_field + i].flags & WR_FF_SHADOW) && strlen(owner) == len && !strncmp(owner, f->name, len))
+		if ((p->field[t->first_field + i].flags & WR_FF_SHADOW) && strlen(owner) == len &&
+		    !strncmp(owner, f->name, len))
 			return true;
 	}
 	return false;
 }
 
-int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
-		     bool check_too, struct err *err)
+int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,
+		     uint32_t base, bool check_too, struct err *err)
 {
 	for (size_t i = 0; i < w->n_func; i++) {
 		const struct writer_func *f = &w->func[i];
 		const struct elf_sym *sym = f->inlined ? NULL : dbg_symbol_at(in->dbg, f->vaddr);
-		struct plan_row row = {.function = f->name, .vaddr = f->vaddr, .size = sym ? sym->size : 0,
-				       .inlined = f->inlined, .type = base + f->type, .n_obj = f->n_obj};
+		struct plan_row row = {.function = f->name,
+				       .vaddr = f->vaddr,
+				       .size = sym ? sym->size : 0,
+				       .inlined = f->inlined,
+				       .type = base + f->type,
+				       .n_obj = f->n_obj};
 		int ret;
 
 		if (ends_with_holder(in, w, f) || !needs_licence(p, row.type, f))
 			continue;
 		memcpy(row.obj, f->obj, sizeof(row.obj));
-		row.role = f->role == WRITER_CTOR ? WR_ROLE_CREATE :
-			   f->role == WRITER_DTOR ? WR_ROLE_DESTROY : WR_ROLE_MUTATE;
+		row.role = f->role == WRITER_CTOR   ? WR_ROLE_CREATE
+			   : f->role == WRITER_DTOR ? WR_ROLE_DESTROY
+						    : WR_ROLE_MUTATE;
 		ret = plan_add_row(p, in, &row, err);
 		if (!ret && check_too && f->role == WRITER_MUTATOR && f->type == 0) {
 			row.role = WR_ROLE_CHECK;
@@ -80,8 +89,10 @@ int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, con
 	return 0;
 }
 
-/* First and number of the type's fields in the kernel's table that bytes [offset, offset + width) touch and that are judged. */
-static unsigned fields_at(const struct writes_plan *p, unsigned type, uint32_t offset, uint32_t width, uint16_t *first)
+/* First and number of the type's fields in the kernel's table that bytes [offset, offset + width) touch and
+ * that are judged. */
+static unsigned fields_at(const struct writes_plan *p, unsigned type, uint32_t offset, uint32_t width,
+			  uint16_t *first)
 {
 	const struct wr_type *t = &p->type[type];
 	unsigned n = 0;
@@ -119,8 +130,10 @@ static bool contains(const struct writes_plan *p, unsigned a, unsigned b, unsign
 /* Members of generated messages that write their own object and what it contains, nothing else. */
 static bool writes_its_own(const char *function)
 {
-	static const char *const name[] = {"Clear", "MergeFrom", "MergeImpl", "CopyFrom", "InternalSwap", "Swap", "_InternalParse",
-					   "MergePartialFromCodedStream", "SharedCtor", "SharedDtor"};
+	static const char *const name[] = {
+		"Clear",	"MergeFrom", "MergeImpl",      "CopyFrom",
+		"InternalSwap", "Swap",	     "_InternalParse", "MergePartialFromCodedStream",
+		"SharedCtor",	"SharedDtor"};
 	const char *f = function + class_len(function);
 	size_t len;
 
@@ -134,28 +147,32 @@ static bool writes_its_own(const char *function)
 }
 
 /* Inlined in a writer of a message that contains this one: its licence covers what it contains. */
-static bool licensed_by_holder(const struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
-			       const struct writer_site *s)
+static bool licensed_by_holder(const struct writes_plan *p, const struct writes_plan_in *in,
+			       const struct writers *w, uint32_t base, const struct writer_site *s)
 {
 	const struct elf_sym *sym = dbg_symbol_at(in->dbg, s->vaddr);
 
 	for (size_t i = 0; sym && i < w->n_func; i++) {
 		const struct writer_func *f = &w->func[i];
 
-		if (!f->inlined && f->vaddr == sym->vaddr && f->role == WRITER_MUTATOR && writes_its_own(f->name) &&
-		    contains(p, base + f->type, base + s->type, WR_PATH_DEPTH))
+		if (!f->inlined && f->vaddr == sym->vaddr && f->role == WRITER_MUTATOR &&
+		    writes_its_own(f->name) && contains(p, base + f->type, base + s->type, WR_PATH_DEPTH))
 			return true;
 	}
 	return false;
 }
 
-int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w, uint32_t base,
-		    struct err *err)
+int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,
+		    uint32_t base, struct err *err)
 {
 	for (size_t i = 0; i < w->n_site; i++) {
 		const struct writer_site *s = &w->site[i];
-		struct plan_row row = {.function = s->setter, .vaddr = s->vaddr, .inlined = true, .role = WR_ROLE_STORE,
-				       .type = base + s->type, .n_obj = 1};
+		struct plan_row row = {.function = s->setter,
+				       .vaddr = s->vaddr,
+				       .inlined = true,
+				       .role = WR_ROLE_STORE,
+				       .type = base + s->type,
+				       .n_obj = 1};
 		int ret;
 
 		row.n_fields = (uint16_t)fields_at(p, row.type, s->offset, s->width, &row.field);

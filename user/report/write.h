@@ -13,7 +13,7 @@ json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, 
 /* One probed function: all its sites and roles. */
 struct write_cost {
 	const char *function;
-	const char *role;  /* static */
+	const char *role; /* static */
 	unsigned sites;
 	uint64_t hits;
 	double cpu_pct; /* of one CPU; negative: not known */

@@ -3,16 +3,17 @@
 
 static json_t *writer(const struct bad_write *w, const struct report_clock *c)
 {
-	const struct frame *top = w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
+	const struct frame *top =
+		w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
 
 	if (!w->has_writer)
 		return json_null();
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "tid", (int)w->writer.tid, "comm",
-			 json_str(w->writer.comm), "ip", json_hex(w->writer.ip), "function",
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "tid", (int)w->writer.tid,
+			 "comm", json_str(w->writer.comm), "ip", json_hex(w->writer.ip), "function",
 			 json_str(top ? top->symbol : NULL), "file", json_str(top ? top->file : NULL), "line",
-			 top && top->line ? json_integer(top->line) : json_null(), "time", json_time(c, w->writer.ts_ns),
-			 "in_kernel", w->writer.in_kernel, "syscall", json_str(w->writer.syscall), "stack",
-			 json_frames(&w->writer.stack));
+			 top && top->line ? json_integer(top->line) : json_null(), "time",
+			 json_time(c, w->writer.ts_ns), "in_kernel", w->writer.in_kernel, "syscall",
+			 json_str(w->writer.syscall), "stack", json_frames(&w->writer.stack));
 }
 
 json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, bool again)
@@ -21,12 +22,14 @@ json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, 
 
 	for (size_t i = 0; i < w->n_touched; i++)
 		json_array_append_new(touched, json_touch(c, &w->touched_by[i]));
-	v = json_pack("{s:s, s:s, s:s, s:i, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "kind", "bad_write",
-		      "reason", write_reason_name(w->reason), "confidence", confidence_name(w->confidence), "pid",
-		      (int)w->pid, "object", "type", json_str(w->object_type), "addr", json_hex(w->object_addr), "cache",
-		      json_str(w->cache), "since", json_time(c, w->object_since_ns), "type", json_str(w->node_type), "field",
-		      json_str(w->field), "path", json_str(w->path), "addr", json_hex(w->addr), "width", (int)w->width,
-		      "old", w->has_old ? json_hex(w->old_value) : json_null(), "new", json_hex(w->new_value));
+	v = json_pack("{s:s, s:s, s:s, s:i, s:{s:o, s:o, s:o, s:o}, s:o, s:o, s:o, s:o, s:i, s:o, s:o}",
+		      "kind", "bad_write", "reason", write_reason_name(w->reason), "confidence",
+		      confidence_name(w->confidence), "pid", (int)w->pid, "object", "type",
+		      json_str(w->object_type), "addr", json_hex(w->object_addr), "cache", json_str(w->cache),
+		      "since", json_time(c, w->object_since_ns), "type", json_str(w->node_type), "field",
+		      json_str(w->field), "path", json_str(w->path), "addr", json_hex(w->addr), "width",
+		      (int)w->width, "old", w->has_old ? json_hex(w->old_value) : json_null(), "new",
+		      json_hex(w->new_value));
 	if (!v) {
 		json_decref(touched);
 		return NULL;
@@ -48,8 +51,9 @@ json_t *json_write_costs(const struct write_cost *v, size_t n)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(a, json_pack("{s:s, s:s, s:i, s:I, s:o}", "function", v[i].function, "role", v[i].role,
-						   "sites", (int)v[i].sites, "hits", (json_int_t)v[i].hits, "cpu_pct",
+		json_array_append_new(a, json_pack("{s:s, s:s, s:i, s:I, s:o}", "function", v[i].function,
+						   "role", v[i].role, "sites", (int)v[i].sites, "hits",
+						   (json_int_t)v[i].hits, "cpu_pct",
 						   v[i].cpu_pct < 0 ? json_null() : json_real(v[i].cpu_pct)));
 	}
 	return a;

@@ -35,7 +35,8 @@ static void verdict_line(FILE *f, const struct bad_write *w)
 
 static void writer_lines(FILE *f, const struct bad_write *w)
 {
-	const struct frame *top = w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
+	const struct frame *top =
+		w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
 
 	if (!w->has_writer) {
 		fprintf(f, "  writer    not seen: no watchpoint held this word at that moment\n");
@@ -43,7 +44,8 @@ static void writer_lines(FILE *f, const struct bad_write *w)
 	}
 	fprintf(f, "  writer    %s", top && top->symbol ? top->symbol : "?");
 	if (top && top->file)
-		fprintf(f, "  %s:%d", strrchr(top->file, '/') ? strrchr(top->file, '/') + 1 : top->file, top->line);
+		fprintf(f, "  %s:%d", strrchr(top->file, '/') ? strrchr(top->file, '/') + 1 : top->file,
+			top->line);
 	if (w->writer.in_kernel)
 		fprintf(f, "  by system call %s", w->writer.syscall ? w->writer.syscall : "?");
 	fprintf(f, "  seen in the act by a watchpoint%s", w->hits > 1 ? "" : "\n");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What a probe hit costs here: probes on two functions of our own, one emulated and one single-stepped by the kernel. */
+/* What a probe hit costs here: probes on two functions of our own, one emulated and one single-stepped by the
+ * kernel. */
 #include <bpf/libbpf.h>
 #include <stdint.h>
 #include <unistd.h>

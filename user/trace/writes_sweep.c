@@ -16,7 +16,7 @@ struct writes_sweep {
 	pid_t pid;
 	bool no_batch; /* before 5.6 */
 	bool started;
-	uint64_t last; /* key to go on after; batch: the kernel's cursor */
+	uint64_t last;			       /* key to go on after; batch: the kernel's cursor */
 	uint64_t round_ns, longest_ns, rounds; /* start of this round; of those done */
 	uint64_t key[SWEEP_BATCH];
 	struct wr_node node[SWEEP_BATCH];
@@ -82,8 +82,9 @@ static void read_nodes(void *ctx, struct sweep_node *v, const uint32_t *len, siz
 		v[i].read = w->read[i].done == len[i];
 }
 
-int writes_sweep_create(struct writes_sweep **ret, const struct writes_plan *plan, const struct engine_facts *facts,
-			struct engine *engine, int nodes_fd, pid_t pid, struct err *err)
+int writes_sweep_create(struct writes_sweep **ret, const struct writes_plan *plan,
+			const struct engine_facts *facts, struct engine *engine, int nodes_fd, pid_t pid,
+			struct err *err)
 {
 	struct writes_sweep *w = calloc(1, sizeof(*w));
 	struct sweep_source source = {.ctx = w, .walk = walk, .read = read_nodes};

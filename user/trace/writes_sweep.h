@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Runs the sweep (user/writes/sweep.h) over the kernel's nodes table and the target's memory, within a share of one CPU. */
+/* Runs the sweep (user/writes/sweep.h) over the kernel's nodes table and the target's memory, within a share
+ * of one CPU. */
 #ifndef CULPRIT_TRACE_WRITES_SWEEP_H
 #define CULPRIT_TRACE_WRITES_SWEEP_H
 
@@ -10,8 +11,9 @@
 
 struct writes_sweep;
 /* nodes_fd is kept, not owned; so are plan and engine. */
-int writes_sweep_create(struct writes_sweep **ret, const struct writes_plan *plan, const struct engine_facts *facts,
-			struct engine *engine, int nodes_fd, pid_t pid, struct err *err);
+int writes_sweep_create(struct writes_sweep **ret, const struct writes_plan *plan,
+			const struct engine_facts *facts, struct engine *engine, int nodes_fd, pid_t pid,
+			struct err *err);
 void writes_sweep_destroy(struct writes_sweep *s); /* NULL is fine */
 /* A few batches, at most 2 % of one CPU if called every tick_ns. */
 void writes_sweep_tick(struct writes_sweep *s, uint64_t now_ns, uint64_t tick_ns);

@@ -32,7 +32,8 @@ static int plan_places(struct slots *s, const struct writes_watch_cfg *cfg)
 		for (unsigned f = 0; f < p->type[t].n_fields; f++) {
 			bool asked = cfg->has_field && cfg->field_type == t && cfg->field == f;
 			struct slots_place v[PLACES_PER_FIELD];
-			size_t n = places_of_field(plan_guard_field(p, t, f), (uint16_t)t, (uint16_t)f, asked, v);
+			size_t n = places_of_field(plan_guard_field(p, t, f), (uint16_t)t, (uint16_t)f, asked,
+						   v);
 
 			for (size_t i = 0; i < n; i++) {
 				int ret = slots_add_place(s, &v[i]);
@@ -56,8 +57,13 @@ static int unwind(void *ctx, const struct abi_stack *st, bool pc_is_return, stru
 static int open_witness(struct writes_watch *w, struct err *err)
 {
 	const struct writes_watch_cfg *cfg = &w->cfg;
-	struct witness_cfg wc = {.plan = cfg->plan, .engine = cfg->engine, .facts = *cfg->facts, .kin = kin_ask,
-				 .unwind = unwind, .unwind_ctx = cfg->image, .syscall_name = proc_syscall_name};
+	struct witness_cfg wc = {.plan = cfg->plan,
+				 .engine = cfg->engine,
+				 .facts = *cfg->facts,
+				 .kin = kin_ask,
+				 .unwind = unwind,
+				 .unwind_ctx = cfg->image,
+				 .syscall_name = proc_syscall_name};
 	int ret = kin_create(&w->kin, cfg->plan, cfg->dbg, err);
 
 	if (ret)
@@ -74,7 +80,8 @@ static int open_witness(struct writes_watch *w, struct err *err)
 int writes_watch_open(struct writes_watch **ret, const struct writes_watch_cfg *cfg, struct err *err)
 {
 	struct slots_cfg sc = {.n_slots = SLOTS_MAX, .seed = mono_now_ns()};
-	struct watch_cfg wc = {.tgid = (uint32_t)cfg->pid, .pid = cfg->pid, .allow_vm = cfg->allow_vm, .btf = cfg->btf};
+	struct watch_cfg wc = {
+		.tgid = (uint32_t)cfg->pid, .pid = cfg->pid, .allow_vm = cfg->allow_vm, .btf = cfg->btf};
 	struct writes_watch *w = calloc(1, sizeof(*w));
 	int r;
 
@@ -93,7 +100,8 @@ int writes_watch_open(struct writes_watch **ret, const struct writes_watch_cfg *
 		slots_direct_object(w->slots, cfg->object);
 	if (!r)
 		r = watch_nodes_create(&w->nodes, writes_trace_map_fd(cfg->trace, "nodes"),
-				       writes_trace_map_fd(cfg->trace, "objects"), cfg->plan->type, cfg->plan->n_types, err);
+				       writes_trace_map_fd(cfg->trace, "objects"), cfg->plan->type,
+				       cfg->plan->n_types, err);
 	if (!r) {
 		wc.slots_fd = writes_trace_map_fd(cfg->trace, "watch_slots");
 		wc.source = watch_nodes_source(w->nodes);
@@ -134,7 +142,8 @@ int writes_watch_tick(struct writes_watch *w, uint64_t now_ns, struct err *err)
 
 void writes_watch_damaged(struct writes_watch *w, const struct engine_finding *f, uint64_t now_ns)
 {
-	struct slots_node n = {.node = f->node, .object = f->w.object_addr, .object_id = f->object_id, .type = f->type};
+	struct slots_node n = {
+		.node = f->node, .object = f->w.object_addr, .object_id = f->object_id, .type = f->type};
 
 	slots_damaged(w->slots, &n, f->field, f->w.addr, f->w.width, now_ns);
 }
@@ -161,6 +170,8 @@ void writes_watch_account(struct writes_watch *w, uint64_t now_ns, struct summar
 	watch_account(w->watch, now_ns, place_name, w, s);
 	witness_stats(w->witness, &st);
 	if (st.unjudged)
-		summary_note(s, true, "%llu stores caught by watchpoints were not judged: too many at once, or no stack",
-			     (unsigned long long)st.unjudged);
+		summary_note(
+			s, true,
+			"%llu stores caught by watchpoints were not judged: too many at once, or no stack",
+			(unsigned long long)st.unjudged);
 }

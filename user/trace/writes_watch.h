@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Watchpoints in the service of `writes`: which words may be watched, and each hit unwound, judged and handed to the engine. */
+/* Watchpoints in the service of `writes`: which words may be watched, and each hit unwound, judged and handed
+ * to the engine. */
 #ifndef CULPRIT_TRACE_WRITES_WATCH_H
 #define CULPRIT_TRACE_WRITES_WATCH_H
 
@@ -25,7 +26,8 @@ struct writes_watch_cfg {
 };
 
 struct writes_watch;
-/* cfg's pointers are kept. Errors are those of watch_open (user/trace/watch.h): no watchpoints here, with message and hint. */
+/* cfg's pointers are kept. Errors are those of watch_open (user/trace/watch.h): no watchpoints here, with
+ * message and hint. */
 int writes_watch_open(struct writes_watch **ret, const struct writes_watch_cfg *cfg, struct err *err);
 void writes_watch_close(struct writes_watch *w); /* NULL is fine */
 /* Records of other kinds are left alone. */

@@ -54,8 +54,8 @@ static int by_time(const void *a, const void *b)
 }
 
 /*
- * The touch at which the node itself was last compared and found as the shadow has it. The object's last good one may be later: not
- * every touch looks at sub-messages.
+ * The touch at which the node itself was last compared and found as the shadow has it. The object's last good
+ * one may be later: not every touch looks at sub-messages.
  */
 static struct wr_touch last_good_of(const struct wr_candidate *c)
 {
@@ -68,8 +68,10 @@ static struct wr_touch last_good_of(const struct wr_candidate *c)
 	return (struct wr_touch){.ts_ns = c->shadow_ns, .probe = UINT32_MAX};
 }
 
-/* Who touched the object after it was last good, up to the moment it was found bad; each thread and function once, its last time. */
-static int window(const struct engine *e, const struct wr_candidate *c, uint64_t since_ns, struct bad_write *w)
+/* Who touched the object after it was last good, up to the moment it was found bad; each thread and function
+ * once, its last time. */
+static int window(const struct engine *e, const struct wr_candidate *c, uint64_t since_ns,
+		  struct bad_write *w)
 {
 	struct wr_touch v[WR_TOUCHES + MAX_CALLS];
 	size_t n = 0, kept = 0;
@@ -114,17 +116,24 @@ static const char *type_name(const struct writes_plan *p, unsigned type)
 static enum write_reason reason_of(unsigned r)
 {
 	switch (r) {
-	case WR_BAD_VPTR: return WRITE_BAD_VTABLE;
-	case WR_BAD_POINTER: return WRITE_WILD_POINTER;
-	case WR_BAD_POINTEE: return WRITE_WILD_POINTER;
-	case WR_BAD_REPEATED: return WRITE_BAD_REPEATED;
-	case WR_BAD_VALUE: return WRITE_BAD_VALUE;
-	default: return WRITE_UNEXPLAINED;
+	case WR_BAD_VPTR:
+		return WRITE_BAD_VTABLE;
+	case WR_BAD_POINTER:
+		return WRITE_WILD_POINTER;
+	case WR_BAD_POINTEE:
+		return WRITE_WILD_POINTER;
+	case WR_BAD_REPEATED:
+		return WRITE_BAD_REPEATED;
+	case WR_BAD_VALUE:
+		return WRITE_BAD_VALUE;
+	default:
+		return WRITE_UNEXPLAINED;
 	}
 }
 
 /* The sentence on what is wrong with the value. */
-static void explain_value(FILE *f, const struct writes_plan *p, const struct wr_candidate *c, const struct guard_field *g)
+static void explain_value(FILE *f, const struct writes_plan *p, const struct wr_candidate *c,
+			  const struct guard_field *g)
 {
 	switch (c->reason) {
 	case WR_BAD_VPTR:
@@ -134,22 +143,29 @@ static void explain_value(FILE *f, const struct writes_plan *p, const struct wr_
 		fprintf(f, "0x%llx is not a mapped address", c->new_value);
 		break;
 	case WR_BAD_POINTEE:
-		fprintf(f, "0x%llx is mapped, but there is no %s there (its first word is 0x%llx)", c->new_value,
+		fprintf(f, "0x%llx is mapped, but there is no %s there (its first word is 0x%llx)",
+			c->new_value,
 			g && g->kind == GUARD_MSG_PTR ? "message of the field's type" : "string", c->pointee);
 		break;
 	case WR_BAD_REPEATED:
-		fprintf(f, "the counts of the repeated field contradict each other (0 <= current <= allocated <= total): this one is %d",
+		fprintf(f,
+			"the counts of the repeated field contradict each other (0 <= current <= allocated "
+			"<= total): this one is %d",
 			(int)(uint32_t)c->new_value);
 		break;
 	case WR_BAD_VALUE:
 		if (g && g->kind == GUARD_HAS_BITS)
-			fprintf(f, "has-bits 0x%llx belong to no field", c->new_value & ~(unsigned long long)g->has_mask);
+			fprintf(f, "has-bits 0x%llx belong to no field",
+				c->new_value & ~(unsigned long long)g->has_mask);
 		else
 			fprintf(f, "%lld is no value of this %s", (long long)(int32_t)c->new_value,
-				g && g->kind == GUARD_BOOL ? "bool" : g && g->kind == GUARD_ENUM ? "enum" : "field");
+				g && g->kind == GUARD_BOOL   ? "bool"
+				: g && g->kind == GUARD_ENUM ? "enum"
+							     : "field");
 		break;
 	default:
-		fprintf(f, "the value changed, and none of the type's known writers (mutators and setters, all of them probed) was called on this object");
+		fprintf(f, "the value changed, and none of the type's known writers (mutators and setters, "
+			   "all of them probed) was called on this object");
 	}
 }
 
@@ -167,14 +183,16 @@ static char *explain(const struct engine *e, const struct wr_candidate *c, const
 	else if (c->reason != WR_BAD_UNEXPLAINED && !(c->flags & WR_CAND_LICENSED))
 		fprintf(f, "; no known writer of the type was called on this object since it was last good");
 	else if (c->flags & WR_CAND_LICENSED)
-		fprintf(f, "; a known writer of the type was called on this object in the window too, so it may have been its work");
+		fprintf(f, "; a known writer of the type was called on this object in the window too, so it "
+			   "may have been its work");
 	if (c->flags & WR_CAND_DESTROY)
 		fprintf(f, "; found when the object was being destroyed");
 	return fclose(f) ? NULL : s;
 }
 
 /* What is common to findings by a check and by a watchpoint. */
-static int describe_place(const struct engine *e, struct bad_write *w, unsigned root, unsigned type, unsigned field)
+static int describe_place(const struct engine *e, struct bad_write *w, unsigned root, unsigned type,
+			  unsigned field)
 {
 	const struct guard_field *g = plan_guard_field(e->plan, type, field);
 
@@ -183,7 +201,9 @@ static int describe_place(const struct engine *e, struct bad_write *w, unsigned 
 	w->cache = root < e->plan->n_types ? copy(e->plan->info[root].cache) : NULL;
 	w->node_type = copy(field_owner(e->plan, type, g));
 	w->field = copy(field_name(g));
-	if (asprintf(&w->next, "culprit writes ... --field %s::%s gives this field all watchpoints, so that the next store names its writer",
+	if (asprintf(&w->next,
+		     "culprit writes ... --field %s::%s gives this field all watchpoints, so that the next "
+		     "store names its writer",
 		     field_owner(e->plan, type, g), field_name(g)) < 0)
 		w->next = NULL;
 	return w->object_type && w->node_type && w->field && w->next ? 0 : -ENOMEM;
@@ -197,16 +217,22 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 	bool element = c->word_addr < c->node || c->word_addr >= c->node + e->plan->type[c->node_type].size;
 	int ret;
 
-	*w = (struct bad_write){.reason = reason_of(c->reason), .object_addr = c->object, .addr = c->word_addr,
-				.object_since_ns = c->object_since_ns, .width = c->word_width, .new_value = c->new_value,
-				.old_value = c->old_value, .has_old = !(c->flags & WR_CAND_FIRST_SIGHT)};
+	*w = (struct bad_write){.reason = reason_of(c->reason),
+				.object_addr = c->object,
+				.addr = c->word_addr,
+				.object_since_ns = c->object_since_ns,
+				.width = c->word_width,
+				.new_value = c->new_value,
+				.old_value = c->old_value,
+				.has_old = !(c->flags & WR_CAND_FIRST_SIGHT)};
 	w->confidence = c->reason == WR_BAD_UNEXPLAINED ? CONF_LIKELY : CONF_CERTAIN;
 	memcpy(found.comm, c->hdr.comm, sizeof(found.comm));
 	w->last_good = touch_of(e, &good);
 	w->found = touch_of(e, &found);
 	if (c->probe == ENGINE_SWEEP)
 		w->found.function = copy("sweep");
-	w->path = plan_path(e->plan, c->object_type, c->step, c->depth, c->node_type, c->field, element ? c->index : -1);
+	w->path = plan_path(e->plan, c->object_type, c->step, c->depth, c->node_type, c->field,
+			    element ? c->index : -1);
 	w->explanation = explain(e, c, g);
 	ret = describe_place(e, w, c->object_type, c->node_type, c->field);
 	if (!ret)
@@ -227,8 +253,13 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	uint64_t off = h->addr - h->node;
 	int ret;
 
-	*w = (struct bad_write){.reason = WRITE_NON_WRITER, .confidence = CONF_CERTAIN, .object_addr = h->object,
-				.object_since_ns = o.since_ns, .addr = h->addr, .width = h->width, .new_value = h->value};
+	*w = (struct bad_write){.reason = WRITE_NON_WRITER,
+				.confidence = CONF_CERTAIN,
+				.object_addr = h->object,
+				.object_since_ns = o.since_ns,
+				.addr = h->addr,
+				.width = h->width,
+				.new_value = h->value};
 	if (h->has_old) {
 		w->has_old = true;
 		w->old_value = h->old_value;
@@ -242,7 +273,8 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	memcpy(w->found.comm, h->comm, sizeof(w->found.comm));
 	if (h->stack && h->frame < h->stack->n)
 		w->found.function = copy(h->stack->v[h->frame].symbol);
-	w->path = plan_path(e->plan, known ? o.type : h->type, n.step, node ? n.depth : 0, h->type, h->field, -1);
+	w->path = plan_path(e->plan, known ? o.type : h->type, n.step, node ? n.depth : 0, h->type, h->field,
+			    -1);
 	w->explanation = copy(h->why ? h->why : "the store was not made by a writer of the type");
 	ret = describe_place(e, w, known ? o.type : h->type, h->type, h->field);
 	free(w->next); /* the writer is known */

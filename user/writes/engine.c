@@ -6,11 +6,12 @@
 
 #include "writes/engine_priv.h"
 
-/* A field that is bad at first sight in so many objects, and in most there are, tells about the layout, not about the objects. */
+/* A field that is bad at first sight in so many objects, and in most there are, tells about the layout, not
+ * about the objects. */
 #define DISTRUST_OBJECTS 8
 
-int engine_create(struct engine **ret, const struct writes_plan *plan, const struct engine_facts *facts, pid_t pid,
-		  struct err *err)
+int engine_create(struct engine **ret, const struct writes_plan *plan, const struct engine_facts *facts,
+		  pid_t pid, struct err *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 
@@ -71,7 +72,8 @@ static bool overlap(uint64_t a, unsigned a_width, uint64_t b, unsigned b_width)
 }
 
 /* Do the bytes both have in common agree? */
-static bool same_bytes(uint64_t a, unsigned a_width, uint64_t a_value, uint64_t b, unsigned b_width, uint64_t b_value)
+static bool same_bytes(uint64_t a, unsigned a_width, uint64_t a_value, uint64_t b, unsigned b_width,
+		       uint64_t b_value)
 {
 	for (unsigned i = 0; i < a_width; i++) {
 		uint64_t at = a + i;
@@ -98,7 +100,8 @@ static struct engine_finding *find_hit(struct engine *e, const struct wr_candida
 
 		if (f->w.reason == WRITE_NON_WRITER && f->object_id == c->object_id &&
 		    overlap(f->w.addr, f->w.width, c->word_addr, c->word_width) &&
-		    same_bytes(f->w.addr, f->w.width, f->w.new_value, c->word_addr, c->word_width, c->new_value))
+		    same_bytes(f->w.addr, f->w.width, f->w.new_value, c->word_addr, c->word_width,
+			       c->new_value))
 			return f;
 	}
 	return NULL;
@@ -157,8 +160,13 @@ static void confirm(struct engine *e, const struct wr_candidate *c)
 		f->w = w;
 		return;
 	}
-	*f = (struct engine_finding){.w = w, .object_id = c->object_id, .node = c->node, .type = c->node_type,
-				     .field = c->field, .lives = !(c->flags & WR_CAND_DESTROY), .found_ns = c->hdr.ts_ns};
+	*f = (struct engine_finding){.w = w,
+				     .object_id = c->object_id,
+				     .node = c->node,
+				     .type = c->node_type,
+				     .field = c->field,
+				     .lives = !(c->flags & WR_CAND_DESTROY),
+				     .found_ns = c->hdr.ts_ns};
 	e->n_findings++;
 	e->stats.confirmed++;
 	look_for_writer(e, f);
@@ -225,7 +233,8 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 	for (size_t i = 0; i < e->n_pending; i++) {
 		struct wr_candidate *o = &e->pending[i].c;
 
-		if (o->object_id == c->object_id && o->word_addr == c->word_addr && o->new_value == c->new_value)
+		if (o->object_id == c->object_id && o->word_addr == c->word_addr &&
+		    o->new_value == c->new_value)
 			return;
 	}
 	if (e->n_pending == ENGINE_MAX_PENDING) {
@@ -275,7 +284,8 @@ static int judge(struct engine *e, const struct pending *p, uint64_t now_ns)
 		e->stats.transient++;
 		return 1;
 	}
-	/* looked at again: it may have been destroyed and its memory reused meanwhile, or an element may have left its field */
+	/* looked at again: it may have been destroyed and its memory reused meanwhile, or an element may have
+	 * left its field */
 	if (!verify_reachable(e, c) || !e->facts.object(e->facts.ctx, c->object, &o) || o.id != c->object_id)
 		e->stats.vanished++;
 	else
@@ -339,8 +349,12 @@ void engine_hit(struct engine *e, const struct engine_hit *h)
 	f = finding_new(e);
 	if (!f)
 		return;
-	*f = (struct engine_finding){.object_id = h->object_id, .node = h->node, .type = h->type, .field = h->field,
-				     .lives = true, .found_ns = h->ts_ns};
+	*f = (struct engine_finding){.object_id = h->object_id,
+				     .node = h->node,
+				     .type = h->type,
+				     .field = h->field,
+				     .lives = true,
+				     .found_ns = h->ts_ns};
 	if (describe_hit(e, h, &f->w))
 		return;
 	f->w.hits = 1;
@@ -403,7 +417,9 @@ const char *engine_distrust(const struct engine *e, size_t i, char *buf, size_t 
 
 			if (!tr->distrusted || i--)
 				continue;
-			snprintf(buf, len, "%s::%s is not guarded: its invariant did not hold in %u objects when they were first seen",
+			snprintf(buf, len,
+				 "%s::%s is not guarded: its invariant did not hold in %u objects when they "
+				 "were first seen",
 				 g->owner, g->path, tr->bad);
 			return buf;
 		}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Candidates from the kernel and watchpoint hits -> bad writes. A candidate counts when it lasts: the word is read again
- * after a pause without a mutator of its node, and what its pointer leads to is looked at from user space, which sees
- * memory that is not resident too. At a destruction, nobody else may touch the object, so a candidate counts at once. Pure.
+ * Candidates from the kernel and watchpoint hits -> bad writes. A candidate counts when it lasts: the word is
+ * read again after a pause without a mutator of its node, and what its pointer leads to is looked at from
+ * user space, which sees memory that is not resident too. At a destruction, nobody else may touch the object,
+ * so a candidate counts at once. Pure.
  */
 #ifndef CULPRIT_WRITES_ENGINE_H
 #define CULPRIT_WRITES_ENGINE_H
@@ -13,13 +14,18 @@
 #include "plan/writes.h"
 #include "report/finding.h"
 
-#define ENGINE_QUIET_NS	  20000000ull	/* no mutator of the node for so long, then the word is read again */
-#define ENGINE_LATE_NS	  1000000ull	/* a mutator's probe may be a few instructions behind its first store */
-#define ENGINE_PATIENCE_NS 1000000000ull /* under constant mutation: a legitimate state in between does not last so long */
-#define ENGINE_SWEEP UINT32_MAX /* wr_candidate.probe of what user space saw (writes/sweep.h): found by no thread of the target */
-#define ENGINE_RIPE_NS	  2000000000ull	/* a finding is told after so long, if nothing may complete it */
-#define ENGINE_HOPE_NS	 15000000000ull /* so long a watchpoint may still name its writer, or show that its field is not trusted */
-#define ENGINE_MAX_PENDING 1024
+#define ENGINE_QUIET_NS 20000000ull /* no mutator of the node for so long, then the word is read again */
+#define ENGINE_LATE_NS	1000000ull  /* a mutator's probe may be a few instructions behind its first store */
+#define ENGINE_PATIENCE_NS                                                                                   \
+	1000000000ull /* under constant mutation: a legitimate state in between does not last so long */
+#define ENGINE_SWEEP                                                                                         \
+	UINT32_MAX /* wr_candidate.probe of what user space saw (writes/sweep.h): found by no thread of the  \
+		      target */
+#define ENGINE_RIPE_NS 2000000000ull /* a finding is told after so long, if nothing may complete it */
+#define ENGINE_HOPE_NS                                                                                       \
+	15000000000ull /* so long a watchpoint may still name its writer, or show that its field is not      \
+			  trusted */
+#define ENGINE_MAX_PENDING  1024
 #define ENGINE_MAX_FINDINGS 256
 
 /* What the engine asks for. All about the live target; false or negative: gone or unreadable. */
@@ -29,8 +35,9 @@ struct engine_facts {
 	bool (*object)(void *ctx, uint64_t addr, struct wr_object *o);
 	bool (*node)(void *ctx, uint64_t addr, struct wr_node *n);
 	size_t (*calls)(void *ctx, struct wr_touch *v, size_t max); /* of touch functions */
-	uint64_t (*n_objects)(void *ctx); /* in the table now */
-	/* Is a change of the field since a shadow of that time judged: did all its writers have probes all the time? */
+	uint64_t (*n_objects)(void *ctx);			    /* in the table now */
+	/* Is a change of the field since a shadow of that time judged: did all its writers have probes all
+	 * the time? */
 	bool (*judged)(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns);
 };
 
@@ -45,9 +52,9 @@ struct engine_hit {
 	pid_t tid;
 	char comm[FINDING_COMM_LEN];
 	bool in_kernel;
-	const char *syscall;   /* NULL unless in_kernel */
-	bool non_writer;       /* judged to have no business there; else only evidence for what a check finds */
-	const char *why;       /* the judge's reason */
+	const char *syscall; /* NULL unless in_kernel */
+	bool non_writer;     /* judged to have no business there; else only evidence for what a check finds */
+	const char *why;     /* the judge's reason */
 	const struct frames *stack; /* copied */
 	size_t frame;		    /* of stack: the function to name */
 };
@@ -70,8 +77,8 @@ struct engine_finding {
 
 struct engine;
 /* plan and facts are kept. */
-int engine_create(struct engine **ret, const struct writes_plan *plan, const struct engine_facts *facts, pid_t pid,
-		  struct err *err);
+int engine_create(struct engine **ret, const struct writes_plan *plan, const struct engine_facts *facts,
+		  pid_t pid, struct err *err);
 void engine_destroy(struct engine *e); /* NULL is fine */
 
 /* rec: any record; those of other engines are ignored. */
@@ -85,12 +92,14 @@ const struct engine_finding *engine_finding(const struct engine *e, size_t i); /
 /* The next new finding, each once; NULL: none. */
 const struct engine_finding *engine_announce(struct engine *e);
 /*
- * The next finding that is ripe for the report, each once, and once more if its writer becomes known afterwards. Ripe: it is not
- * expected to be taken back or completed any more. watching: watchpoints may still name its writer. final: all are ripe.
+ * The next finding that is ripe for the report, each once, and once more if its writer becomes known
+ * afterwards. Ripe: it is not expected to be taken back or completed any more. watching: watchpoints may
+ * still name its writer. final: all are ripe.
  */
 const struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final);
 void engine_stats(const struct engine *e, struct engine_stats *s);
-/* Notes on fields whose invariants hold in hardly any object: the layout is not what the debuginfo says. "" when i is the end. */
+/* Notes on fields whose invariants hold in hardly any object: the layout is not what the debuginfo says. ""
+ * when i is the end. */
 const char *engine_distrust(const struct engine *e, size_t i, char *buf, size_t len);
 
 #endif

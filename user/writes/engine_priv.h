@@ -35,15 +35,18 @@ struct engine {
 	struct engine_finding *finding;
 	size_t n_findings;
 	struct evidence evidence[EVIDENCE];
-	size_t n_evidence; /* ever */
+	size_t n_evidence;   /* ever */
 	struct trust *trust; /* per field of the kernel's table */
 	struct engine_stats stats;
 };
 
-/* Does the candidate's field still break its invariant with value v, as far as can be told from user space? */
+/* Does the candidate's field still break its invariant with value v, as far as can be told from user space?
+ */
 bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint64_t v);
-/* Time of the last mutation of the node that steps lead to from the object, or of a node on the way; 0 = none. */
-uint64_t verify_mutate_ns(const struct engine *e, uint64_t object, unsigned type, const struct wr_step *step, unsigned depth);
+/* Time of the last mutation of the node that steps lead to from the object, or of a node on the way; 0 =
+ * none. */
+uint64_t verify_mutate_ns(const struct engine *e, uint64_t object, unsigned type, const struct wr_step *step,
+			  unsigned depth);
 /* Is the candidate's node still what its path from the object leads to? */
 bool verify_reachable(const struct engine *e, const struct wr_candidate *c);
 /* Fills everything but the writer. 0 or -ENOMEM. */

@@ -74,21 +74,36 @@ static bool licensed(const struct wr_node *own, uint64_t whole, unsigned field)
 {
 	if (whole && whole + LICENCE_NS >= own->shadow_ns)
 		return true;
-	return own->store_ns + LICENCE_NS >= own->shadow_ns && (own->store_fields[field / 64] >> (field % 64) & 1);
+	return own->store_ns + LICENCE_NS >= own->shadow_ns &&
+	       (own->store_fields[field / 64] >> (field % 64) & 1);
 }
 
-static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr_object *o, unsigned field, unsigned reason,
-		    uint64_t now_ns)
+static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr_object *o, unsigned field,
+		    unsigned reason, uint64_t now_ns)
 {
 	const struct wr_field *f = &s->plan->field[s->plan->type[v->node.type].first_field + field];
 	struct wr_candidate c = {
 		.hdr = {.kind = WR_REC_CANDIDATE, .size = sizeof(c), .ts_ns = now_ns},
-		.object = v->node.object, .object_id = v->node.object_id, .object_since_ns = o->since_ns, .node = v->addr,
-		.old_value = value_at(v->node.shadow, f), .new_value = value_at(v->bytes, f), .word_addr = v->addr + f->off,
-		.shadow_ns = v->node.shadow_ns, .mutate_seq = v->node.mutate_seq, .mutate_ns = v->node.mutate_ns,
-		.probe = ENGINE_SWEEP, .object_type = (uint16_t)o->type, .node_type = v->node.type, .field = (uint16_t)field,
-		.reason = (uint16_t)reason, .depth = v->node.depth, .word_width = f->width < 8 ? f->width : 8,
-		.last_good = o->last_good, .n_touches = o->n_touches, .object_flags = o->flags,
+		.object = v->node.object,
+		.object_id = v->node.object_id,
+		.object_since_ns = o->since_ns,
+		.node = v->addr,
+		.old_value = value_at(v->node.shadow, f),
+		.new_value = value_at(v->bytes, f),
+		.word_addr = v->addr + f->off,
+		.shadow_ns = v->node.shadow_ns,
+		.mutate_seq = v->node.mutate_seq,
+		.mutate_ns = v->node.mutate_ns,
+		.probe = ENGINE_SWEEP,
+		.object_type = (uint16_t)o->type,
+		.node_type = v->node.type,
+		.field = (uint16_t)field,
+		.reason = (uint16_t)reason,
+		.depth = v->node.depth,
+		.word_width = f->width < 8 ? f->width : 8,
+		.last_good = o->last_good,
+		.n_touches = o->n_touches,
+		.object_flags = o->flags,
 	};
 
 	memcpy(c.step, v->node.step, sizeof(c.step));
@@ -107,7 +122,8 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 	struct wr_node again;
 	uint64_t whole;
 
-	/* A destruction takes the node out of the table first: if it is still there, what was read was alive. */
+	/* A destruction takes the node out of the table first: if it is still there, what was read was alive.
+	 */
 	if (!s->facts.node(s->facts.ctx, v->addr, &again) || again.object_id != v->node.object_id ||
 	    again.shadow_ns != v->node.shadow_ns || !s->facts.object(s->facts.ctx, v->node.object, &o) ||
 	    o.id != v->node.object_id)
@@ -118,10 +134,12 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 		uint64_t old = value_at(v->node.shadow, f), now = value_at(v->bytes, f);
 		unsigned reason;
 
-		if (old == now || f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR || f->kind == WR_F_VPTR)
+		if (old == now || f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR ||
+		    f->kind == WR_F_VPTR)
 			continue;
 		reason = suspicion(f, now);
-		if (!reason && s->facts.judged(s->facts.ctx, v->node.type, i, again.shadow_ns) && !licensed(&again, whole, i))
+		if (!reason && s->facts.judged(s->facts.ctx, v->node.type, i, again.shadow_ns) &&
+		    !licensed(&again, whole, i))
 			reason = WR_BAD_UNEXPLAINED;
 		if (reason)
 			suspect(s, v, &o, i, reason, now_ns);

@@ -100,7 +100,8 @@ bool verify_reachable(const struct engine *e, const struct wr_candidate *c)
 	return at == c->node;
 }
 
-uint64_t verify_mutate_ns(const struct engine *e, uint64_t object, unsigned type, const struct wr_step *step, unsigned depth)
+uint64_t verify_mutate_ns(const struct engine *e, uint64_t object, unsigned type, const struct wr_step *step,
+			  unsigned depth)
 {
 	uint64_t last = 0;
 	struct wr_node n;
