@@ -196,6 +196,16 @@ static __always_inline void candidate_fill(struct wr_scratch *s, const struct wr
 	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
 }
 
+static __always_inline void pending_set(struct wr_node *n, struct wr_pending *p, __u32 field, __u32 reason,
+					__u64 old, __u64 new)
+{
+	p->field = field;
+	p->reason = reason;
+	p->value = new;
+	p->old = old;
+	n->damaged = 1;
+}
+
 /* Judges field i of the node in hand. Returns 0 always (the verifier wants a scalar). */
 int wr_check_field(__u32 level, __u32 i)
 {
@@ -254,13 +264,8 @@ int wr_check_field(__u32 level, __u32 i)
 			p->reason = WR_BAD_NONE;
 		return 0;
 	}
-	if (!(flags & WR_CAND_REPEATED)) {
-		p->field = i;
-		p->reason = reason;
-		p->value = new;
-		p->old = old;
-		n->damaged = 1;
-	}
+	if (!(flags & WR_CAND_REPEATED))
+		pending_set(n, p, i, reason, old, new);
 	c->old_value = old;
 	c->new_value = new;
 	c->word_addr = s->it.addr + off;

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The sweep: what it hands to the engine, and what it must not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "writes/sweep.h"
+
+#define MS     1000000ull
+#define S      1000000000ull
+#define OBJECT 0x10000ull
+#define CHILD  0x20000ull
+
+static struct guard_field root_fields[] = {
+	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Root", .elem = GUARD_NONE},
+	{.offset = 8,
+	 .width = 8,
+	 .kind = GUARD_MSG_PTR,
+	 .path = "child_",
+	 .owner = "Root",
+	 .elem = 1,
+	 .proto = true},
+};
+static struct guard_field child_fields[] = {
+	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Child", .elem = GUARD_NONE},
+	{.offset = 8, .width = 1, .kind = GUARD_BOOL, .path = "flag_", .owner = "Child", .elem = GUARD_NONE},
+	{.offset = 12,
+	 .width = 4,
+	 .kind = GUARD_UINT,
+	 .path = "id_",
+	 .owner = "Child",
+	 .elem = GUARD_NONE,
+	 .proto = true,
+	 .shadow_judged = true},
+};
+static struct guard_type guard_types[] = {
+	{.name = "Root",
+	 .size = 16,
+	 .message = true,
+	 .vptrs_known = true,
+	 .n_vptr = 1,
+	 .n_field = 2,
+	 .field = root_fields},
+	{.name = "Child",
+	 .size = 16,
+	 .message = true,
+	 .vptrs_known = true,
+	 .n_vptr = 1,
+	 .n_field = 3,
+	 .field = child_fields},
+};
+static struct guard_table table = {.n_type = 2, .type = guard_types};
+
+/* The target's memory, the kernel's nodes of it, and who looks. */
+struct world {
+	uint64_t root[2], child[2];
+	struct wr_node root_node, child_node;
+	bool alive, judged;
+	struct writes_plan *plan;
+	struct engine *engine;
+	struct sweep *sweep;
+};
+
+static ssize_t w_read(void *ctx, uint64_t addr, void *buf, size_t len)
+{
+	struct world *w = ctx;
+
+	if (addr >= OBJECT && addr + len <= OBJECT + sizeof(w->root))
+		memcpy(buf, (char *)w->root + (addr - OBJECT), len);
+	else if (addr >= CHILD && addr + len <= CHILD + sizeof(w->child))
+		memcpy(buf, (char *)w->child + (addr - CHILD), len);
+	else
+		return -14;
+	return (ssize_t)len;
+}
+
+static bool w_object(void *ctx, uint64_t addr, struct wr_object *o)
+{
+	const struct world *w = ctx;
+
+	*o = (struct wr_object){.id = 7};
+	return w->alive && addr == OBJECT;
+}
+
+static bool w_node(void *ctx, uint64_t addr, struct wr_node *n)
+{
+	const struct world *w = ctx;
+
+	*n = addr == CHILD ? w->child_node : w->root_node;
+	return w->alive && (addr == CHILD || addr == OBJECT);
+}
+
+static uint64_t w_objects(void *ctx)
+{
+	(void)ctx;
+	return 1000;
+}
+
+static bool w_judged(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns)
+{
+	(void)shadow_ns;
+	return ((struct world *)ctx)->judged && type == 1 && field == 2;
+}
+
+static int w_walk(void *ctx, struct sweep_node *v, size_t max, bool *end)
+{
+	const struct world *w = ctx;
+
+	assert_true(max >= 2);
+	v[0] = (struct sweep_node){.addr = OBJECT, .node = w->root_node};
+	v[1] = (struct sweep_node){.addr = CHILD, .node = w->child_node};
+	*end = true;
+	return 2;
+}
+
+static void w_nodes(void *ctx, struct sweep_node *v, const uint32_t *len, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i].read = w_read(ctx, v[i].addr, v[i].bytes, len[i]) == (ssize_t)len[i];
+}
+
+static bool bias(void *ctx, const struct elf_file *module, uint64_t *b)
+{
+	(void)ctx;
+	(void)module;
+	*b = 0x1000;
+	return true;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct engine_facts facts = {.ctx = w,
+				     .read = w_read,
+				     .object = w_object,
+				     .node = w_node,
+				     .n_objects = w_objects,
+				     .judged = w_judged};
+	struct sweep_source source = {.ctx = w, .walk = w_walk, .read = w_nodes};
+	struct writes_plan_in in = {.bias = bias};
+
+	assert_non_null(w);
+	w->plan = calloc(1, sizeof(*w->plan));
+	assert_non_null(w->plan);
+	assert_int_equal(plan_add_types(w->plan, &table, "cache", &in, NULL), 0);
+	assert_int_equal(engine_create(&w->engine, w->plan, &facts, 42, NULL), 0);
+	assert_int_equal(sweep_create(&w->sweep, w->plan, &facts, &source, w->engine, NULL), 0);
+	w->alive = w->judged = true;
+	w->root[0] = w->child[0] = 0x1000;
+	w->root[1] = CHILD;
+	w->child[1] = 1 | 5ull << 32; /* flag_ 1, id_ 5 */
+	w->root_node = (struct wr_node){.object = OBJECT, .object_id = 7, .shadow_ns = 100 * S};
+	w->child_node = w->root_node;
+	w->child_node.type = 1;
+	w->child_node.depth = 1;
+	w->child_node.step[0].field = 1;
+	memcpy(w->root_node.shadow, w->root, sizeof(w->root));
+	memcpy(w->child_node.shadow, w->child, sizeof(w->child));
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	sweep_destroy(w->sweep);
+	engine_destroy(w->engine);
+	writes_plan_free(w->plan);
+	free(w);
+	return 0;
+}
+
+/* One round and what the engine makes of it. */
+static const struct bad_write *found(struct world *w)
+{
+	bool end;
+
+	assert_int_equal(sweep_step(w->sweep, 200 * S, SWEEP_BATCH, &end), 2);
+	assert_true(end);
+	engine_tick(w->engine, 200 * S + 30 * MS, false);
+	return engine_n_findings(w->engine) ? &engine_finding(w->engine, 0)->w : NULL;
+}
+
+static void test_unchanged(void **state)
+{
+	assert_null(found(*state));
+	assert_int_equal(sweep_suspects(((struct world *)*state)->sweep), 0);
+}
+
+static void test_broken_invariant(void **state)
+{
+	struct world *w = *state;
+	const struct bad_write *b;
+
+	w->child[1] = 9 | 5ull << 32;
+	b = found(w);
+	assert_non_null(b);
+	assert_int_equal(b->reason, WRITE_BAD_VALUE);
+	assert_string_equal(b->path, "child_.flag_");
+	assert_string_equal(b->found.function, "sweep");
+	assert_int_equal(b->old_value, 1);
+	assert_int_equal(b->new_value, 9);
+}
+
+static void test_change_without_licence(void **state)
+{
+	struct world *w = *state;
+	const struct bad_write *b;
+
+	w->child[1] = 1 | 6ull << 32;
+	b = found(w);
+	assert_non_null(b);
+	assert_int_equal(b->reason, WRITE_UNEXPLAINED);
+	assert_int_equal(b->confidence, CONF_LIKELY);
+	assert_string_equal(b->path, "child_.id_");
+}
+
+/* By the node's own mutator, by its holder's, by a store site of the field, or because nobody may judge. */
+static void test_licences(void **state)
+{
+	struct world *w = *state;
+
+	w->child[1] = 1 | 6ull << 32;
+	w->child_node.mutate_ns = 150 * S;
+	assert_null(found(w));
+	w->child_node.mutate_ns = 0;
+	w->root_node.mutate_ns = 150 * S;
+	assert_null(found(w));
+	w->root_node.mutate_ns = 98 * S; /* over before the shadow was read */
+	w->child_node.store_ns = 150 * S;
+	w->child_node.store_fields[0] = 1u << 2;
+	assert_null(found(w));
+	w->child_node.store_fields[0] = 1u << 1; /* of the other field */
+	w->judged = false;
+	assert_null(found(w));
+	w->judged = true;
+	assert_non_null(found(w));
+}
+
+/* Freed or handed on: no alarm. */
+static void test_gone(void **state)
+{
+	struct world *w = *state;
+
+	w->child[1] = 9;
+	w->alive = false;
+	assert_null(found(w));
+	assert_int_equal(sweep_suspects(w->sweep), 0);
+	w->alive = true;
+	w->root[1] = 0; /* the child has left */
+	memcpy(w->root_node.shadow, w->root, sizeof(w->root));
+	assert_null(found(w));
+}
+
+/* What a missed end looks like: never judged by the sweep. */
+static void test_vtable_is_not_its_business(void **state)
+{
+	struct world *w = *state;
+
+	w->root[0] = 0xdead;
+	assert_null(found(w));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_unchanged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_broken_invariant, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_change_without_licence, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_licences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vtable_is_not_its_business, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
