@@ -66,36 +66,46 @@ struct {
 	__type(value, struct scan);
 } scan_scratch SEC(".maps");
 
+/* The next word of the set, or the next bit of the word at hand; 0 = no more. A function of its own: kernels
+ * before 6.2 refuse a loop that is entered in its middle, as compilers lay out larger ones. */
+static __noinline int select_step(struct stalls_call *c, struct scan *s, __u64 set, __u32 nfds, __u16 events)
+{
+	__u64 low;
+
+	if (!c || !s)
+		return 0;
+	if (s->word) {
+		if (c->n_fds >= STALLS_FDS)
+			return 0;
+		low = s->word & -s->word;
+		s->word ^= low;
+		call_fd(c, c->n_fds, s->next - 64 + popcount(low - 1), events, false);
+		return 1;
+	}
+	if (s->next >= nfds)
+		return 0;
+	if (bpf_probe_read_user(&s->word, sizeof(s->word), (void *)(set + s->next / 8))) {
+		lost_add(ABI_LOST_READ);
+		return 0;
+	}
+	if (nfds - s->next < 64)
+		s->word &= (1ULL << ((nfds - s->next) & 63)) - 1;
+	s->next += 64;
+	return 1;
+}
+
 /* One fd_set: an array of long, as many words as nfds needs. */
 static __noinline int select_set(struct stalls_call *c, __u64 set, __u32 nfds, __u16 events)
 {
 	__u32 zero = 0;
 	struct scan *s = bpf_map_lookup_elem(&scan_scratch, &zero);
-	__u64 low;
 
 	if (!c || !set || !s)
 		return 0;
 	s->word = 0;
 	s->next = 0;
-	for (int i = 0; i < 1024 / 64 + STALLS_FDS; i++) {
-		if (!s->word) {
-			if (s->next >= nfds)
-				break;
-			if (bpf_probe_read_user(&s->word, sizeof(s->word), (void *)(set + s->next / 8))) {
-				lost_add(ABI_LOST_READ);
-				break;
-			}
-			if (nfds - s->next < 64)
-				s->word &= (1ULL << ((nfds - s->next) & 63)) - 1;
-			s->next += 64;
-			continue;
-		}
-		if (c->n_fds >= STALLS_FDS)
-			break;
-		low = s->word & -s->word;
-		s->word ^= low;
-		call_fd(c, c->n_fds, s->next - 64 + popcount(low - 1), events, false);
-	}
+	for (int i = 0; i < 1024 / 64 + STALLS_FDS && select_step(c, s, set, nfds, events); i++)
+		;
 	return 0;
 }
 

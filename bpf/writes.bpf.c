@@ -213,6 +213,18 @@ int wr_object_hit(__u32 level, __u64 addr)
 }
 
 /* The probe of this hit, or NULL if the hit is not to be looked at. */
+static __always_inline __u32 probe_index(struct pt_regs *ctx, enum wr_program program)
+{
+	__u64 key;
+	__u32 *index;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_attach_cookie))
+		return (__u32)bpf_get_attach_cookie(ctx);
+	key = WR_SITE_KEY(PT_REGS_IP(ctx), program);
+	index = bpf_map_lookup_elem(&sites, &key);
+	return index ? *index : (__u32)-1;
+}
+
 static __always_inline struct wr_probe *probe_of(__u32 *index, __u64 now)
 {
 	struct wr_cfg *g = cfg_get();
@@ -246,7 +258,7 @@ static __always_inline void object_probe(__u64 addr, __u32 index, __u64 now)
 SEC("uprobe.multi")
 int on_object(struct pt_regs *ctx)
 {
-	__u32 index = (__u32)bpf_get_attach_cookie(ctx);
+	__u32 index = probe_index(ctx, WR_ON_OBJECT);
 	__u64 now = bpf_ktime_get_ns(), addr;
 	struct wr_probe *p = probe_of(&index, now);
 
@@ -261,7 +273,7 @@ int on_object(struct pt_regs *ctx)
 SEC("uprobe.multi")
 int on_destroy(struct pt_regs *ctx)
 {
-	__u32 index = (__u32)bpf_get_attach_cookie(ctx);
+	__u32 index = probe_index(ctx, WR_ON_DESTROY);
 	__u64 now = bpf_ktime_get_ns(), addr;
 	struct wr_probe *p = probe_of(&index, now);
 
@@ -321,7 +333,7 @@ static __always_inline void called(__u64 now, __u32 probe)
 SEC("uprobe.multi")
 int on_node(struct pt_regs *ctx)
 {
-	__u32 index = (__u32)bpf_get_attach_cookie(ctx);
+	__u32 index = probe_index(ctx, WR_ON_NODE);
 	__u64 now = bpf_ktime_get_ns(), addr;
 	struct wr_probe *p = probe_of(&index, now);
 

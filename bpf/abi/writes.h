@@ -30,6 +30,13 @@
 #define WR_MAX_DEREF	   3
 #define WR_NO_FIELD	   0xffff
 
+/*
+ * Kernels before 5.15 have no attach cookies: there the map `sites` tells which probe it is, by the address of the instruction
+ * and the program that runs (addresses of user space leave the upper bits free).
+ */
+enum wr_program { WR_ON_OBJECT, WR_ON_DESTROY, WR_ON_NODE };
+#define WR_SITE_KEY(ip, program) ((__u64)(ip) | (__u64)(program) << 60)
+
 /* What a probe means. */
 enum wr_role {
 	WR_ROLE_NONE = 0,

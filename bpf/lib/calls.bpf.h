@@ -89,10 +89,21 @@ static __always_inline __u64 file_inode(__u64 file)
 	return BPF_CORE_READ((struct file *)file, f_inode, i_ino);
 }
 
+/* Parts of the system call interface: not relocated, and not among the types of every kernel. */
+struct user_timespec {
+	__s64 tv_sec;
+	__s64 tv_nsec;
+};
+
+struct user_timeval {
+	__s64 tv_sec;
+	__s64 tv_usec;
+};
+
 /* Timeouts in ns; NULL is infinite. Saturates far beyond what a session lasts. */
 static __always_inline __s64 timespec_read(__u64 addr)
 {
-	struct __kernel_timespec ts;
+	struct user_timespec ts;
 
 	if (!addr)
 		return -1;
@@ -103,7 +114,7 @@ static __always_inline __s64 timespec_read(__u64 addr)
 
 static __always_inline __s64 timeval_read(__u64 addr)
 {
-	struct __kernel_old_timeval tv;
+	struct user_timeval tv;
 
 	if (bpf_probe_read_user(&tv, sizeof(tv), (void *)addr))
 		return -2;

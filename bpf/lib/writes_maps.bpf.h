@@ -22,6 +22,14 @@ ARRAY_MAP(types, struct wr_type, WR_MAX_TYPES);
 ARRAY_MAP(fields, struct wr_field, WR_MAX_FIELDS);
 ARRAY_MAP(probes, struct wr_probe, WR_MAX_PROBES);
 
+/* Probe by WR_SITE_KEY, where there are no attach cookies; else one unused slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} sites SEC(".maps");
+
 /* Not preallocated: a session pays for the objects there are. Worst case 16384 x 320 + 65536 x 720 bytes: 50 MiB. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

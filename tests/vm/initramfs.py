@@ -32,7 +32,11 @@ def build(build_dir, kernel, guest, image):
     put(root, build_dir / "target", "/vm/target")
     put(root, build_dir / ".debug" / "target.debug", "/vm/.debug/target.debug", 0o644)
     for library in libraries(build_dir / "target"):
-        put(root, library, str(library))
+        # under its own name, which has the version, and the one that the loader looks for
+        real = library.parent / library.resolve().name
+        put(root, library, str(real))
+        if real != library:
+            (root / str(library).lstrip("/")).symlink_to(real.name)
     for module in (kernel / "modules").glob("*.ko"):
         put(root, module, f"/vm/modules/{module.name}", 0o644)
     for obj in (build_dir / "bpf").glob("*.bpf.o"):

@@ -58,7 +58,74 @@ def judge_threads(facts):
     assert facts.text("alive").strip() == "0"
 
 
-JUDGES = {"doctor": judge_doctor, "load": judge_load, "threads": judge_threads}
+def session(facts):
+    """(findings, summary) of a JSON session; what it says when it did not get so far."""
+    lines = facts.lines()
+    if not lines or lines[-1]["kind"] != "summary":
+        raise AssertionError(f"no summary, exit code {facts.rc()}: {facts.text('session')[-700:]}")
+    assert facts.text("alive").strip() == "0", "the test daemon does not answer any more"
+    return [line for line in lines[:-1] if line["kind"] in ("bad_write", "stall")], lines[-1]
+
+
+def truth(facts):
+    return [record for record in facts.lines("truth") if record["event"] == "fault"]
+
+
+def judge_writes(facts):
+    findings, summary = session(facts)
+    stores = truth(facts)
+    assert stores, facts.text("fault")
+    by_addr = {record["addr"]: record for record in stores}
+    assert findings, f"nothing found of {len(stores)} stores: {summary}"
+    for found in findings:
+        assert found["addr"] in by_addr, f"not what was planted: {found}"
+        record = by_addr[found["addr"]]
+        assert (found["object"]["addr"], found["path"], found["new"]) == (record["object"], record["path"], record["new"])
+        assert found["confidence"] == "certain", found["confidence"]
+    assert {found["addr"] for found in findings} == set(by_addr), "not all that was planted was found"
+    assert facts.rc() == 1
+
+
+def judge_writer(facts):
+    """The thread that stores into the same word again and again is caught by a watchpoint, and nobody else is."""
+    findings, summary = session(facts)
+    stores = truth(facts)
+    assert {found["addr"] for found in findings} == {record["addr"] for record in stores}
+    writers = [found["writer"] for found in findings if found["writer"]]
+    assert writers, f"no writer named: {summary['notes']}"
+    for writer in writers:
+        symbols = [frame["symbol"] for frame in writer["stack"]]
+        assert writer["tid"] == stores[0]["tid"] and stores[0]["function"] in symbols, f"not the writer: {writer['comm']} {symbols}"
+
+
+def judge_healthy(facts):
+    findings, summary = session(facts)
+    assert not findings, findings
+    assert facts.rc() == 0 and summary["complete"], f"exit code {facts.rc()}: {summary}"
+
+
+def judge_stall(verdict, prefix=""):
+    def judge_it(facts):
+        findings, summary = session(facts)
+        record = truth(facts)[0]  # the next one, after that call's timeout, may or may not reach the threshold
+        tid, fd = record[f"{prefix}tid"], record[f"{prefix}fd"]
+        mine = [found for found in findings if found["tid"] == tid]
+        assert mine, f"thread {tid} is not among {[(f['tid'], f['verdict']) for f in findings]}: {summary}"
+        assert {found["verdict"] for found in mine} == {verdict}, f"{[f['verdict'] for f in mine]}: {mine[0]['explanation']}"
+        found = mine[0]
+        assert found["fd"] == fd, f"descriptor {found['fd']}, not {fd}"
+        assert found["rpc"] and found["rpc"]["method"] == record["method"], f"{found['rpc']} {summary['notes']}"
+        assert found["user_stack"] and found["kernel_stack"]
+        if verdict == "peer-silent":
+            assert (found["socket"]["local"], found["socket"]["remote"]) == (record["local"], record["remote"])
+        assert facts.rc() == 1
+
+    return judge_it
+
+
+JUDGES = {"doctor": judge_doctor, "load": judge_load, "threads": judge_threads, "writes": judge_writes, "writer": judge_writer, "healthy": judge_healthy,
+          "silent-server": judge_stall("peer-silent"), "dead-fd": judge_stall("polling-dead-fd"),
+          "server-mutex": judge_stall("server-thread-blocked", "other_")}
 TESTS = list(JUDGES)
 
 

@@ -215,7 +215,7 @@ static int arm(struct run *r, struct err *err)
 	if (!ret)
 		ret = transport_create(&r->transport, sink, r, err);
 	if (!ret)
-		ret = writes_trace_open(&r->trace, r->p->plan, r->o->c.pid, r->o->c.btf, err);
+		ret = writes_trace_open(&r->trace, r->p->plan, r->o->c.pid, r->p->bias, r->o->c.btf, err);
 	if (!ret)
 		ret = transport_add(r->transport, writes_trace_events_fd(r->trace),
 				    writes_trace_lost_fd(r->trace), err);

@@ -15,34 +15,44 @@
 #define LICENCE_NS	1000000000ull
 #define FIRST_DEADLINE_NS 5000000000ull
 
+/* errno of a multi-uprobe link of prog for pid on a path that is no file. */
+static int multi_errno(int prog, pid_t pid)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, co);
+	unsigned long offset = 0;
+	int link, err;
+
+	co.uprobe_multi.path = "/";
+	co.uprobe_multi.offsets = &offset;
+	co.uprobe_multi.cnt = 1;
+	co.uprobe_multi.pid = (__u32)pid;
+	link = bpf_link_create(prog, -1, BPF_TRACE_UPROBE_MULTI, &co);
+	err = link < 0 ? errno : 0;
+	if (link >= 0)
+		close(link);
+	return err;
+}
+
 /*
  * Does the kernel have multi-uprobe links whose pid means a process? The first ones compared threads. Kernels with the correction
- * look at the pid before the path, so that an impossible pid on a path that is no file gives EINVAL, the others EBADF.
+ * look at the pid before the path, so that an impossible pid on a path that is no file gives EINVAL, the others EBADF. Kernels
+ * without such links give EINVAL for every pid.
  */
 static bool multi_works(void)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, lo, .expected_attach_type = BPF_TRACE_UPROBE_MULTI);
-	LIBBPF_OPTS(bpf_link_create_opts, co);
 	const struct bpf_insn insn[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	unsigned long offset = 0;
-	int prog, link, err;
+	int prog = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, 2, &lo);
+	bool works;
 
-	prog = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, 2, &lo);
 	if (prog < 0)
 		return false;
-	co.uprobe_multi.path = "/";
-	co.uprobe_multi.offsets = &offset;
-	co.uprobe_multi.cnt = 1;
-	co.uprobe_multi.pid = (__u32)-1;
-	link = bpf_link_create(prog, -1, BPF_TRACE_UPROBE_MULTI, &co);
-	err = link < 0 ? -errno : 0;
-	if (link >= 0)
-		close(link);
+	works = multi_errno(prog, -1) == EINVAL && multi_errno(prog, getpid()) == EBADF;
 	close(prog);
-	return err == -EINVAL;
+	return works;
 }
 
 static int fill(const struct bpf_map *map, const void *values, size_t n, size_t size, struct err *err)
@@ -73,7 +83,8 @@ static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
 	return ret ? ret : fill(t->skel->maps.cfg, &t->cfg, 1, sizeof(t->cfg), err);
 }
 
-int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, const char *btf, struct err *err)
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias, const char *btf,
+		      struct err *err)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
 	struct writes_trace *t = calloc(1, sizeof(*t));
@@ -85,7 +96,9 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 		return err_set(err, -ENOMEM, "out of memory");
 	t->plan = plan;
 	t->pid = pid;
+	t->bias = bias;
 	t->multi = multi_works();
+	t->cookies = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
 	t->skel = writes_bpf__open_opts(&opts);
 	if (!t->skel) {
 		r = err_set(err, -errno, "cannot open the kernel programs of 'writes': %s", strerror(errno));
@@ -99,6 +112,8 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 	}
 	bpf_map__set_max_entries(t->skel->maps.probes, n);
 	bpf_map__set_max_entries(t->skel->maps.hits, n);
+	if (!t->cookies)
+		bpf_map__set_max_entries(t->skel->maps.sites, n);
 	r = writes_bpf__load(t->skel);
 	if (r) {
 		err_set(err, r, "the kernel refused the programs of 'writes': %s", strerror(-r));

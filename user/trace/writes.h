@@ -12,8 +12,10 @@
 
 struct writes_trace;
 
-/* plan is kept and must outlive the trace. btf: NULL = the kernel's own. -errno and err. */
-int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, const char *btf, struct err *err);
+/* plan is kept and must outlive the trace. bias: load bias of the plan's binary in pid. btf: NULL = the kernel's own. -errno and
+ * err. */
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias, const char *btf,
+		      struct err *err);
 /*
  * Attaches all rows of the plan: licences and destructors first, so that no object is followed whose writers are not. A site that
  * fails is counted; an error only if no checking probe could be attached. A store site that fails takes its field out of judgement.

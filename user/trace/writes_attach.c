@@ -19,7 +19,7 @@ struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_pro
 		return bpf_program__attach_uprobe_multi(prog, pid, path, NULL, &opts);
 	}
 	if (n == 1) {
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookies[0]);
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = t->cookies ? cookies[0] : 0);
 
 		return bpf_program__attach_uprobe_opts(prog, pid, path, offsets[0], &opts);
 	}
@@ -67,6 +67,18 @@ static void site_failed(struct writes_trace *t, uint64_t cookie, int e)
 		unjudge(t, &p->wire);
 }
 
+/* Where there are no cookies, one program can stand only once at an instruction. */
+static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint64_t cookie)
+{
+	enum wr_program which = prog == t->skel->progs.on_object    ? WR_ON_OBJECT
+				: prog == t->skel->progs.on_destroy ? WR_ON_DESTROY
+								    : WR_ON_NODE;
+	uint64_t key = WR_SITE_KEY(t->bias + t->plan->probe[cookie].vaddr, which);
+	uint32_t index = (uint32_t)cookie;
+
+	return bpf_map__update_elem(t->skel->maps.sites, &key, sizeof(key), &index, sizeof(index), BPF_NOEXIST);
+}
+
 /* Attaches sites [0, n); on failure halves them, so that one bad site costs only itself. */
 static int attach_some(struct writes_trace *t, const struct bpf_program *prog, unsigned long *offsets, uint64_t *cookies,
 		       size_t n, bool store)
@@ -76,6 +88,10 @@ static int attach_some(struct writes_trace *t, const struct bpf_program *prog, u
 
 	if (!n)
 		return 0;
+	if (n == 1 && !t->cookies && site_add(t, prog, cookies[0])) {
+		site_failed(t, cookies[0], EEXIST);
+		return 0;
+	}
 	link = attach_sites(t, prog, t->pid, t->plan->binary, offsets, cookies, n);
 	if (link) {
 		t->attached += (unsigned)n;
