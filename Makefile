@@ -29,12 +29,16 @@ obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 CORE_OBJ  := $(call obj,$(CORE_SRC))
 TRACE_OBJ := $(call obj,$(TRACE_SRC))
 CMD_OBJ   := $(call obj,$(CMD_SRC))
+BPF_OBJ   := $(patsubst bpf/%,$(BUILD)/bpf/%,$(BPF_SRC:.c=.o))
 SKELS     := $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/%.skel.h,$(BPF_SRC))
+
+include tools/btf.mk
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all clean help check demo bench unit kernel-tests format format-check analyze deps target
 
+.DEFAULT_GOAL := all
 all: $(BUILD)/culprit
 
 help:
@@ -53,7 +57,7 @@ $(BUILD)/culprit: $(CMD_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(TRACE_LIBS) $(CORE_LIBS)
 
 $(BUILD)/libcore.a: $(CORE_OBJ)
-$(BUILD)/libtrace.a: $(TRACE_OBJ)
+$(BUILD)/libtrace.a: $(TRACE_OBJ) $(BUILTIN_BTF)
 $(BUILD)/%.a:
 	@echo "  AR      $@"
 	$(Q)rm -f $@ && ar rcs $@ $^

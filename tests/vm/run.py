@@ -42,7 +42,7 @@ def boot(directory, initrd, tests, work):
     """Runs the machine to its end. Returns what it wrote on its second serial port; its console stays in work/console."""
     console, results = work / "console", work / "results"
     results.unlink(missing_ok=True)
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "1536", "-nodefaults",
+    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", "1536", "-nodefaults",
                "-no-reboot", "-display", "none", "-serial", f"file:{console}", "-serial", f"file:{results}",
                "-kernel", str(directory / "vmlinuz"), "-initrd", str(initrd), "-append",
                f"console=ttyS0 quiet panic=-1 mitigations=off rdinit=/init vm.tests={','.join(tests)}"]

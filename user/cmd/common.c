@@ -11,6 +11,7 @@
 
 #include "cmd/cmd.h"
 #include "proc/process.h"
+#include "trace/btf.h"
 
 const char COMMON_HELP[] =
 	"Target and session:\n"
@@ -159,6 +160,13 @@ int common_privilege(struct err *err)
 	err_set(err, -EPERM, "tracing needs root (you are uid %d)", (int)geteuid());
 	err_hint(err, "run it with sudo");
 	return -EPERM;
+}
+
+int common_btf(struct common_opts *o, struct err *err)
+{
+	enum btf_source source;
+
+	return btf_choose(o->btf, &o->btf, &source, err);
 }
 
 int fail(enum exit_code code, const struct err *err)

@@ -224,6 +224,8 @@ int cmd_stalls(int argc, char **argv)
 	if (!rc)
 		rc = common_privilege(&err);
 	if (!rc)
+		rc = common_btf(&o.common, &err);
+	if (!rc)
 		rc = run(&o, &err);
 	return rc < 0 ? fail(EXIT_CANNOT_RUN, &err) : rc;
 }

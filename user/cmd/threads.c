@@ -229,6 +229,8 @@ int cmd_threads(int argc, char **argv)
 		return usage("threads", "%s", err.msg);
 	if (!rc)
 		rc = common_privilege(&err);
+	if (!rc && common_btf(&o.common, &err) && o.common.btf) /* without any, /proc serves */
+		rc = -EINVAL;
 	if (!rc)
 		rc = look(&o, &err);
 	return rc < 0 ? fail(EXIT_CANNOT_RUN, &err) : rc;

@@ -21,6 +21,7 @@
 #include "../../bpf/abi/doctor.h"
 #include "doctor.skel.h"
 #include "proc/maps.h"
+#include "trace/btf.h"
 #include "trace/features.h"
 
 const char *feature_state_name(enum feature_state s)
@@ -201,15 +202,30 @@ out:
 	doctor_bpf__destroy(skel);
 }
 
-static void try_files(struct feature f[FEATURE_MAX], const char *btf)
+/* Returns what the other probes are to load with. */
+static const char *try_btf(struct feature *f, const char *file)
 {
-	const char *path = btf ? btf : "/sys/kernel/btf/vmlinux";
+	enum btf_source source;
+	struct err err = {0};
+	const char *path;
+
+	if (btf_choose(file, &path, &source, &err)) {
+		f->state = FEATURE_REFUSED;
+		snprintf(f->why, sizeof(f->why), "%s", err.msg);
+		return NULL;
+	}
+	if (source == BTF_BUILTIN)
+		f->used_for = "relocating the BPF programs (built in: the kernel has none)";
+	if (source == BTF_FILE)
+		f->used_for = "relocating the BPF programs (from --btf)";
+	return path;
+}
+
+static void try_files(struct feature f[FEATURE_MAX])
+{
 	struct iovec local, remote;
 	uint64_t word = 0;
 	int fd;
-
-	if (access(path, R_OK))
-		refuse(&f[FEATURE_BTF], errno);
 
 	fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, NULL, 0, 0, 4096, NULL);
 	if (fd < 0)
@@ -236,7 +252,8 @@ static void try_files(struct feature f[FEATURE_MAX], const char *btf)
 }
 
 static const struct feature table[FEATURE_MAX] = {
-	[FEATURE_BTF] = {"kernel BTF", "relocating the BPF programs", NULL, true, true},
+	[FEATURE_BTF] = {"kernel BTF", "relocating the BPF programs",
+			 "--btf FILE, made by tools/add-btf where the kernel's vmlinux is", true, true},
 	[FEATURE_RINGBUF] = {"ring buffer", "events to user space", NULL, true, true},
 	[FEATURE_UPROBE] = {"uprobe", "cache functions, mutators, CallMethod", NULL, true, false},
 	[FEATURE_UPROBE_MULTI] = {"multi-uprobe", "arming many probes at once", "single uprobes", false,
@@ -294,7 +311,8 @@ void features_probe(struct feature f[FEATURE_MAX], const char *btf)
 	};
 
 	memcpy(f, table, sizeof(table));
-	try_files(f, btf);
+	btf = try_btf(&f[FEATURE_BTF], btf);
+	try_files(f);
 	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++)
 		try_probe(&f[probes[i].id], probes[i].what, probes[i].prog, btf);
 	explain(f);

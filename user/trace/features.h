@@ -8,6 +8,8 @@
 
 #include <stdbool.h>
 
+#include "util/err.h"
+
 enum feature_state {
 	FEATURE_WORKS,
 	FEATURE_REFUSED, /* the kernel does not have it or does not allow it; why says which */
@@ -42,7 +44,7 @@ struct feature {
 				 run */
 	bool for_writes, for_stalls; /* the engine cannot run without it (fallback NULL) */
 	enum feature_state state;
-	char why[160]; /* empty when it works */
+	char why[ERR_MSG_LEN]; /* empty when it works */
 };
 
 /* Fills f[FEATURE_MAX]. Takes well below a second; leaves nothing attached. btf: path or NULL. */

@@ -1,0 +1,130 @@
+"""Kernel types: every program finds what it reads in the types of each kernel in tests/fixtures/btf; kernels that have none."""
+import json
+import lzma
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import BUILD, CULPRIT, ROOT
+
+BPFLOAD = BUILD / "tests" / "bpfload"
+FIXTURES = sorted((ROOT / "tests" / "fixtures" / "btf").glob("*.btf.xz"))
+NO_ITERATORS = ("4.18.0-193", )  # bpf_iter came with 5.8 and into el8 with 8.3: there /proc serves
+HIDE = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def helpers():
+    subprocess.run(["make", "-s", "kernel-helpers", str(BUILD / "btf-prune")], check=True, cwd=ROOT)
+
+
+def load(*options):
+    objects = sorted(map(str, (BUILD / "bpf").glob("*.bpf.o")))
+    done = subprocess.run([str(BPFLOAD), *map(str, options), *objects], capture_output=True, text=True, timeout=120)
+    assert done.returncode in (0, 1), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def typed(program):
+    """Its context has the running kernel's types, so only that kernel can judge it as a whole."""
+    return program["section"].split("/")[0] in ("iter", "fentry", "fexit", "tp_btf")
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name.removesuffix(".btf.xz"))
+def test_every_access_is_resolved(fixture, tmp_path):
+    """An access that found nothing is an invalid instruction: the verifier minds unless the program had asked first."""
+    btf = tmp_path / "kernel.btf"
+    btf.write_bytes(lzma.decompress(fixture.read_bytes()))
+    programs = load("--btf", btf)
+    assert len(programs) >= 25
+    wrong = {}
+    for program in programs:
+        said = program["warnings"] + program["log"]
+        if typed(program):
+            if fixture.name.startswith(NO_ITERATORS) and program["section"].startswith("iter/"):
+                continue
+            if "CO-RE" in said:
+                wrong[f"{program['object']}:{program['program']}"] = program["unresolved"]
+        elif not program["loaded"]:
+            wrong[f"{program['object']}:{program['program']}"] = (program["unresolved"], said[-800:])
+    assert not wrong, json.dumps(wrong, indent=1)
+
+
+def test_an_unresolved_access_is_noticed(tmp_path):
+    """The same types without one that is read."""
+    whole, cut = tmp_path / "whole.btf", tmp_path / "cut.btf"
+    whole.write_bytes(lzma.decompress(FIXTURES[0].read_bytes()))
+    names = subprocess.run(["sed", "s/#.*//", str(ROOT / "tools" / "btf-types")], capture_output=True, text=True, check=True).stdout
+    names = " ".join(name for name in names.split() if name != "files_struct")
+    subprocess.run([str(BUILD / "btf-prune"), str(whole), str(cut)], input=names, text=True, check=True)
+    refused = [program for program in load("--btf", cut) if not program["loaded"]]
+    assert any("files_struct" in access for program in refused for access in program["unresolved"])
+    assert any("CO-RE" in program["log"] for program in refused)
+
+
+def hidden(*command):
+    """Runs it where the kernel's types are hidden."""
+    return subprocess.run(["unshare", "-m", "sh", "-c", HIDE, "sh", *map(str, command)], capture_output=True, text=True, timeout=120)
+
+
+def capability(done, name):
+    return next(line for line in map(json.loads, done.stdout.splitlines()) if line.get("name") == name)
+
+
+def test_refused_without_types(target):
+    for command in ("stalls", "writes"):
+        options = ("--spec", "zbs") if command == "writes" else ()
+        done = hidden(CULPRIT, command, "-p", target.pid, "-d", "1", *options)
+        assert done.returncode == 3 and done.stdout == "", done.stdout
+        assert "tools/add-btf" in done.stderr and "--btf" in done.stderr and os.uname().release in done.stderr
+    done = hidden(CULPRIT, "doctor", "--json")
+    assert done.returncode == 3 and capability(done, "kernel BTF")["state"] == "refused"
+
+
+def test_a_file_that_is_none(target, tmp_path):
+    (tmp_path / "no.btf").write_text("nothing")
+    for command in ("stalls", "threads"):
+        done = subprocess.run([str(CULPRIT), command, "-p", str(target.pid), "--btf", str(tmp_path / "no.btf")], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode == 3 and "no.btf" in done.stderr, done
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """What tools/add-btf makes of this kernel's types."""
+    directory = tmp_path_factory.mktemp("btf")
+    release = os.uname().release
+    subprocess.run([str(ROOT / "tools" / "add-btf"), "--release", release, "--to", str(directory), "/sys/kernel/btf/vmlinux"],
+                   check=True, env={**os.environ, "BUILD": str(BUILD)})
+    return directory / f"{release}.btf"
+
+
+def attached(done, planned=1):
+    """It ran to its end with every probe in place. (Iterators need the types in the kernel's own file: 4 where they serve.)"""
+    assert done.returncode in (0, 4), done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["probes"]["planned"] >= planned and summary["probes"]["failed"] == 0, summary
+    assert summary["events"]["lost"] == 0
+
+
+def test_types_by_option(target, made):
+    assert made.stat().st_size < 200000
+    attached(hidden(CULPRIT, "stalls", "-p", target.pid, "--btf", made, "-d", "2", "--json"))
+    attached(hidden(CULPRIT, "writes", "-p", target.pid, "--spec", "zbs", "--btf", made, "-d", "2", "--json"))
+    attached(hidden(CULPRIT, "threads", "-p", target.pid, "--btf", made, "--json"), planned=0)
+
+
+def test_built_in_by_release(target, made, tmp_path):
+    """The same program with this kernel's types built in."""
+    program, source = tmp_path / "culprit", tmp_path / "builtin.S"
+    objects = sorted(map(str, (BUILD / "bpf").glob("*.bpf.o")))
+    subprocess.run([str(ROOT / "tools" / "embed-btf"), str(made.parent), str(tmp_path / "work"), str(source), *objects], check=True)
+    parts = [path for path in (BUILD / "obj" / "user").glob("*.o")] + list((BUILD / "obj" / "user" / "cmd").glob("*.o"))
+    subprocess.run(["gcc", "-o", str(program), str(source), *map(str, parts), str(BUILD / "libtrace.a"), str(BUILD / "libcore.a"),
+                    "-lbpf", "-ldw", "-lelf", "-ljansson", "-lcapstone", "-liberty"], check=True)
+    done = hidden(program, "doctor", "--json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "built in" in capability(done, "kernel BTF")["used_for"]
+    attached(hidden(program, "writes", "-p", target.pid, "--spec", "zbs", "-d", "2", "--json"))
