@@ -3,6 +3,7 @@ where nothing is stuck."""
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import CULPRIT, wait_until
+from conftest import CULPRIT, TARGET, wait_until
 
 STALL_KEYS = {"kind", "verdict", "pid", "tid", "comm", "blocked_ms", "blocked_before_session", "syscall", "timeout_ms", "fd", "socket",
               "rpc", "user_stack", "kernel_stack", "explanation"}
@@ -261,6 +262,49 @@ def test_fallbacks(target, without):
     assert found[0]["tid"] == truth["tid"]
     assert found[0]["socket"]["inode"] == truth["inode"]
     assert summary["complete"] is (without != "calls")
+
+
+def test_budget(start_target):
+    """Over the budget the busiest hooks go; what is stuck in a read is then found by the looks."""
+    target = start_target("--rpc-rate", 1000)
+    session = Session(target.pid, "--max-overhead", "0.01", duration=0).wait_armed()
+    time.sleep(7)
+    truth = target.fault("peer-window-closed", timeout_ms=60000)
+    time.sleep(4)
+    stalls, summary, code = session.end(interrupt=True)
+    assert code == 1
+    assert not summary["complete"]
+    assert any("over the budget" in note for note in summary["notes"])
+    assert summary["probes"]["attached"] < summary["probes"]["planned"]
+    found = by_verdict(stalls, "peer-window-closed")
+    assert [(s["tid"], s["socket"]["inode"]) for s in found] == [(truth["tid"], truth["inode"])]
+    assert not by_verdict(stalls, "peer-silent")
+
+
+def test_no_debuginfo(start_target, tmp_path):
+    """A stripped daemon on a customer's node: no names, the same verdict, and the footer says what that costs."""
+    binary = tmp_path / "bare" / "target"
+    binary.parent.mkdir()
+    shutil.copy(TARGET, binary)
+    target = start_target(binary=binary)
+    truth = target.fault("silent-server", timeout_ms=60000)
+    time.sleep(2)
+    stalls, summary, code = Session(target.pid, duration=0).wait_armed().end(interrupt=True)
+    assert code == 1
+    assert [(s["verdict"], s["tid"], s["fd"]) for s in stalls] == [("peer-silent", truth["tid"], truth["fd"])]
+    assert stalls[0]["rpc"] is None
+    assert not summary["complete"]
+    assert any("--debuginfo" in note for note in summary["notes"])
+
+
+def test_stopped_target(target):
+    """A target that is stopped itself (a debugger, a signal) is no stall."""
+    session = Session(target.pid, duration=0).wait_armed()
+    target.process.send_signal(signal.SIGSTOP)
+    time.sleep(3)
+    stalls, _, code = session.end(interrupt=True)
+    target.process.send_signal(signal.SIGCONT)
+    assert (stalls, code) == ([], 0)
 
 
 ECHO = """

@@ -37,7 +37,7 @@ struct stalls_run {
 	uint64_t look_ns, look_cost_ns, forget_ns;
 	uint64_t looks;
 	unsigned n_threads, n_calls;
-	uint64_t unclear;
+	unsigned n_dropped; /* hooks, for the budget */
 };
 
 /* First look: what was blocked before. Then the session may run. */

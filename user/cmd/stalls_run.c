@@ -12,6 +12,7 @@
 #define LOOK_EVERY_NS	1000000000ULL
 #define LOOK_SOON_NS	200000000ULL
 #define LOOK_SHARE	50
+#define BUDGET_AFTER_NS (3ULL * 1000000000)
 #define FORGET_EVERY_NS (10ULL * 1000000000)
 
 static void on_record(void *ctx, const struct abi_hdr *rec)
@@ -147,6 +148,17 @@ static bool look_due(struct stalls_run *r, uint64_t now_ns, struct err *err)
 	return due;
 }
 
+/* Keeps the programs' run time within the budget: once, after it has been measured for a while. */
+static void keep_budget(struct stalls_run *r, uint64_t now_ns)
+{
+	uint64_t run_ns, runs, wall_ns = now_ns - r->start_ns;
+
+	if (r->n_dropped || wall_ns < BUDGET_AFTER_NS || !session_usage_bpf(&r->usage, &run_ns, &runs))
+		return;
+	if ((double)run_ns * 100 > r->opts.common.max_overhead_pct * (double)wall_ns)
+		r->n_dropped = stalls_trace_thin(r->trace);
+}
+
 int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 {
 	struct stalls_run *r = ctx;
@@ -156,6 +168,8 @@ int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	/* events first: an end that the ring holds is more exact than what the look makes of it */
 	if (transport_drain(r->transport, err))
 		return err->code;
+	if (!last)
+		keep_budget(r, now_ns);
 	return look(r, false, err);
 }
 
@@ -174,13 +188,20 @@ static void account_hooks(const struct stalls_run *r, struct summary *s)
 	const struct hook *h = stalls_trace_hooks(r->trace, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		s->probes_planned += h[i].state == HOOK_ATTACHED || h[i].state == HOOK_FAILED;
+		s->probes_planned += h[i].state == HOOK_ATTACHED || h[i].state == HOOK_FAILED ||
+				     h[i].state == HOOK_DROPPED;
 		s->probes_attached += h[i].state == HOOK_ATTACHED;
 		s->probes_failed += h[i].state == HOOK_FAILED;
 		if (h[i].state == HOOK_FAILED && s->probes_failed == 1)
 			summary_note(s, true, "not attached: %s (%s), and maybe more: see --dry-run",
 				     h[i].source, h[i].why);
 	}
+	if (r->n_dropped)
+		summary_note(s, true,
+			     "over the budget of %g%% of one CPU: %u hooks of read and write calls were "
+			     "dropped, such calls are "
+			     "seen by the looks only",
+			     r->opts.common.max_overhead_pct, r->n_dropped);
 	if (!stalls_trace_follows_calls(r->trace))
 		summary_note(
 			s, true,
@@ -223,7 +244,7 @@ static void account(struct stalls_run *r, enum session_end why, struct summary *
 	stall_engine_counts(r->engine, &healthy, &unclear);
 	summary_count(s, "looks", r->looks);
 	summary_count(s, "long waits judged healthy in the last look", healthy);
-	summary_count(s, "threads that moved under the last look", unclear);
+	summary_count(s, "waits of threads that moved or are stopped", unclear);
 	if (threads_source(r->threads) != AUTOPSY_ITERATOR)
 		summary_note(s, false, "threads are read from /proc: %s", threads_source_why(r->threads));
 	if (threads_socks_why(r->threads))

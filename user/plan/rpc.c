@@ -237,7 +237,11 @@ int rpc_plan_build(struct rpc_plan *ret, pid_t pid, const struct spec *spec, con
 	ret->layout = layout_of(pid);
 	rc = dbg_open(&dbg, path, debuginfo, &why);
 	if (rc) {
-		note(ret, "RPCs are not named: %s", why.msg);
+		/* the first line of the message; the rest lists every place looked at */
+		note(ret,
+		     "RPCs are not named (%.*s): waits that only the stack can tell from idle ones are taken "
+		     "for idle; --debuginfo helps",
+		     (int)strcspn(why.msg, ":\n"), why.msg);
 		return rc == -ENOMEM ? err_set(err, rc, "out of memory") : 0;
 	}
 	rc = find_all(ret, dbg, path, spec);

@@ -156,7 +156,8 @@ static bool subject_of(struct stall_engine *e, const struct look *l, struct thre
 	const struct stalls_call *c = tables_call(l->tables, t->tid);
 
 	*s = (struct subject){.l = l, .t = t};
-	if (!t->in_call || t->moved)
+	/* nothing that a stopped thread does not do is a stall */
+	if (!t->in_call || t->moved || t->state == 'T' || t->state == 't')
 		return false;
 	if (same_call(c, t) && c->entry_ns <= l->now_ns) {
 		s->call = c;
@@ -228,7 +229,8 @@ int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *
 		if (subject_of(e, l, t, &v[n]))
 			n++;
 		else
-			e->unclear += t->moved && t->in_call && call_is_wait(t->class);
+			e->unclear += t->in_call && call_is_wait(t->class) &&
+				      (t->moved || t->state == 'T' || t->state == 't');
 	}
 	rc = judge_all(e, v, n, l);
 	if (!rc)

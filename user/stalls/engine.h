@@ -77,7 +77,8 @@ struct stall_life stall_engine_life(const struct stall_engine *e, size_t i, uint
 /* Whether the RPC of this record still runs: proved at the last look, or without an answer and younger than
  * the threshold. */
 bool stall_engine_rpc_runs(const struct stall_engine *e, pid_t tid, const struct stalls_rpc *r);
-/* Calls over the threshold at the last look that were judged healthy, and those that could not be judged. */
+/* At the last look: waits over the threshold judged healthy, and waits not judged because the thread moved or
+ * is stopped. */
 void stall_engine_counts(const struct stall_engine *e, uint64_t *healthy, uint64_t *unclear);
 
 #endif

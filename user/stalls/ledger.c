@@ -71,13 +71,30 @@ static struct part *part_of(struct part *v, size_t *n, const struct stalls_metho
 	return &v[(*n)++];
 }
 
+/* A call that has not sent yet has no peer: it counts with its method's, if that has but one. */
+static struct part *part_of_method(struct part *v, size_t n, uint64_t method)
+{
+	struct part *only = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].key.method != method || !v[i].key.family)
+			continue;
+		if (only)
+			return NULL;
+		only = &v[i];
+	}
+	return only;
+}
+
 /* The last call of each thread is not among the sums yet. */
 static void add_last(struct part *v, size_t *n, const struct rpc_row *row, uint64_t now_ns, bool running)
 {
 	const struct stalls_rpc *r = &row->rpc;
 	struct stalls_method_key key = key_of(r);
-	struct part *p = part_of(v, n, &key);
+	struct part *p = running && !r->family ? part_of_method(v, *n, r->method) : NULL;
 
+	if (!p)
+		p = part_of(v, n, &key);
 	p->sum.calls++;
 	if (running) {
 		uint64_t age = now_ns > r->entry_ns ? now_ns - r->entry_ns : 0;

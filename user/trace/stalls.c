@@ -56,7 +56,8 @@ static const struct {
 
 const char *hook_state_name(enum hook_state s)
 {
-	static const char *const names[] = {"attached", "failed", "not in this kernel", "not used"};
+	static const char *const names[] = {"attached", "failed", "not in this kernel", "not used",
+					    "dropped"};
 
 	return names[s];
 }
@@ -87,7 +88,7 @@ void stalls_trace_close(struct stalls_trace *t)
 	if (!t)
 		return;
 	for (size_t i = 0; i < t->n_links; i++)
-		bpf_link__destroy(t->link[i]);
+		bpf_link__destroy(t->link[i].link);
 	free(t->link);
 	free(t->hook);
 	stalls_bpf__destroy(t->skel);
@@ -111,14 +112,14 @@ static struct hook *hook_add(struct stalls_trace *t, const char *what, const cha
 	return v;
 }
 
-/* Takes over link. */
+/* Takes over link, of the hook added last. */
 static int link_add(struct stalls_trace *t, struct bpf_link *link)
 {
 	if (GROW(&t->link, t->n_links)) {
 		bpf_link__destroy(link);
 		return -ENOMEM;
 	}
-	t->link[t->n_links++] = link;
+	t->link[t->n_links++] = (struct trace_link){.link = link, .hook = t->n_hooks - 1};
 	return 0;
 }
 
@@ -158,8 +159,13 @@ static struct bpf_program *enter_program(struct stalls_bpf *s, enum enter_prog p
 	return NULL;
 }
 
+static bool is_busy(enum enter_prog p)
+{
+	return p == ENTER_RECV || p == ENTER_SEND;
+}
+
 static int attach_tracepoint(struct stalls_trace *t, const struct tracefs *fs, const char *what,
-			     const char *prefix, const char *name, struct bpf_program *prog)
+			     const char *prefix, const char *name, struct bpf_program *prog, bool busy)
 {
 	struct hook *h = hook_add(t, what, "tracepoint syscalls:%s%s", prefix, name);
 	struct bpf_link *link;
@@ -172,6 +178,7 @@ static int attach_tracepoint(struct stalls_trace *t, const struct tracefs *fs, c
 		h->state = HOOK_NOT_USED;
 		return 0;
 	}
+	h->busy = busy;
 	snprintf(event, sizeof(event), "%s%s", prefix, name);
 	rc = fs->dir < 0 ? -EOPNOTSUPP : tracefs_attach(fs, "syscalls", event, prog, &link);
 	hook_result(h, rc);
@@ -190,13 +197,34 @@ static int attach_calls(struct stalls_trace *t, const struct tracefs *fs)
 	for (size_t i = 0; !rc && i < n; i++)
 		if (followed[i].exit)
 			rc = attach_tracepoint(t, fs, "end of calls", "sys_exit_", followed[i].name,
-					       t->skel->progs.exit_call);
+					       t->skel->progs.exit_call, is_busy(followed[i].enter));
 	for (size_t i = 0; !rc && i < n; i++)
 		if (followed[i].enter != ENTER_NONE)
 			rc = attach_tracepoint(t, fs, followed[i].exit ? "begin of calls" : "closes",
 					       "sys_enter_", followed[i].name,
-					       enter_program(t->skel, followed[i].enter));
+					       enter_program(t->skel, followed[i].enter),
+					       is_busy(followed[i].enter));
 	return rc;
+}
+
+/* Entries first: no call is begun any more whose end would not be seen. */
+unsigned stalls_trace_thin(struct stalls_trace *t)
+{
+	unsigned n = 0;
+
+	for (size_t i = t->n_links; i > 0 && !t->bytes_from_exit; i--) {
+		struct trace_link *l = &t->link[i - 1];
+
+		if (!l->link || !t->hook[l->hook].busy)
+			continue;
+		bpf_link__destroy(l->link);
+		l->link = NULL;
+		t->hook[l->hook].state = HOOK_DROPPED;
+		n++;
+	}
+	if (n)
+		stalls_trace_forget_busy(t);
+	return n;
 }
 
 static int attach_raw(struct stalls_trace *t, const char *what, const char *name, struct bpf_program *prog,
@@ -325,7 +353,7 @@ int stalls_trace_attach(struct stalls_trace *t, bool try_only, struct err *err)
 	if (!try_only)
 		return configure(t, err);
 	for (size_t i = 0; i < t->n_links; i++)
-		bpf_link__destroy(t->link[i]);
+		bpf_link__destroy(t->link[i].link);
 	t->n_links = 0;
 	return 0;
 }

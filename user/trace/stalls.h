@@ -24,7 +24,7 @@ struct stalls_trace_opts {
 	bool no_syscall_tp;	    /* do not use the system call tracepoints */
 };
 
-enum hook_state { HOOK_ATTACHED, HOOK_FAILED, HOOK_ABSENT, HOOK_NOT_USED };
+enum hook_state { HOOK_ATTACHED, HOOK_FAILED, HOOK_ABSENT, HOOK_NOT_USED, HOOK_DROPPED };
 const char *hook_state_name(enum hook_state s);
 
 /* One row of the plan. */
@@ -32,6 +32,7 @@ struct hook {
 	const char *what; /* "poll", "bytes sent", "RPC calls"; static */
 	char source[128]; /* "tracepoint syscalls:sys_enter_poll", "uprobe zbs::rpc::Channel::CallMethod" */
 	enum hook_state state;
+	bool busy;    /* of read, write and their like: goes first when the budget is exceeded */
 	char why[96]; /* why this source, or why not; may be empty */
 };
 
@@ -43,6 +44,12 @@ int stalls_trace_open(struct stalls_trace **ret, const struct stalls_trace_opts 
  */
 int stalls_trace_attach(struct stalls_trace *t, bool try_only, struct err *err);
 void stalls_trace_close(struct stalls_trace *t); /* NULL is fine */
+/*
+ * Detaches the hooks of read, write and their like, the most frequent ones: from now on such a call is seen
+ * by the looks only. Returns how many were detached: 0 the second time, and where bytes are counted by these
+ * very hooks.
+ */
+unsigned stalls_trace_thin(struct stalls_trace *t);
 const struct hook *stalls_trace_hooks(const struct stalls_trace *t, size_t *n);
 /* Whether calls in flight are followed, and bytes by socket: without, findings rest on the looks alone. */
 bool stalls_trace_follows_calls(const struct stalls_trace *t);

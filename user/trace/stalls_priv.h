@@ -8,15 +8,23 @@
 
 #include "stalls.skel.h"
 
+struct trace_link {
+	struct bpf_link *link;
+	size_t hook; /* index of its row */
+};
+
 struct stalls_trace {
 	struct stalls_bpf *skel;
 	struct stalls_trace_opts opts;
-	struct bpf_link **link;
+	struct trace_link *link;
 	size_t n_links;
 	struct hook *hook;
 	size_t n_hooks;
 	unsigned n_calls; /* entry hooks attached */
 	bool bytes_from_exit, follows_bytes;
 };
+
+/* Drops the calls of detached hooks from the table: their end will not be seen. */
+void stalls_trace_forget_busy(struct stalls_trace *t);
 
 #endif

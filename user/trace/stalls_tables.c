@@ -40,7 +40,8 @@ static struct stalls_call call_of(const struct thread_facts *t, const struct aut
 	c.entry_ns = a->taken.mono_ns > blocked ? a->taken.mono_ns - blocked : 1;
 	c.timeout_ns = t->timeout_ms < 0 ? t->timeout_ms : t->timeout_ms * 1000000;
 	c.nr = (uint32_t)t->nr;
-	c.flags = STALLS_CALL_SEEDED;
+	c.flags = STALLS_CALL_SEEDED | (t->class == CALL_READ ? STALLS_CALL_RECV : 0) |
+		  (t->class == CALL_WRITE ? STALLS_CALL_SEND : 0);
 	memcpy(c.arg, t->arg, sizeof(c.arg));
 	for (size_t i = 0; i < t->n_wait && c.n_fds < STALLS_FDS; i++) {
 		const struct fd_facts *f = &a->fd[t->wait[i].fd];
@@ -224,4 +225,22 @@ void stalls_trace_forget(struct stalls_trace *t, const struct stalls_tables *now
 		bpf_map_delete_elem(map, &now->sock[i].inode);
 	}
 	free(open);
+}
+
+void stalls_trace_forget_busy(struct stalls_trace *t)
+{
+	int calls = bpf_map__fd(t->skel->maps.calls), waiters = bpf_map__fd(t->skel->maps.waiters);
+	struct stalls_tables now = {0};
+
+	if (stalls_trace_calls(t, &now, NULL))
+		return;
+	for (size_t i = 0; i < now.n_calls; i++) {
+		const struct stalls_call *c = &now.call[i].call;
+
+		if (!c->entry_ns || !(c->flags & (STALLS_CALL_RECV | STALLS_CALL_SEND)))
+			continue;
+		waiters_add(waiters, c, (uint32_t)-1);
+		bpf_map_delete_elem(calls, &now.call[i].tid);
+	}
+	stalls_tables_deinit(&now);
 }
