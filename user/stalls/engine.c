@@ -19,19 +19,35 @@ int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg
 	return 0;
 }
 
+/* Frees the memos that the current look has not seen, or all. */
+static void forget(struct stall_engine *e, bool all)
+{
+	struct memo *m, *next, *gone = NULL;
+
+	HASH_ITER (hh, e->memo, m, next) {
+		if (!all && m->look == e->look)
+			continue;
+		HASH_DEL(e->memo, m);
+		m->next = gone;
+		gone = m;
+	}
+	for (; gone; gone = next) {
+		next = gone->next;
+		free(gone);
+	}
+}
+
 void stall_engine_destroy(struct stall_engine *e)
 {
-	struct memo *m, *next;
+	struct found *f, *next;
 
 	if (!e)
 		return;
-	HASH_ITER (hh, e->memo, m, next) {
-		HASH_DEL(e->memo, m);
-		free(m);
+	forget(e, true);
+	for (f = e->found; f; f = next) {
+		next = f->next;
+		found_free(f);
 	}
-	for (size_t i = 0; i < e->n_found; i++)
-		found_free(e->found[i]);
-	free(e->found);
 	free(e->closed);
 	free(e);
 }
@@ -179,18 +195,6 @@ static bool subject_of(struct stall_engine *e, const struct look *l, struct thre
 	return s->memo;
 }
 
-static void forget_gone(struct stall_engine *e)
-{
-	struct memo *m, *next;
-
-	HASH_ITER (hh, e->memo, m, next) {
-		if (m->look == e->look)
-			continue;
-		HASH_DEL(e->memo, m);
-		free(m);
-	}
-}
-
 /*
  * What is certain comes first: waits that need no look at the stack, and what a thread blocked elsewhere
  * owes. Only then waits that are stalls because the thread is inside an RPC: it may wait for the wrong thing.
@@ -235,7 +239,7 @@ int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *
 	rc = judge_all(e, v, n, l);
 	if (!rc)
 		found_settle(e, l);
-	forget_gone(e);
+	forget(e, false);
 	free(v);
 	return rc ? err_set(err, rc, "out of memory") : 0;
 }

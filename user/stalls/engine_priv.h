@@ -20,10 +20,12 @@ struct memo {
 	char method[RPC_METHOD_LEN]; /* by the stack; empty: unknown */
 	uint64_t rpc_entry_ns;	     /* of the RPC record proved to be running; 0 none */
 	uint64_t look;
+	struct memo *next; /* of those to be freed */
 	UT_hash_handle hh;
 };
 
 struct found {
+	struct found *next;
 	struct stall stall;
 	uint64_t start_ns; /* when the call began, at the latest */
 	uint64_t entry_ns; /* as in the table of calls; 0: not from there */
@@ -38,7 +40,7 @@ struct stall_engine {
 	struct stall_engine_cfg cfg;
 	struct stall_engine_ops ops;
 	struct memo *memo;
-	struct found **found;
+	struct found *found, *found_last; /* in the order found */
 	size_t n_found;
 	struct stalls_closed *closed; /* ring of ENGINE_CLOSED_KEPT */
 	size_t n_closed;

@@ -8,7 +8,6 @@
 
 #include "stalls/engine_priv.h"
 #include "stalls/explain.h"
-#include "util/grow.h"
 
 void found_free(struct found *f)
 {
@@ -56,9 +55,7 @@ static struct found *same(struct stall_engine *e, const struct subject *s, enum 
 {
 	uint64_t entry = s->call ? s->call->entry_ns : 0;
 
-	for (size_t i = 0; i < e->n_found; i++) {
-		struct found *f = e->found[i];
-
+	for (struct found *f = e->found; f; f = f->next) {
 		if (f->over || f->stall.tid != s->t->tid)
 			continue;
 		if (entry && f->entry_ns == entry && (v != VERDICT_POLLING_DEAD_FD || f->stall.verdict == v))
@@ -229,8 +226,6 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 			f->start_ns = s->start_ns;
 		return 0;
 	}
-	if (GROW(&e->found, e->n_found))
-		return -ENOMEM;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
@@ -243,15 +238,19 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 		found_free(f);
 		return rc;
 	}
-	e->found[e->n_found++] = f;
+	if (e->found_last)
+		e->found_last->next = f;
+	else
+		e->found = f;
+	e->found_last = f;
+	e->n_found++;
 	e->ops.found(e->ops.ctx, &f->stall);
 	return 0;
 }
 
 void found_settle(struct stall_engine *e, const struct look *l)
 {
-	for (size_t i = 0; i < e->n_found; i++) {
-		struct found *f = e->found[i];
+	for (struct found *f = e->found; f; f = f->next) {
 		const struct stalls_call *c;
 		const struct thread_facts *t;
 
@@ -280,9 +279,7 @@ static const char *outcome(const struct stalls_ended *ev, const struct stall *st
 
 void found_ended(struct stall_engine *e, const struct stalls_ended *ev)
 {
-	for (size_t i = 0; i < e->n_found; i++) {
-		struct found *f = e->found[i];
-
+	for (struct found *f = e->found; f; f = f->next) {
 		/* a look may have noticed it first, with a coarser time */
 		if (f->stall.tid != (pid_t)ev->h.tid || f->entry_ns != ev->entry_ns)
 			continue;
@@ -299,10 +296,14 @@ size_t stall_engine_count(const struct stall_engine *e)
 
 struct stall_life stall_engine_life(const struct stall_engine *e, size_t i, uint64_t now_ns)
 {
-	const struct found *f = e->found[i];
-	uint64_t end = f->over ? f->end_ns : now_ns;
-	struct stall_life life = {.stall = &f->stall, .over = f->over};
+	const struct found *f = e->found;
+	struct stall_life life;
+	uint64_t end;
 
+	while (i--)
+		f = f->next;
+	end = f->over ? f->end_ns : now_ns;
+	life = (struct stall_life){.stall = &f->stall, .over = f->over};
 	life.end = !f->over ? "still blocked" : f->outcome ? f->outcome : "ended";
 
 	life.lasted_ns = end > f->start_ns ? end - f->start_ns : 0;
