@@ -49,6 +49,7 @@ help:
 	@echo "make demo       install, build, catch both planted incidents (root)"
 	@echo "make check      install, build, run all tests (root)"
 	@echo "make unit       unit tests only (no root)"
+	@echo "make bench      what it costs, against bpftrace, perf, strace and the unprobed target (root)"
 	@echo "make vmtest     the tests on other kernels, in qemu (downloads them once)"
 	@echo "make analyze    clang-format, clang-tidy"
 

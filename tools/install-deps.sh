@@ -1,12 +1,14 @@
 #!/bin/bash
 # Installs what building, testing and the demo need on Debian 12 or 13. Quiet and quick when nothing is missing.
-# usage: tools/install-deps.sh [build|test|vm]   (test, the default, includes what only the tests use; vm, what `make vmtest` uses)
+# usage: tools/install-deps.sh [build|test|vm|bench]   (test, the default, includes what only the tests use; vm, what `make vmtest` uses;
+# bench, what `make bench` compares with)
 set -euo pipefail
 
 build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-dev libjansson-dev libcapstone-dev
 	libiberty-dev uthash-dev pkg-config binutils liblzma-dev libbz2-dev libzstd-dev)
 target=(libprotobuf-dev protobuf-compiler)
 tests=(libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
+bench=(python3 gdb bpftrace linux-perf strace redis-tools libbpf-tools bpfcc-tools)
 vm=(qemu-system-x86 busybox-static cpio xz-utils zstd python3)
 # Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.
 from_backports=(libbpf-dev bpftool libelf-dev libdw-dev libdebuginfod1)
@@ -15,6 +17,7 @@ want=("${build[@]}" "${target[@]}")
 case "${1:-test}" in
 build) ;;
 vm) want+=("${vm[@]}") ;;
+bench) want+=("${bench[@]}") ;;
 *) want+=("${tests[@]}") ;;
 esac
 

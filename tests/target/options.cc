@@ -2,8 +2,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include <getopt.h>
+
+#include "thread.h"
 
 namespace zbs
 {
@@ -56,6 +59,20 @@ bool ParseNumber(const char *name, const char *text, uint64_t least, uint64_t mo
 	return false;
 }
 
+bool ParseRate(const char *name, const char *text, uint64_t most, uint32_t *rate)
+{
+	uint64_t number = 0;
+
+	if (strcmp(text, "max") == 0) {
+		*rate = kUnpaced;
+		return true;
+	}
+	if (!ParseNumber(name, text, 0, most, &number))
+		return false;
+	*rate = static_cast<uint32_t>(number);
+	return true;
+}
+
 bool ParseOne(int option, const char *name, const char *text, Options *options)
 {
 	uint64_t number = 0;
@@ -91,15 +108,9 @@ bool ParseOne(int option, const char *name, const char *text, Options *options)
 		options->load.threads = static_cast<uint32_t>(number);
 		return true;
 	case kRate:
-		if (!ParseNumber(name, text, 0, 1000000, &number))
-			return false;
-		options->load.rate = static_cast<uint32_t>(number);
-		return true;
+		return ParseRate(name, text, 1000000, &options->load.rate);
 	case kRpcRate:
-		if (!ParseNumber(name, text, 0, 2000, &number))
-			return false;
-		options->rpc_rate = static_cast<uint32_t>(number);
-		return true;
+		return ParseRate(name, text, 2000, &options->rpc_rate);
 	case kSeed:
 		return ParseNumber(name, text, 0, UINT64_MAX, &options->load.seed);
 	case kInline:
@@ -128,8 +139,8 @@ void PrintUsage()
 	       "  --connect HOST:PORT  no server, be a client of that one\n"
 	       "  --leases N           leases alive (1000)\n"
 	       "  --lease-threads N    threads of the lease load (4)\n"
-	       "  --rate N             lease operations a second, all threads together (2000)\n"
-	       "  --rpc-rate N         RPCs a second (50)\n"
+	       "  --rate N|max         lease operations a second, all threads together (2000)\n"
+	       "  --rpc-rate N|max     RPCs a second (50)\n"
 	       "  --inline-setters     also store into cached leases by inlined setters\n"
 	       "  --seed N             of all random choices (1)\n\n"
 	       "Commands: status | fault NAME [KEY=VALUE]... | heal | quit\n"

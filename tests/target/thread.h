@@ -11,6 +11,9 @@
 namespace zbs
 {
 
+// A rate of a load that means: without pauses, as fast as it goes.
+constexpr uint32_t kUnpaced = UINT32_MAX;
+
 // Starts a thread. When this returns, its name (at most 15 characters) shows in /proc/PID/task/TID/comm.
 std::thread StartThread(const std::string &name, std::function<void()> body);
 // The calling thread's name, or that of another thread of this process.

@@ -62,11 +62,26 @@ void LeaseLoad::TouchLease(uint64_t pick)
 		meta_->RefreshChildExtentLocation(lease.get(), placements_[pick % kPlacements]);
 }
 
+void LeaseLoad::RunOperation(uint64_t nth, uint64_t pick)
+{
+	if (nth % kOperationsPerCreate == 0)
+		CreateLease(pick);
+	else
+		TouchLease(pick);
+	done_.fetch_add(1, std::memory_order_relaxed);
+}
+
 void LeaseLoad::RunLoad(uint32_t index)
 {
 	std::mt19937_64 random(options_.seed * 1000003 + index);
 	uint64_t started = MonotonicNs();
 	uint64_t mine = 0;
+
+	if (options_.rate == kUnpaced) {
+		for (; !stopping_.load(); mine++)
+			RunOperation(mine, random() >> 8);
+		return;
+	}
 
 	while (!stopping_.load()) {
 		// By elapsed time, so that a late tick is made up for; but a long stop is not replayed at
@@ -74,15 +89,8 @@ void LeaseLoad::RunLoad(uint32_t index)
 		uint64_t due = (MonotonicNs() - started) / 1000 * options_.rate / options_.threads / 1000000;
 		uint64_t limit = mine + 10 * kTickMs * options_.rate / 1000 + 10;
 
-		for (; mine < due && mine < limit; mine++) {
-			uint64_t pick = random() >> 8;
-
-			if (mine % kOperationsPerCreate == 0)
-				CreateLease(pick);
-			else
-				TouchLease(pick);
-			done_.fetch_add(1, std::memory_order_relaxed);
-		}
+		for (; mine < due && mine < limit; mine++)
+			RunOperation(mine, random() >> 8);
 		SleepMs(kTickMs);
 	}
 }

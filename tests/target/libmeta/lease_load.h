@@ -14,7 +14,7 @@ namespace zbs::libmeta
 struct LoadOptions {
 	uint32_t threads = 4;
 	uint32_t leases = 1000;
-	uint32_t rate = 2000; // operations a second, all threads together
+	uint32_t rate = 2000; // operations a second, all threads together; or kUnpaced
 	uint64_t seed = 1;
 };
 
@@ -32,6 +32,7 @@ class LeaseLoad
 
       private:
 	void RunLoad(uint32_t index);
+	void RunOperation(uint64_t nth, uint64_t pick);
 	void RunExpire();
 	void RunHeartbeat();
 	void CreateLease(uint64_t pick);

@@ -82,7 +82,8 @@ void RpcLoad::Run(uint32_t index)
 
 	for (uint64_t round = index; !stopping_.load(); round++) {
 		CallOnce(channels_[index].get(), round);
-		SleepMs(period_ms ? period_ms : 1);
+		if (rate_ != kUnpaced)
+			SleepMs(period_ms ? period_ms : 1);
 	}
 }
 

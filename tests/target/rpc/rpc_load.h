@@ -16,7 +16,7 @@ namespace zbs::rpc
 class RpcLoad
 {
       public:
-	// `rate` calls a second, all threads together. `extent` names an extent worth asking for.
+	// `rate` calls a second, all threads together; or kUnpaced. `extent` names an extent worth asking for.
 	RpcLoad(CallTable *calls, const Endpoint &server, uint32_t rate,
 		std::function<uint64_t(uint64_t)> extent);
 

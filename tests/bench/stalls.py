@@ -1,0 +1,138 @@
+"""Groups about `culprit stalls` and `culprit threads`."""
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+import peers
+from harness import BUILD, CULPRIT, TARGET, Case, Skipped, cpu_s, daemon, goal, ratio_of, row, run_rounds
+
+CLIENTS = 20
+REQUESTS = 100000
+# What slows the server down by much gets fewer: what counts is the rate.
+FEWER = {"perf trace -s": 20000, "strace -f -c": 8000}
+WINDOW_S = 1.0
+THREADS, DESCRIPTORS = 1000, 10000
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def redis():
+    """A redis-server that keeps nothing; yields (pid, port)."""
+    # Debian's redis-tools has the server too, by the name of one of its tools; the package redis-server would start a service.
+    binary = shutil.which("redis-server") or shutil.which("redis-check-rdb")
+    if not binary or not shutil.which("redis-benchmark"):
+        raise Skipped("redis-tools is not installed")
+    with tempfile.TemporaryDirectory() as directory:
+        port = free_port()
+        with subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", directory],
+                              executable=binary, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                for line in server.stdout:
+                    if "Ready to accept connections" in line:
+                        break
+                else:
+                    raise Skipped("redis-server did not start")
+                yield server.pid, port
+            finally:
+                server.terminate()
+                server.communicate(timeout=20)
+
+
+def ask_redis(pid, port, case):
+    requests = FEWER.get(case.name, REQUESTS)
+    before = cpu_s(pid)
+    done = subprocess.run(["redis-benchmark", "-p", str(port), "-t", "get", "-c", str(CLIENTS), "-n", str(requests), "--csv"],
+                          capture_output=True, text=True, check=False)
+    rate = re.search(r'^"GET","([0-9.]+)"', done.stdout, re.M)
+    if not rate:
+        raise Skipped(f"redis-benchmark failed: {done.stderr.strip()[:160]}")
+    return {"ops": float(rate[1]), "cpu_us": (cpu_s(pid) - before) / requests * 1e6}
+
+
+def compared(pid, stalls, script):
+    return [Case("unprobed"), Case("culprit stalls", stalls), Case("bpftrace script", script),
+            Case("tcplife (libbpf-tools)", peers.tcplife(pid)), Case("funcslower (bcc)", peers.funcslower(pid)),
+            Case("syscount -L (libbpf-tools)", peers.syscount(pid)), Case("perf trace -s", peers.perf_trace(pid)),
+            Case("strace -f -c", peers.strace(pid))]
+
+
+def group(name, title, cases, per):
+    bare, ours, script = cases[:3]
+
+    def note(case):
+        cpu, more = case.median("cpu_us"), ratio_of(case, bare, "cpu_us")
+        return f"{cpu:.1f} us of its CPU per {per}, x{more:.2f}" if more else ""
+
+    loss = ratio_of(ours, bare, "ops")
+    lost = None if loss is None else (1 - loss) * 100
+    others = [(ratio_of(case, bare, "ops"), case.name) for case in cases[2:] if case.samples]
+    best, best_name = max((other for other in others if other[0]), default=(None, "nobody"))
+    return {
+        "name": name,
+        "title": title,
+        "ratio": "of unprobed",
+        "rows": [row(case, "ops", "op/s", bare, note=note(case)) for case in cases],
+        "goals": [goal("culprit loses at most (%), a goal for kprobes only", lost, 3.0),
+                  goal("culprit, of the script of the same hooks, at least", ratio_of(ours, script, "ops"), 1.0, True),
+                  goal(f"culprit loses least of all; least among the others: {best_name}", loss, best, True)],
+    }
+
+
+def redis_get(runs):
+    with redis() as (pid, port):
+        cases = compared(pid, peers.culprit("stalls", pid), peers.bpftrace(peers.stalls_script(pid)))
+        run_rounds(cases, lambda case, _tracer: ask_redis(pid, port, case), runs)
+    return [group("stalls.redis", f"redis-benchmark, GET, {CLIENTS} clients: requests a second", cases, "request")]
+
+
+def rpc_loop(runs):
+    def measure(process, _case, _tracer):
+        before, calls = cpu_s(process.pid), process.status()["rpc_done"]
+        rate = process.rate("rpc_done", WINDOW_S)
+        done = process.status()["rpc_done"] - calls
+        return {"ops": rate, "cpu_us": (cpu_s(process.pid) - before) / max(done, 1) * 1e6}
+
+    with tempfile.TemporaryDirectory() as directory, daemon(
+            directory, "--rate", 0, "--lease-threads", 1, "--rpc-rate", "max") as process:
+        pid = process.pid
+        cases = compared(pid, peers.culprit("stalls", pid, "--spec", "zbs"), peers.bpftrace(peers.stalls_script(pid, TARGET)))
+        run_rounds(cases, lambda case, tracer: measure(process, case, tracer), runs)
+    return [group("stalls.rpc", "the daemon's RPC loop, client and server in one process, 2 connections: RPCs a second", cases,
+                  "RPC")]
+
+
+def autopsy(runs):
+    """The time of a whole `culprit threads` of many threads, against a debugger that stops the process for the same."""
+    blockers = BUILD / "tests" / "blockers"
+    ours, gdb = Case("culprit threads"), Case("gdb, backtrace of all threads")
+    with subprocess.Popen([str(blockers), "many", str(THREADS), str(DESCRIPTORS)], stdout=subprocess.PIPE,
+                          stdin=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith('{"ready"'):
+                break
+
+        def timed(*argv):
+            if not shutil.which(argv[0]):
+                raise Skipped(f"{argv[0]} is not installed")
+            started = time.monotonic()
+            done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode not in (0, 1):
+                raise Skipped(done.stderr.strip()[:160])
+            return {"s": time.monotonic() - started}
+
+        run_rounds([ours], lambda _case, _tracer: timed(str(CULPRIT), "threads", "-p", str(process.pid)), runs)
+        run_rounds([gdb], lambda _case, _tracer: timed("gdb", "-nx", "-batch", "-p", str(process.pid), "-ex",
+                                                       "thread apply all backtrace"), 1)
+        process.kill()
+    rows = [row(ours, "s", "s"), row(gdb, "s", "s", ours, note="stops the process meanwhile")]
+    return [{"name": "threads", "title": f"autopsy of {THREADS} threads and {DESCRIPTORS} descriptors", "ratio": "of culprit",
+             "rows": rows, "goals": [goal("culprit threads (s)", ours.median("s"), 1.0)]}]
