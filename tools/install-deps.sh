@@ -7,7 +7,9 @@ set -euo pipefail
 build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-dev libjansson-dev libcapstone-dev
 	libiberty-dev uthash-dev pkg-config binutils liblzma-dev libbz2-dev libzstd-dev)
 target=(libprotobuf-dev protobuf-compiler)
-tests=(libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
+# programs that tests stall, and what they are held against; the tests start them by themselves, as private instances
+real=(redis-server redis-tools postgresql nginx-light wrk lsof nftables)
+tests=("${real[@]}" libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
 bench=(python3 gdb bpftrace linux-perf strace redis-tools libbpf-tools bpfcc-tools)
 vm=(qemu-system-x86 busybox-static cpio xz-utils zstd python3)
 # Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.
@@ -45,6 +47,23 @@ run() {
 	"$@" >"$log" 2>&1 || { cat "$log" >&2; echo "install-deps: failed: $*" >&2; exit 1; }
 }
 
+# Services among the packages are neither started when installed nor at boot. What was there before stays as it was.
+services=()
+for p in "${missing[@]}"; do
+	case "$p" in
+	redis-server) services+=(redis-server) ;;
+	postgresql) services+=(postgresql) ;;
+	nginx-light) services+=(nginx) ;;
+	nftables) services+=(nftables) ;;
+	esac
+done
+policy=/usr/sbin/policy-rc.d
+if [ ${#services[@]} -gt 0 ] && [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+	trap 'rm -f "$log" "$policy"' EXIT
+fi
+
 . /etc/os-release
 echo "install-deps: installing ${missing[*]:-a newer libbpf}" >&2
 run apt-get -q update
@@ -61,4 +80,9 @@ if [ "${VERSION_CODENAME:-}" = bookworm ]; then
 	run "${apt[@]}" install -t bookworm-backports "${from_backports[@]}"
 fi
 run "${apt[@]}" install "${want[@]}"
+for s in "${services[@]}"; do
+	if command -v systemctl >/dev/null; then
+		systemctl --quiet disable "$s" >/dev/null 2>&1 || echo "install-deps: $s.service could not be disabled" >&2
+	fi
+done
 libbpf_ok || { echo "install-deps: libbpf-dev is older than 1.4" >&2; exit 1; }

@@ -17,6 +17,7 @@ STALL_KEYS = {"kind", "verdict", "pid", "tid", "comm", "blocked_ms", "blocked_be
               "rpc", "user_stack", "kernel_stack", "explanation"}
 SOCKET_KEYS = {"inode", "local", "remote", "state", "send_queue", "recv_queue", "unacked", "retransmits", "last_send_ms",
                "last_recv_ms"}
+UNIX_KEYS = {"inode", "local", "remote", "state", "send_queue", "recv_queue", "peer_inode"}
 FRAME_KEYS = {"module", "build_id", "offset", "symbol", "file", "line", "inlined"}
 
 
@@ -55,7 +56,7 @@ def check_schema(s):
     assert s["blocked_ms"] >= 0
     assert s["kernel_stack"], "a blocked thread has a kernel stack"
     if s["socket"]:
-        assert SOCKET_KEYS <= s["socket"].keys()
+        assert (SOCKET_KEYS if s["socket"]["family"] != "unix" else UNIX_KEYS) <= s["socket"].keys()
     if s["rpc"]:
         assert set(s["rpc"]) == {"method", "age_ms"}
     for frame in s["user_stack"]:

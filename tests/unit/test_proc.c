@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "proc/fd.h"
+#include "proc/kin.h"
 #include "proc/maps.h"
 #include "proc/mem.h"
 #include "proc/process.h"
@@ -387,14 +388,52 @@ static void test_fds(void **state)
 	close(file);
 }
 
+/* A connection that came with fork: parent and child have it, until one of them closes it. */
+static void kin(void **state)
+{
+	int sv[2], pipes[2];
+	struct stat st;
+	char c;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(fstat(sv[0], &st), 0);
+	child = fork();
+	if (!child) {
+		close(sv[1]);
+		close(pipes[1]);
+		_exit((int)read(pipes[0], &c, 1));
+	}
+	assert_true(child > 0);
+	assert_true(proc_kin_has_socket(getpid(), st.st_ino));
+	assert_true(proc_kin_has_socket(child, st.st_ino));
+	close(sv[0]);
+	assert_false(proc_kin_has_socket(child, st.st_ino));
+	assert_true(proc_kin_has_socket(getpid(), st.st_ino));
+	close(pipes[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_false(proc_kin_has_socket(getpid(), st.st_ino));
+	assert_true(proc_kin_has_socket(child, st.st_ino)); /* gone: nothing can be told */
+	close(sv[1]);
+	close(pipes[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_maps_parse),   cmocka_unit_test(test_maps_self),
-		cmocka_unit_test(test_mem_partial),  cmocka_unit_test(test_mem_many),
-		cmocka_unit_test(test_threads),	     cmocka_unit_test(test_syscall_parse),
-		cmocka_unit_test(test_kstack_parse), cmocka_unit_test(test_status),
-		cmocka_unit_test(test_exe_and_name), cmocka_unit_test(test_fds),
+		cmocka_unit_test(kin),
+		cmocka_unit_test(test_maps_parse),
+		cmocka_unit_test(test_maps_self),
+		cmocka_unit_test(test_mem_partial),
+		cmocka_unit_test(test_mem_many),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_syscall_parse),
+		cmocka_unit_test(test_kstack_parse),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_exe_and_name),
+		cmocka_unit_test(test_fds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,15 @@ static int method_name(void *ctx, uint64_t method, char *buf, size_t len)
 	return 0;
 }
 
+static bool kin_has;
+
+static bool shared(void *ctx, uint64_t inode)
+{
+	(void)ctx;
+	(void)inode;
+	return kin_has;
+}
+
 static void on_found(void *ctx, const struct stall *s)
 {
 	(void)ctx;
@@ -120,8 +129,11 @@ static const struct autopsy_ops target = {
 static int setup(void **state)
 {
 	struct stall_engine_cfg cfg = {.pid = 1, .threshold_ns = SEC, .start_ns = START, .names = &names};
-	struct stall_engine_ops ops = {
-		.target = &target, .method_name = method_name, .unwind_copy = unwind_copy, .found = on_found};
+	struct stall_engine_ops ops = {.target = &target,
+				       .method_name = method_name,
+				       .unwind_copy = unwind_copy,
+				       .shared = shared,
+				       .found = on_found};
 
 	(void)state;
 	memset(&p, 0, sizeof(p));
@@ -507,6 +519,131 @@ static void rpc_under_way(void **state)
 	assert_true(stall_engine_rpc_runs(e, 100, &p.rpc[0].rpc));
 }
 
+/* The thread's epoll set, descriptor 10: the first n connections. */
+static struct thread_facts *event_loop(size_t n, struct thread_wait *member)
+{
+	struct thread_facts *t = thread(CALL_EPOLL, "epoll_wait", SYS_epoll_wait, 5 * SEC);
+
+	for (size_t i = 0; i < n; i++)
+		waits_for(t, i);
+	memcpy(member, t->wait, n * sizeof(*member));
+	p.fd[p.a.n_fds] = (struct fd_facts){.fd = 10,
+					    .open = true,
+					    .kind = PROC_FD_EPOLL,
+					    .member = member,
+					    .n_members = n,
+					    .members_read = true};
+	t->wait[0] = (struct thread_wait){.fd = p.a.n_fds++};
+	t->n_wait = 1;
+	t->fd = 10;
+	return t;
+}
+
+static void refresh(void)
+{
+	for (size_t i = 0; i < p.t.n_open; i++)
+		p.fd[i].sock = p.open[i].facts;
+}
+
+/* A proxy: a client's connection, its upstream, which never answered yet, an idle one, and a log server. */
+static void proxy(void **state)
+{
+	static struct thread_wait member[4];
+	struct sock_facts *client = connection(), *upstream = connection(), *log;
+
+	(void)state;
+	connection();
+	log = connection();
+	client->accepted = true;
+	client->last_recv_ms = client->last_send_ms = 3010;
+	client->bytes_sent = client->bytes_acked = 0;
+	strcpy(client->remote, "10.9.9.9:99");
+	upstream->bytes_received = 0;
+	upstream->last_send_ms = upstream->last_recv_ms = 3000;
+	log->bytes_received = 0;
+	log->last_send_ms = log->last_recv_ms = 20000;
+	event_loop(4, member);
+	look(START + SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->verdict, VERDICT_PEER_SILENT);
+	assert_int_equal(found[0]->fd, 21);
+	assert_non_null(strstr(found[0]->request, "10.9.9.9:99 waits for it, whose request came 3.0 s ago"));
+}
+
+static void proxy_without_need(void **state)
+{
+	static struct thread_wait member[2];
+	struct sock_facts *client = connection(), *upstream = connection();
+
+	(void)state;
+	client->accepted = true;
+	client->last_recv_ms = 60000;
+	client->last_send_ms = 59000; /* answered */
+	upstream->bytes_received = 0;
+	upstream->last_send_ms = upstream->last_recv_ms = 59990;
+	event_loop(2, member);
+	look(START + SEC);
+	assert_int_equal(n_found, 0); /* one-way */
+	client->last_recv_ms = 5000;
+	client->last_send_ms = 9000;
+	refresh();
+	look(START + 2 * SEC);
+	assert_int_equal(n_found, 0); /* the client waits, but it asked long after that was sent */
+	client->last_recv_ms = 500;
+	upstream->last_send_ms = upstream->last_recv_ms = 490;
+	refresh();
+	look(START + 3 * SEC);
+	assert_int_equal(n_found, 0); /* below the threshold */
+}
+
+/* A client's request was taken, and the thread that took it waits for something else. */
+static void server_waits_elsewhere(void **state)
+{
+	static struct thread_wait member[1];
+	struct sock_facts *other = connection(), *client = connection();
+	struct thread_facts *t = event_loop(1, member);
+
+	(void)state;
+	strcpy(other->state, "LISTEN");
+	p.fd[0].sock = *other;
+	client->accepted = true;
+	client->last_recv_ms = 5500;
+	client->last_send_ms = 9000;
+	thread(CALL_SLEEP, "nanosleep", SYS_nanosleep, 10 * MS);
+	look(START + SEC);
+	assert_int_equal(n_found, 0); /* who has it is not known: another thread may */
+	flow(1, START - SEC, t->tid, START - SEC / 2, t->tid)->replies = 1;
+	look(START + 2 * SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->verdict, VERDICT_SERVER_THREAD_BLOCKED);
+	assert_int_equal(found[0]->fd, 21);
+	assert_non_null(strstr(found[0]->explanation, "epoll_wait on other descriptors"));
+}
+
+static void server_by_elimination(void **state)
+{
+	static struct thread_wait member[2];
+	struct sock_facts *other = connection(), *client = connection();
+
+	(void)state;
+	strcpy(other->state, "LISTEN");
+	client->accepted = true;
+	client->last_recv_ms = 5500;
+	client->last_send_ms = 9000;
+	event_loop(2, member);
+	look(START + SEC);
+	assert_int_equal(n_found, 0); /* it waits for that client, too */
+	p.fd[2].n_members = 1;
+	kin_has = true;
+	look(START + 2 * SEC);
+	assert_int_equal(n_found, 0); /* its parent, or a child, has the connection, too */
+	kin_has = false;
+	look(START + 3 * SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->verdict, VERDICT_SERVER_THREAD_BLOCKED);
+	assert_true(found[0]->blocked_before_session);
+}
+
 static void wants_look(void **state)
 {
 	struct thread_facts *t = thread(CALL_POLL, "poll", SYS_poll, 0);
@@ -535,6 +672,10 @@ int main(void)
 		T(reply_on_another_descriptor),
 		T(rpc_under_way),
 		T(wants_look),
+		T(proxy),
+		T(proxy_without_need),
+		T(server_waits_elsewhere),
+		T(server_by_elimination),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

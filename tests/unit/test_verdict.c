@@ -177,7 +177,17 @@ static void ambiguous_ages(void **state)
 
 	(void)state;
 	in.sock.last_send_ms = in.sock.last_recv_ms = 5000;
+	in.sock.last_ack_ms = 4995;
 	SILENT(in); /* which came first cannot be told... */
+	in.sock.last_ack_ms = 4958;
+	IS(in, VERDICT_PEER_SILENT); /* ...but by a bare acknowledgement: we said something after its last
+					words... */
+	in.alone = false;
+	SILENT(in);
+	in.alone = true;
+	in.sock.last_ack_ms = 900;
+	SILENT(in); /* ...unless it is the answer to a keepalive probe */
+	in.sock.last_ack_ms = 4995;
 	in.in_rpc = true;
 	IS(in, VERDICT_PEER_SILENT); /* ...unless the thread is inside an RPC... */
 	in.in_rpc = false;
@@ -204,6 +214,9 @@ static void many_descriptors(void **state)
 	SILENT(in);
 	in.in_rpc = true;
 	IS(in, VERDICT_PEER_SILENT);
+	in.in_rpc = false;
+	in.for_client = true;
+	IS(in, VERDICT_PEER_SILENT); /* a proxy, whose client waits since it asked here */
 }
 
 static void send_path(void **state)
@@ -334,6 +347,12 @@ static void unix_sockets(void **state)
 	IS(in, VERDICT_PEER_SILENT);
 	in.alone = false;
 	SILENT(in);
+	in.for_client = true;
+	IS(in, VERDICT_PEER_SILENT);
+	flow.last_recv_ns = NOW - 7 * SEC;
+	SILENT(in); /* it has answered */
+	flow.last_recv_ns = NOW - 9 * SEC;
+	in.for_client = false;
 	in.alone = true;
 	flow.turns = 0;
 	SILENT(in); /* a one-way log socket */
@@ -379,6 +398,18 @@ static void server_blocked(void **state)
 	in.sock.recv_queue = 32; /* the next request lies there, its reader sleeps */
 	SERVER(in, VERDICT_SERVER_THREAD_BLOCKED);
 	assert_true(out.partial);
+	in.class = CALL_EPOLL;
+	in.elsewhere = true;
+	SERVER(in, VERDICT_NONE); /* it will come to it */
+	in.sock.recv_queue = 0;
+	SERVER(in, VERDICT_SERVER_THREAD_BLOCKED); /* taken, and now it waits for anything but this client */
+	in.flow = NULL;
+	in.reader = in.writer = false;
+	SERVER(in, VERDICT_NONE);
+	in.sole = true;
+	SERVER(in, VERDICT_SERVER_THREAD_BLOCKED);
+	in.sock.bytes_sent = 0;
+	SERVER(in, VERDICT_NONE); /* never answered anything: one-way messages */
 }
 
 static void server_idle(void **state)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/stalls.h"
+#include "proc/kin.h"
 #include "report/stall.h"
 
 /* Time between two looks, and its share of the time that they may take. */
@@ -42,6 +43,13 @@ static int unwind_copy(void *ctx, const struct abi_stack *st, struct frames *out
 	struct stalls_run *r = ctx;
 
 	return r->image ? image_unwind(r->image, st, true, out) : -ENODATA;
+}
+
+static bool shared(void *ctx, uint64_t inode)
+{
+	struct stalls_run *r = ctx;
+
+	return proc_kin_has_socket(r->opts.common.pid, inode);
 }
 
 static void on_found(void *ctx, const struct stall *s)
@@ -107,6 +115,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 				       .frame_param = frame_param,
 				       .method_name = method_name,
 				       .unwind_copy = unwind_copy,
+				       .shared = shared,
 				       .found = on_found};
 	int rc = stall_engine_create(&r->engine, &cfg, &ops, err);
 

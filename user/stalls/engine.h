@@ -39,6 +39,9 @@ struct stall_engine_ops {
 	int (*method_name)(void *ctx, uint64_t method, char *buf, size_t len);
 	/* unwinds a stack that an event brought */
 	int (*unwind_copy)(void *ctx, const struct abi_stack *st, struct frames *out);
+	/* whether the target's parent or a child of it has this socket, too; true where that cannot be read.
+	 * NULL: true */
+	bool (*shared)(void *ctx, uint64_t inode);
 	/* a new finding; valid until stall_engine_destroy, blocked_ns of that moment */
 	void (*found)(void *ctx, const struct stall *s);
 };

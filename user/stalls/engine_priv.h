@@ -68,6 +68,7 @@ struct about {
 	uint64_t inode;
 	const struct fd_facts *now;  /* dead: what the number means now; NULL unknown */
 	const struct stalls_fd *pin; /* what the call had at its entry; NULL unknown */
+	const struct about *client;  /* for_client: that connection */
 	size_t n_rivals; /* server: other sockets that it could as well be; the socket is left out then */
 };
 

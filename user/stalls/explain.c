@@ -94,6 +94,19 @@ static void ack_text(struct text *t, const struct sock_facts *s)
 		add(t, "; the peer's kernel still answers (last ack %s ago)", ms_text(s->last_ack_ms, d));
 }
 
+static void client_text(struct text *t, const struct about *a)
+{
+	const struct sock_facts *c = a->client ? &a->client->in.sock : NULL;
+	uint64_t owed_ns;
+	char d[16];
+
+	if (!c)
+		return;
+	verdict_turn(c, a->client->in.flow, a->in.now_ns, &owed_ns);
+	add(t, "; %s waits for it, whose request came %s ago", c->remote[0] ? c->remote : "a local client",
+	    text_duration(owed_ns, d));
+}
+
 static void request_of_wait(struct text *t, const struct about *a)
 {
 	const struct sock_facts *s = &a->in.sock;
@@ -110,6 +123,7 @@ static void request_of_wait(struct text *t, const struct about *a)
 			add(t, "%s; nothing received since", tcp ? ", acknowledged" : "");
 		if (tcp)
 			ack_text(t, s);
+		client_text(t, a);
 		break;
 	case VERDICT_REQUEST_UNACKED:
 		sent_text(t, a);
@@ -222,7 +236,8 @@ static void explain_why(struct text *t, const struct stall *st, const struct sub
 	    s->t->fd != a->fd)
 		add(t, ": it waits for descriptor %d instead of %d", s->t->fd, a->fd);
 	if (a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED && !a->out.partial)
-		add(t, ", which is blocked in %s", st->syscall);
+		add(t, ", which is blocked in %s%s", st->syscall,
+		    a->in.elsewhere ? " on other descriptors than this connection's" : "");
 	if (st->has_other && !strcmp(st->other.role, "lock held by"))
 		add(t, "; the lock it waits for is held by thread %d (%s), %s", (int)st->other.tid,
 		    st->other.comm, st->other.doing ? st->other.doing : "of which nothing is known");

@@ -77,8 +77,12 @@ static bool eligible(struct stall_engine *e, struct subject *s, const struct sus
 		return false;
 	if (c == CALL_OTHER || c == CALL_FUTEX || c == CALL_SLEEP || c == CALL_WRITE || c == CALL_CONNECT)
 		return true;
-	if (k->accepted || c == CALL_ACCEPT || subject_waits_for(s, k->o->inode))
+	if (c == CALL_ACCEPT || subject_waits_for(s, k->o->inode))
 		return false;
+	if (k->accepted)
+		return s->l->autopsy->n_threads == 1 ||
+		       (k->flow && k->flow->recv_tid == (uint32_t)s->t->tid &&
+			k->flow->send_tid == (uint32_t)s->t->tid);
 	subject_stack(e, s);
 	return subject_in_rpc(s);
 }
@@ -94,6 +98,7 @@ static struct about about_of(struct stall_engine *e, const struct subject *s, co
 				   .kind = PROC_FD_SOCKET,
 				   .sock = k->o->facts,
 				   .flow = k->flow,
+				   .elsewhere = call_is_wait(s->t->class),
 				   .in_rpc = subject_in_rpc(s),
 				   .has_handler =
 					   s->memo->stack_read && s->memo->rpc.side == RPC_SIDE_SERVER};
@@ -192,6 +197,26 @@ static int by_stack(struct stall_engine *e, struct subject *s, struct suspect *k
 	return found_report(e, s, &a);
 }
 
+/* The process is this one thread: what a connection is owed that nobody else has, it owes. */
+static int by_elimination(struct stall_engine *e, struct subject *s, struct suspect *k, size_t n)
+{
+	struct suspect *mine, *any = NULL;
+	size_t rivals = 0;
+	struct about a;
+
+	if (s->l->autopsy->n_threads != 1 || s->reported || !e->ops.shared)
+		return 0;
+	mine = choose(e, s, k, n, true, &rivals, &any);
+	if (!any)
+		return 0;
+	a = about_of(e, s, mine ? mine : any);
+	a.in.sole = true;
+	a.n_rivals = mine ? 0 : rivals;
+	if (!verdict_server(&a.in, &a.out) || e->ops.shared(e->ops.ctx, a.inode))
+		return 0;
+	return found_report(e, s, &a);
+}
+
 int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l)
 {
 	struct suspect *k = calloc(l->tables->n_open + 1, sizeof(*k));
@@ -205,6 +230,8 @@ int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const 
 		rc = by_use(e, v, n, &k[i]);
 	for (size_t i = 0; !rc && n_suspects && i < n; i++)
 		rc = by_stack(e, &v[i], k, n_suspects, true);
+	for (size_t i = 0; !rc && n_suspects && i < n; i++)
+		rc = by_elimination(e, &v[i], k, n_suspects);
 	for (size_t i = 0; !rc && n_suspects && i < n; i++)
 		rc = by_stack(e, &v[i], k, n_suspects, false);
 	free(k);

@@ -5,7 +5,8 @@
 
 #include "stalls/verdict.h"
 
-#define MS 1000000ULL
+#define MS	     1000000ULL
+#define ACK_DELAY_MS 300 /* TCP_DELACK_MAX, and some for the way */
 
 bool verdict_is_tcp(const struct sock_facts *s)
 {
@@ -98,13 +99,31 @@ static enum verdict judge_send_path(const struct verdict_in *in)
 	return VERDICT_NONE;
 }
 
+/*
+ * Where the last words of both sides are too close to tell their order: the peer acknowledges what it gets
+ * with its next words, or by itself within 200 ms (TCP_DELACK_MAX) if it has none. So a bare acknowledgement
+ * right after its last words is of something that we sent later. Keepalive comes no sooner than after 1 s.
+ */
+static bool acked_after_all(const struct sock_facts *s)
+{
+	int64_t last = s->last_send_ms < s->last_recv_ms ? s->last_send_ms : s->last_recv_ms;
+
+	return s->last_ack_ms >= 0 && last >= 0 && s->last_ack_ms + VERDICT_AGE_MARGIN_MS < last &&
+	       s->last_ack_ms + ACK_DELAY_MS > last;
+}
+
 /* Waits for the peer's next words on a connection that we made. */
 static enum verdict judge_reply(const struct verdict_in *in, struct verdict_out *out)
 {
 	const struct sock_facts *s = &in->sock;
-	bool asked = out->turn == TURN_PEER && over(out->owed_ns, in);
+	bool asked;
 	enum verdict v;
 
+	if (out->turn == TURN_UNKNOWN && in->alone && acked_after_all(s)) {
+		out->turn = TURN_PEER;
+		out->owed_ns = age_ns(s->last_send_ms);
+	}
+	asked = out->turn == TURN_PEER && over(out->owed_ns, in);
 	if (s->recv_queue) {
 		/* it would have been woken, unless it does not wait for input or sleeps on an edge long gone
 		 * by */
@@ -127,7 +146,8 @@ static enum verdict judge_reply(const struct verdict_in *in, struct verdict_out 
 		return VERDICT_REQUEST_UNSENT; /* inside an RPC, on a connection that never carried one */
 	/* one-way protocols: that nothing ever came back proves nothing about a thread that also waits for
 	 * other things */
-	if (!in->in_rpc && !in->alone && !s->bytes_received && !(in->flow && in->flow->turns))
+	if (!in->in_rpc && !in->alone && !in->for_client && !s->bytes_received &&
+	    !(in->flow && in->flow->turns))
 		return VERDICT_NONE;
 	out->partial = out->turn == TURN_OURS;
 	return VERDICT_PEER_SILENT;
@@ -159,7 +179,7 @@ static enum verdict judge_unix(const struct verdict_in *in, const struct verdict
 		return in->class == CALL_WRITE ? VERDICT_LOCAL_WRITER_BLOCKED : VERDICT_NONE;
 	if (in->sock.accepted || in->sock.recv_queue || state_is(&in->sock, "LISTEN"))
 		return VERDICT_NONE;
-	if (in->in_rpc)
+	if (in->in_rpc || (in->for_client && out->turn == TURN_PEER && over(out->owed_ns, in)))
 		return VERDICT_PEER_SILENT;
 	/* which end we are is not known of a socket pair: only a thread that waits for nothing else, and got
 	 * answers before */
@@ -196,6 +216,12 @@ static bool waits_for_input(enum call_class c)
 	return c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL || c == CALL_READ || c == CALL_ACCEPT;
 }
 
+/* A connection on which answers are given; one-way messages never get any. */
+static bool was_answered(const struct verdict_in *in)
+{
+	return (in->flow && in->flow->replies) || in->sock.bytes_sent;
+}
+
 enum verdict verdict_server(const struct verdict_in *in, struct verdict_out *out)
 {
 	const struct sock_facts *s = &in->sock;
@@ -203,7 +229,9 @@ enum verdict verdict_server(const struct verdict_in *in, struct verdict_out *out
 	bool serves = in->reader && in->writer && in->flow && in->flow->replies > 0;
 
 	*out = (struct verdict_out){0};
-	if (!s->known || !s->accepted || in->blocked_ns < in->threshold_ns || waits_for_input(in->class))
+	if (!s->known || !s->accepted || in->blocked_ns < in->threshold_ns)
+		return VERDICT_NONE;
+	if (waits_for_input(in->class) && (!in->elsewhere || s->recv_queue))
 		return VERDICT_NONE;
 	if (verdict_is_tcp(s) && !established(s))
 		return VERDICT_NONE;
@@ -221,7 +249,7 @@ enum verdict verdict_server(const struct verdict_in *in, struct verdict_out *out
 		return VERDICT_NONE;
 	if (out->turn != TURN_OURS)
 		return VERDICT_NONE;
-	if (in->has_handler || serves)
+	if (in->has_handler || serves || (in->sole && was_answered(in)))
 		out->verdict = VERDICT_SERVER_THREAD_BLOCKED;
 	return out->verdict;
 }

@@ -41,7 +41,15 @@ struct verdict_in {
 	uint32_t events; /* POLLIN, POLLOUT...; reads count as POLLIN, writes and connects as POLLOUT */
 	bool edge;	 /* by an edge-triggered epoll */
 	bool alone;	 /* the only socket that the call waits for */
-	bool dead;	 /* the call holds another file than the one behind the descriptor now */
+	/* on a connection that the same call waits for, too, a client has been waiting for us since right
+	 * before we asked here: this is what it waits for in the end */
+	bool for_client;
+	bool dead; /* the call holds another file than the one behind the descriptor now */
+	/* verdict_server: it waits for input, but of other descriptors than this one */
+	bool elsewhere;
+	/* verdict_server: nobody else could serve this connection: the process has no other thread, and no
+	 * parent or child of it has the socket */
+	bool sole;
 	/* the file */
 	enum proc_fd_kind kind;
 	struct sock_facts sock;

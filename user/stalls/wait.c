@@ -8,7 +8,8 @@
 
 #include "stalls/engine_priv.h"
 
-#define WAIT_MAX 256 /* descriptors of one wait that are judged */
+#define WAIT_MAX 65536 /* descriptors of one wait that are judged */
+#define CHAIN_MS 250   /* from a client's request to ours on its behalf, connecting included */
 
 bool call_is_wait(enum call_class c)
 {
@@ -95,9 +96,9 @@ static void about_dead(struct stall_engine *e, const struct subject *s, const st
 
 /* Of many sockets in one wait, silence of one says nothing: it may be idle while the thread is about
  * another's business. */
-static bool too_crowded(enum verdict v, size_t crowd, bool in_rpc)
+static bool too_crowded(enum verdict v, size_t crowd, bool sure)
 {
-	return crowd > 1 && !in_rpc &&
+	return crowd > 1 && !sure &&
 	       (v == VERDICT_PEER_SILENT || v == VERDICT_HALF_OPEN || v == VERDICT_REQUEST_UNSENT);
 }
 
@@ -141,6 +142,34 @@ static bool rpc_uses(const struct subject *s, const struct about *a)
 	return !r || !r->inode || r->inode == a->inode;
 }
 
+/* It is our turn on this connection that we accepted: since when. 0: it is not */
+static uint64_t client_waits(const struct about *a)
+{
+	uint64_t owed_ns;
+
+	if (!a->in.sock.known || !a->in.sock.accepted || a->in.sock.recv_queue || a->in.dead)
+		return 0;
+	return verdict_turn(&a->in.sock, a->in.flow, a->in.now_ns, &owed_ns) == TURN_OURS ? owed_ns : 0;
+}
+
+/* The client on whose behalf we asked here, if its request came right before ours. */
+static const struct about *client_of(const struct about *a, const struct about *v, size_t n)
+{
+	const uint64_t margin = VERDICT_AGE_MARGIN_MS * 1000000ULL;
+	uint64_t asked_ns, owed_ns;
+
+	if (!connected(&a->in) || a->in.dead ||
+	    verdict_turn(&a->in.sock, a->in.flow, a->in.now_ns, &asked_ns) != TURN_PEER ||
+	    asked_ns + margin < a->in.threshold_ns)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		owed_ns = client_waits(&v[i]);
+		if (owed_ns && owed_ns + margin >= asked_ns && owed_ns <= asked_ns + CHAIN_MS * 1000000ULL)
+			return &v[i];
+	}
+	return NULL;
+}
+
 static const struct about *judge_fds(struct about *v, size_t n, size_t crowd, const struct subject *s,
 				     bool in_rpc)
 {
@@ -148,14 +177,26 @@ static const struct about *judge_fds(struct about *v, size_t n, size_t crowd, co
 
 	for (size_t i = 0; i < n; i++) {
 		v[i].in.in_rpc = in_rpc && rpc_uses(s, &v[i]);
+		v[i].client = n > 1 ? client_of(&v[i], v, n) : NULL;
+		v[i].in.for_client = v[i].client;
 		verdict_wait(&v[i].in, &v[i].out);
-		if (!v[i].out.verdict || too_crowded(v[i].out.verdict, crowd, v[i].in.in_rpc))
+		if (!v[i].out.verdict ||
+		    too_crowded(v[i].out.verdict, crowd, v[i].in.in_rpc || v[i].in.for_client))
 			continue;
 		if (!best || v[i].in.dead ||
 		    (v[i].out.turn == TURN_PEER && best->out.turn != TURN_PEER && !best->in.dead))
 			best = &v[i];
 	}
 	return best;
+}
+
+static size_t wait_count(const struct subject *s)
+{
+	size_t n = s->t->n_wait;
+
+	for (size_t i = 0; s->t->class == CALL_EPOLL && i < s->t->n_wait; i++)
+		n += s->l->autopsy->fd[s->t->wait[i].fd].n_members;
+	return n < WAIT_MAX ? n : WAIT_MAX;
 }
 
 int engine_wait(struct stall_engine *e, struct subject *s, bool in_rpc)
@@ -165,12 +206,12 @@ int engine_wait(struct stall_engine *e, struct subject *s, bool in_rpc)
 	size_t n, crowd = 0;
 	int rc = 0;
 
-	if (s->reported || !call_is_wait(s->t->class))
+	if (s->reported || !call_is_wait(s->t->class) || !s->t->n_wait)
 		return 0;
-	v = calloc(WAIT_MAX, sizeof(*v));
+	v = calloc(wait_count(s), sizeof(*v));
 	if (!v)
 		return -ENOMEM;
-	n = wait_fds(e, s, v, WAIT_MAX);
+	n = wait_fds(e, s, v, wait_count(s));
 	for (size_t i = 0; i < n; i++)
 		crowd += connected(&v[i].in);
 	if (in_rpc && crowd)
