@@ -212,7 +212,6 @@ int wr_object_hit(__u32 level, __u64 addr)
 	return 0;
 }
 
-/* The probe of this hit, or NULL if the hit is not to be looked at. */
 static __always_inline __u32 probe_index(struct pt_regs *ctx, enum wr_program program)
 {
 	__u64 key;
@@ -225,6 +224,7 @@ static __always_inline __u32 probe_index(struct pt_regs *ctx, enum wr_program pr
 	return index ? *index : (__u32)-1;
 }
 
+/* The probe of this hit, or NULL if the hit is not to be looked at. */
 static __always_inline struct wr_probe *probe_of(__u32 *index, __u64 now)
 {
 	struct wr_cfg *g = cfg_get();
@@ -321,6 +321,23 @@ static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_p
 	count(WR_C_STORES);
 }
 
+/* One instruction may store into fields of several types, or into several fields. */
+static __always_inline void stored(struct pt_regs *ctx, __u64 now, struct wr_probe *p)
+{
+	for (int i = 0; i < WR_SITE_STORES; i++) {
+		__u64 addr = arg_get(ctx, &p->arg);
+		__u32 next = p->next;
+
+		if (addr)
+			node_stored(addr, now, p);
+		if (!next)
+			break;
+		p = probe_of(&next, now);
+		if (!p)
+			break;
+	}
+}
+
 static __always_inline void called(__u64 now, __u32 probe)
 {
 	__u64 key = bpf_get_current_pid_tgid() << 32 | probe;
@@ -343,6 +360,10 @@ int on_node(struct pt_regs *ctx)
 		called(now, index);
 		return 0;
 	}
+	if (p->role == WR_ROLE_STORE) {
+		stored(ctx, now, p);
+		return 0;
+	}
 	addr = arg_get(ctx, &p->arg);
 	if (!addr)
 		return 0;
@@ -360,9 +381,6 @@ int on_node(struct pt_regs *ctx)
 			if (addr)
 				node_mutated(addr, now, index);
 		}
-		break;
-	case WR_ROLE_STORE:
-		node_stored(addr, now, p);
 		break;
 	}
 	return 0;

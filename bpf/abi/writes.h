@@ -35,6 +35,7 @@
  * and the program that runs (addresses of user space leave the upper bits free).
  */
 enum wr_program { WR_ON_OBJECT, WR_ON_DESTROY, WR_ON_NODE };
+#define WR_SITE_STORES 8 /* that one instruction can be probed for */
 #define WR_SITE_KEY(ip, program) ((__u64)(ip) | (__u64)(program) << 60)
 
 /* What a probe means. */
@@ -67,8 +68,9 @@ struct wr_probe {
 	__u16 field; /* WR_ROLE_STORE: the type's first field that the store covers, counted from its first; else WR_NO_FIELD */
 	__u16 n_fields; /* WR_ROLE_STORE: that it covers, at most WR_MAX_STORE_FIELDS */
 	struct wr_arg arg, arg2;
+	__u32 next; /* WR_ROLE_STORE without attach cookies: the next probe of the same instruction; 0 = none */
 };
-_Static_assert(sizeof(struct wr_probe) == 48, "wr_probe");
+_Static_assert(sizeof(struct wr_probe) == 52, "wr_probe");
 
 /* Kind of a guarded field: which invariant holds and how to walk on. */
 enum wr_field_kind {

@@ -107,6 +107,12 @@ def judge_healthy(facts):
     assert facts.rc() == 0 and summary["complete"], f"exit code {facts.rc()}: {summary}"
 
 
+def judge_no_btf(facts):
+    assert facts.text("refused.rc").strip() == "3" and not facts.text("refused.out")
+    assert "tools/add-btf" in facts.text("refused") and facts.release in facts.text("refused")
+    judge_writes(facts)
+
+
 def judge_stall(verdict, prefix=""):
     def judge_it(facts):
         findings, summary = session(facts)
@@ -126,7 +132,7 @@ def judge_stall(verdict, prefix=""):
     return judge_it
 
 
-JUDGES = {"doctor": judge_doctor, "load": judge_load, "threads": judge_threads, "writes": judge_writes, "writer": judge_writer, "healthy": judge_healthy,
+JUDGES = {"doctor": judge_doctor, "load": judge_load, "threads": judge_threads, "writes": judge_writes, "writer": judge_writer, "healthy": judge_healthy, "no-btf": judge_no_btf,
           "silent-server": judge_stall("peer-silent"), "dead-fd": judge_stall("polling-dead-fd"),
           "server-mutex": judge_stall("server-thread-blocked", "other_")}
 TESTS = list(JUDGES)

@@ -6,6 +6,7 @@ exit: 0 all passed, 1 a test failed, 4 nothing failed but a kernel could not be 
 """
 import argparse
 import base64
+import fcntl
 import io
 import os
 import re
@@ -101,6 +102,9 @@ def main():
     parser.add_argument("--tests", default=",".join(judge.TESTS))
     args = parser.parse_args()
     build, tests = args.build.resolve(), args.tests.split(",")
+    (build / "vm").mkdir(parents=True, exist_ok=True)
+    lock = open(build / "vm" / "lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time; let go at the end of the process
     table, width = [], max(len(test) for test in tests) + 2
     for name in args.kernels.split(","):
         start = time.monotonic()

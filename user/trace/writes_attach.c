@@ -67,16 +67,45 @@ static void site_failed(struct writes_trace *t, uint64_t cookie, int e)
 		unjudge(t, &p->wire);
 }
 
-/* Where there are no cookies, one program can stand only once at an instruction. */
-static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint64_t cookie)
+/* Appends a store to those that stand at its instruction already; -EEXIST if something else does, or too many. */
+static int site_chain(struct writes_trace *t, uint32_t first, uint32_t index)
 {
+	const struct bpf_map *map = t->skel->maps.probes;
+	struct wr_probe p;
+
+	for (int i = 1; i < WR_SITE_STORES; i++) {
+		if (bpf_map__lookup_elem(map, &first, sizeof(first), &p, sizeof(p), 0))
+			return -errno;
+		if (p.role != WR_ROLE_STORE)
+			break;
+		if (!p.next) {
+			p.next = index;
+			return bpf_map__update_elem(map, &first, sizeof(first), &p, sizeof(p), BPF_ANY);
+		}
+		first = p.next;
+	}
+	return -EEXIST;
+}
+
+/* Where there are no cookies: 0 = to be attached, 1 = another probe at this instruction stands for it, -errno. */
+static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint32_t index)
+{
+	const struct bpf_map *map = t->skel->maps.sites;
 	enum wr_program which = prog == t->skel->progs.on_object    ? WR_ON_OBJECT
 				: prog == t->skel->progs.on_destroy ? WR_ON_DESTROY
 								    : WR_ON_NODE;
-	uint64_t key = WR_SITE_KEY(t->bias + t->plan->probe[cookie].vaddr, which);
-	uint32_t index = (uint32_t)cookie;
+	uint64_t key = WR_SITE_KEY(t->bias + t->plan->probe[index].vaddr, which);
+	uint32_t first;
+	int ret;
 
-	return bpf_map__update_elem(t->skel->maps.sites, &key, sizeof(key), &index, sizeof(index), BPF_NOEXIST);
+	if (!bpf_map__update_elem(map, &key, sizeof(key), &index, sizeof(index), BPF_NOEXIST))
+		return 0;
+	if (t->plan->probe[index].wire.role != WR_ROLE_STORE)
+		return -EEXIST;
+	if (bpf_map__lookup_elem(map, &key, sizeof(key), &first, sizeof(first), 0))
+		return -errno;
+	ret = site_chain(t, first, index);
+	return ret ? ret : 1;
 }
 
 /* Attaches sites [0, n); on failure halves them, so that one bad site costs only itself. */
@@ -88,9 +117,13 @@ static int attach_some(struct writes_trace *t, const struct bpf_program *prog, u
 
 	if (!n)
 		return 0;
-	if (n == 1 && !t->cookies && site_add(t, prog, cookies[0])) {
-		site_failed(t, cookies[0], EEXIST);
-		return 0;
+	if (n == 1 && !t->cookies) {
+		ret = site_add(t, prog, (uint32_t)cookies[0]);
+		if (ret < 0)
+			site_failed(t, cookies[0], -ret);
+		t->attached += ret > 0;
+		if (ret)
+			return 0;
 	}
 	link = attach_sites(t, prog, t->pid, t->plan->binary, offsets, cookies, n);
 	if (link) {
