@@ -322,7 +322,8 @@ def test_writer_of_a_wild_store(start_target):
     assert "ZoneTracker::Touch" in found["explanation"]
     assert summary["counters"]["watch_stores_other_processes"] == 0
     assert any(note.startswith("zbs::Chunk::read_perf_, seen damaged") for note in summary["notes"])
-    assert target.alive() and target.status()
+    assert target.alive(), f"the daemon died: {target.process.returncode}"
+    assert target.status()
 
 
 def test_writer_by_a_system_call(start_target):
@@ -360,7 +361,8 @@ def test_healthy_stores_are_no_alarm(start_target, options):
     code, findings, summary = session.end()
     assert findings == [] and code in (0, 4)
     assert summary["counters"]["watch_moves"] > 50
-    assert target.alive() and target.status()
+    assert target.alive(), f"the daemon died: {target.process.returncode}"
+    assert target.status()
 
 
 def test_killed_session_leaves_no_watchpoint(start_target):
@@ -375,7 +377,7 @@ def test_killed_session_leaves_no_watchpoint(start_target):
     time.sleep(2)
     done = target.status()["lease_ops"] - before
     assert done > 0.9 * 5000 * (time.monotonic() - began)
-    assert target.alive()
+    assert target.alive(), f"the daemon died: {target.process.returncode}"
 
 
 @pytest.mark.skipif("hypervisor" not in open("/proc/cpuinfo", encoding="ascii").read(), reason="no hypervisor here")

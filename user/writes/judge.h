@@ -46,7 +46,8 @@ struct judge_ask {
 #define JUDGE_REASON_LEN 512
 struct judge_result {
 	enum judge_verdict verdict;
-	bool by_ip; /* the code at the store's ip decides, whoever called it: a writer stays one at the next hit */
+	bool by_ip;   /* the code at the store's ip decides, whoever called it: a writer stays one at the next
+			 hit */
 	size_t frame; /* index of the frame that was judged: library functions that only do as told are passed
 			 over */
 	char reason[JUDGE_REASON_LEN];
