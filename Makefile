@@ -51,7 +51,8 @@ help:
 	@echo "make unit       unit tests only (no root)"
 	@echo "make bench      what it costs, against bpftrace, perf, strace and the unprobed target (root)"
 	@echo "make vmtest     the tests on other kernels, in qemu (downloads them once)"
-	@echo "make analyze    clang-format, clang-tidy"
+	@echo "make fuzz       fuzz targets, FUZZ_SECONDS (60) each"
+	@echo "make analyze    clang-format, clang's warnings, clang-tidy"
 
 $(BUILD)/culprit: $(CMD_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	@echo "  LINK    $@"

@@ -9,7 +9,7 @@ build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-de
 target=(libprotobuf-dev protobuf-compiler)
 # programs that tests stall, and what they are held against; the tests start them by themselves, as private instances
 real=(redis-server redis-tools postgresql nginx-light wrk lsof nftables)
-tests=("${real[@]}" libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy)
+tests=("${real[@]}" libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy libclang-rt-dev)
 bench=(python3 gdb bpftrace linux-perf strace redis-tools libbpf-tools bpfcc-tools)
 vm=(qemu-system-x86 busybox-static cpio xz-utils zstd python3)
 # Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.

@@ -172,7 +172,7 @@ const struct pair *pairs_find(const struct pairs *p, uint64_t key, size_t *n)
 	for (end = lo; end < p->n && p->v[end].key == key; end++)
 		;
 	*n = end - lo;
-	return p->v + lo;
+	return *n ? p->v + lo : NULL;
 }
 
 struct attrs {

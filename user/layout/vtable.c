@@ -126,9 +126,9 @@ static int add(struct builder *b, struct guard_type *t, const char *cls, bool *u
 
 	for (size_t i = 0; i < b->n_tables; i++) {
 		const struct vtables *vt = &b->tables[i];
-		const struct vtable *v = find(vt, cls), *end = vt->v + vt->n;
+		const struct vtable *v = find(vt, cls);
 
-		for (; v && v < end && dbg_name_eq(v->cls, cls); v++) {
+		for (; v && v < vt->v + vt->n && dbg_name_eq(v->cls, cls); v++) {
 			if (!v->vaddr) {
 				referenced = true;
 				continue;

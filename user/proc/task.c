@@ -21,7 +21,7 @@ static int gone(int err)
  * proc(5): pid (comm) state ppid ... ; comm may hold anything, so the last ')' ends it. utime and stime are
  * fields 14 and 15, starttime is field 22.
  */
-static int parse_stat(char *text, struct proc_thread *t)
+int proc_thread_parse(char *text, struct proc_thread *t)
 {
 	char *open = strchr(text, '('), *close = strrchr(text, ')'), *save = NULL, *word;
 	unsigned field = 2;
@@ -51,7 +51,7 @@ int proc_thread_read(struct proc_thread *ret, pid_t pid, pid_t tid)
 	err = proc_slurp(&text, "/proc/%d/task/%d/stat", (int)pid, (int)tid);
 	if (err)
 		return gone(err);
-	err = parse_stat(text, ret);
+	err = proc_thread_parse(text, ret);
 	free(text);
 	return err;
 }

@@ -29,6 +29,8 @@ int proc_threads_read(struct proc_threads *ret, pid_t pid, struct err *err);
 void proc_threads_deinit(struct proc_threads *t);
 /* One task's line; also for a whole process with tid = pid. -ESRCH if it is gone, -EBADMSG. */
 int proc_thread_read(struct proc_thread *ret, pid_t pid, pid_t tid);
+/* The same from the text of a stat file, which it takes apart. -EBADMSG. */
+int proc_thread_parse(char *text, struct proc_thread *ret);
 
 enum proc_syscall_state {
 	PROC_IN_SYSCALL, /* blocked in a system call: everything below is valid */

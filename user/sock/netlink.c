@@ -123,7 +123,7 @@ int diag_request(int fd, bool dump, const void *req, size_t len, diag_sink sink,
 	while (!rc || rc == 1) {
 		ssize_t n = recv(fd, buf, sizeof(buf), MSG_TRUNC);
 		const struct nlmsghdr *h = (void *)buf;
-		unsigned left;
+		long left; /* signed: the last message's padding may be missing */
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -131,7 +131,9 @@ int diag_request(int fd, bool dump, const void *req, size_t len, diag_sink sink,
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 		if ((size_t)n > sizeof(buf))
 			return -EMSGSIZE;
-		left = (unsigned)n;
+		if ((size_t)n < sizeof(*h))
+			return -EBADMSG;
+		left = n;
 		for (rc = 1; rc == 1 && NLMSG_OK(h, left); h = NLMSG_NEXT(h, left))
 			rc = one_message(h, dump, sink, ctx);
 		if (rc != 1)

@@ -21,6 +21,12 @@ void thread_raw_from_rec(struct thread_raw *raw)
 	raw->known = raw->rec.flags & THREADS_REGS ? IMAGE_REGS_ALL : 0;
 	for (int i = 0; i < 6; i++)
 		raw->arg[i] = raw->rec.reg[arg_reg[i]];
+	if (raw->rec.n_kstack > THREADS_KSTACK)
+		raw->rec.n_kstack = THREADS_KSTACK;
+	if (raw->rec.n_polled > THREADS_POLLED) {
+		raw->rec.n_polled = THREADS_POLLED;
+		raw->rec.flags |= THREADS_POLLED_MORE;
+	}
 }
 
 void thread_raw_free(struct thread_raw *raw, size_t n)

@@ -142,7 +142,8 @@ struct autopsy_ops {
  */
 int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_t n,
 		  const struct report_clock *taken, const struct autopsy_ops *ops, struct err *err);
-/* Completes a raw record of the iterator: rec is filled, the rest follows from it. */
+/* Completes a raw record of the iterator: rec is filled, the rest follows from it. Counts beyond its arrays
+ * are cut. */
 void thread_raw_from_rec(struct thread_raw *raw);
 /* Second look (brief records do): marks threads that ran in between as moved, and drops those that are gone.
  * Sorts again[]. */

@@ -54,20 +54,21 @@ static bool push_fbreg(struct machine *m, uint64_t offset)
 static bool deref(struct machine *m, unsigned size)
 {
 	const struct unwind_mem *mem = m->env->mem;
-	uint64_t *top = &m->stack[m->n - 1], v;
+	uint64_t v;
 
-	if (m->n < 1 || size < 1 || size > 8 || !mem || !mem->read(mem->ctx, *top, &v))
+	if (m->n < 1 || size < 1 || size > 8 || !mem || !mem->read(mem->ctx, m->stack[m->n - 1], &v))
 		return false;
-	*top = size == 8 ? v : v & ((1ull << (size * 8)) - 1);
+	m->stack[m->n - 1] = size == 8 ? v : v & ((1ull << (size * 8)) - 1);
 	return true;
 }
 
 static bool unary(struct machine *m, const Dwarf_Op *op)
 {
-	uint64_t *v = &m->stack[m->n - 1];
+	uint64_t *v;
 
 	if (m->n < 1)
 		return false;
+	v = &m->stack[m->n - 1];
 	switch (op->atom) {
 	case DW_OP_abs:
 		*v = (int64_t)*v < 0 ? -*v : *v;
