@@ -56,8 +56,8 @@ static bool sock(void *ctx, uint64_t inode, struct sock_facts *out)
 	out->recv_queue = take_u8(ctx);
 	out->unacked = take_u8(ctx);
 	out->peer_window = take_u8(ctx) & 1;
-	out->last_send_ms = (int64_t)take_u64(ctx);
-	out->last_recv_ms = (int64_t)take_u64(ctx);
+	out->last_send_ms = (int64_t)(uint32_t)take_u64(ctx) - 1; /* as wide as sock_diag has it */
+	out->last_recv_ms = (int64_t)(uint32_t)take_u64(ctx) - 1;
 	text(ctx, out->state, sizeof(out->state));
 	text(ctx, out->remote, sizeof(out->remote));
 	return out->known;
