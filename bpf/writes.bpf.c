@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Follows guarded objects through insert, check, remove and destroy, and checks them at every touch. One probe table entry
- * per site, found by the attach cookie. on_object does insert, check and remove, on_destroy what ends an object or node, on_node
- * what only licenses or forgets.
+ * Follows guarded objects through insert, check, remove and destroy, and checks them at every touch. One
+ * probe table entry per site, found by the attach cookie. on_object does insert, check and remove, on_destroy
+ * what ends an object or node, on_node what only licenses or forgets.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -14,14 +14,14 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /*
- * One load of the context at a constant offset. In assembler, because the compiler would turn the switch below into one load
- * at a variable offset, which the verifier refuses.
+ * One load of the context at a constant offset. In assembler, because the compiler would turn the switch
+ * below into one load at a variable offset, which the verifier refuses.
  */
-#define REG_LOAD(n, field)                                                                                                \
-	case n:                                                                                                           \
-		asm volatile("%0 = *(u64 *)(%1 + %2)"                                                                     \
-			     : "=r"(v)                                                                                    \
-			     : "r"(r), "i"(offsetof(struct pt_regs, field)));                                             \
+#define REG_LOAD(n, field)                                                                                   \
+	case n:                                                                                              \
+		asm volatile("%0 = *(u64 *)(%1 + %2)"                                                        \
+			     : "=r"(v)                                                                       \
+			     : "r"(r), "i"(offsetof(struct pt_regs, field)));                                \
 		break
 
 /* Registers by DWARF number. */
@@ -130,7 +130,8 @@ static __always_inline void watch_release(__u64 addr)
 		count(WR_C_SLOTS_RELEASED);
 }
 
-/* A node that is no object of its own is destroyed with all it holds: an element that leaves a repeated field, say. */
+/* A node that is no object of its own is destroyed with all it holds: an element that leaves a repeated
+ * field, say. */
 static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __u64 addr, __u32 type)
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);

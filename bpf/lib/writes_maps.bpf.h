@@ -9,12 +9,12 @@
 #include "emit.bpf.h"
 #include "slots.bpf.h"
 
-#define ARRAY_MAP(name, val, n)                                                                                           \
-	struct {                                                                                                          \
-		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                         \
-		__uint(max_entries, n);                                                                                   \
-		__type(key, __u32);                                                                                       \
-		__type(value, val);                                                                                       \
+#define ARRAY_MAP(name, val, n)                                                                              \
+	struct {                                                                                             \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                            \
+		__uint(max_entries, n);                                                                      \
+		__type(key, __u32);                                                                          \
+		__type(value, val);                                                                          \
 	} name SEC(".maps")
 
 ARRAY_MAP(cfg, struct wr_cfg, 1);
@@ -30,7 +30,8 @@ struct {
 	__type(value, __u32);
 } sites SEC(".maps");
 
-/* Not preallocated: a session pays for the objects there are. Worst case 16384 x 320 + 65536 x 720 bytes: 50 MiB. */
+/* Not preallocated: a session pays for the objects there are. Worst case 16384 x 320 + 65536 x 720 bytes: 50
+ * MiB. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -71,7 +72,7 @@ struct {
 /* A node to be visited. */
 struct wr_item {
 	__u64 addr;
-	__u64 from;	 /* address of the pointer that leads to it; 0: the root, the probe's argument */
+	__u64 from; /* address of the pointer that leads to it; 0: the root, the probe's argument */
 	__u64 parent;
 	__u64 mutate_ns; /* last mutation of any ancestor */
 	__u16 type, parent_type;
@@ -87,12 +88,12 @@ struct wr_scratch {
 	__u64 now;
 	__u64 object, object_id;
 	__u32 probe, destroying;
-	__u32 bad;	  /* candidates of this hit, and nodes known to be damaged */
-	__u32 head, tail; /* of q */
-	__u32 first;	  /* the node in hand was not known before */
-	__u32 deep;	  /* visit sub-messages too */
-	__u32 damaged;	  /* the node in hand is known to be */
-	__u64 changed;	  /* words of the node in hand that differ from its shadow */
+	__u32 bad;	   /* candidates of this hit, and nodes known to be damaged */
+	__u32 head, tail;  /* of q */
+	__u32 first;	   /* the node in hand was not known before */
+	__u32 deep;	   /* visit sub-messages too */
+	__u32 damaged;	   /* the node in hand is known to be */
+	__u64 changed;	   /* words of the node in hand that differ from its shadow */
 	struct wr_item it; /* the node in hand */
 	struct wr_item q[WR_MAX_WALK];
 	__u64 ptr[WR_MAX_ELEMENTS];
@@ -103,8 +104,9 @@ struct wr_scratch {
 };
 
 /*
- * Uprobe programs may be preempted, and another thread's probe then runs on the same CPU: each hit takes a scratch of
- * its own. A hit that is preempted between the addition and the comparison only makes the other one look further.
+ * Uprobe programs may be preempted, and another thread's probe then runs on the same CPU: each hit takes a
+ * scratch of its own. A hit that is preempted between the addition and the comparison only makes the other
+ * one look further.
  */
 #define WR_LEVELS 4
 struct {

@@ -72,7 +72,8 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 int common_target(struct common_opts *o, struct err *err);
 /* Must be root (or have what BPF needs); -EPERM with what to do. */
 int common_privilege(struct err *err);
-/* Where kernel types come from (trace/btf.h): o->btf becomes what the loaders take. -EINVAL, -ENOENT with what to do. */
+/* Where kernel types come from (trace/btf.h): o->btf becomes what the loaders take. -EINVAL, -ENOENT with
+ * what to do. */
 int common_btf(struct common_opts *o, struct err *err);
 
 /* Prints "culprit: msg" and the hint to stderr; returns the exit code to leave with. */

@@ -326,7 +326,8 @@ int cmd_writes(int argc, char **argv)
 	ret = parse(argc, argv, &o);
 	if (ret)
 		return ret < 0 ? 0 : ret;
-	if (common_privilege(&err) || common_target(&o.c, &err) || common_btf(&o.c, &err) || prepare(&o, &prep, &err))
+	if (common_privilege(&err) || common_target(&o.c, &err) || common_btf(&o.c, &err) ||
+	    prepare(&o, &prep, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else
 		ret = o.c.dry_run ? dry_run(&prep) : writes_run(&o, &prep);

@@ -70,8 +70,11 @@ static void announce(struct run *r, uint64_t now_ns)
 
 	while ((f = engine_announce(r->engine))) {
 		if (!r->o->c.quiet)
-			fprintf(stderr, "\r\033[K" "culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64 "\n",
-				confidence_name(f->w.confidence), f->w.path, f->w.object_type, f->w.object_addr, f->w.new_value);
+			fprintf(stderr,
+				"\r\033[K"
+				"culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64 "\n",
+				confidence_name(f->w.confidence), f->w.path, f->w.object_type,
+				f->w.object_addr, f->w.new_value);
 		if (r->watch && f->lives)
 			writes_watch_damaged(r->watch, f, now_ns);
 	}
@@ -102,8 +105,8 @@ static bool sweep_trusted(const struct run *r)
 {
 	const uint64_t *c = r->counters;
 
-	return c[WR_C_DESTROYED] && !c[WR_C_REPLACED] && !c[WR_C_BUSY] && !r->p->plan->ends_missed && !r->p->plan->n_missing &&
-	       !writes_trace_failed(r->trace);
+	return c[WR_C_DESTROYED] && !c[WR_C_REPLACED] && !c[WR_C_BUSY] && !r->p->plan->ends_missed &&
+	       !r->p->plan->n_missing && !writes_trace_failed(r->trace);
 }
 
 static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
@@ -203,7 +206,8 @@ static int arm(struct run *r, struct err *err)
 				     .object = fact_object,
 				     .node = fact_node,
 				     .calls = fact_calls,
-				     .n_objects = fact_objects, .judged = fact_judged};
+				     .n_objects = fact_objects,
+				     .judged = fact_judged};
 	uint64_t start = mono_now_ns();
 	int ret;
 

@@ -31,7 +31,7 @@ struct writes_prep {
 	struct writes_plan *plan;
 	bool has_field; /* --field found: */
 	uint16_t field_type, field;
-	double plan_s;	/* reading the debuginfo took */
+	double plan_s; /* reading the debuginfo took */
 };
 
 /* Arms, follows, reports. Returns enum exit_code. */

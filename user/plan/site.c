@@ -167,8 +167,8 @@ static bool pass(const cs_insn *i, uint32_t *pushed)
 	}
 }
 
-/* Could the bytes at p be a jump to first..last? Asked where the disassembler does not know where instructions
- * begin. */
+/* Could the bytes at p be a jump to first..last? Asked where the disassembler does not know where
+ * instructions begin. */
 static bool looks_like_jump(const struct code *c, size_t p, size_t first, size_t last)
 {
 	const uint8_t *b = c->at + p;
@@ -198,7 +198,8 @@ static bool is_jump(const cs_insn *i)
 	return i->id == X86_INS_LOOP || i->id == X86_INS_LOOPE || i->id == X86_INS_LOOPNE;
 }
 
-/* Does the function jump to first..last? Around bytes that are no known instruction every possible jump counts. */
+/* Does the function jump to first..last? Around bytes that are no known instruction every possible jump
+ * counts. */
 static bool jumps_between(const struct code *c, size_t first, size_t last)
 {
 	for (size_t at = 0; at < c->size;) {

@@ -5,9 +5,9 @@
  * prologue is taken at which the arguments are still in their registers and the object has not been written
  * yet.
  *
- * Emulated on all kernels since 4.18: push of a register, the one-byte nop, with or without 0x66, and relative
- * jumps and calls (push_setup_xol_ops and branch_setup_xol_ops in arch/x86/kernel/uprobes.c). The first jump
- * or call ends the prologue, but may itself be the place.
+ * Emulated on all kernels since 4.18: push of a register, the one-byte nop, with or without 0x66, and
+ * relative jumps and calls (push_setup_xol_ops and branch_setup_xol_ops in arch/x86/kernel/uprobes.c). The
+ * first jump or call ends the prologue, but may itself be the place.
  */
 #ifndef CULPRIT_SITE_H
 #define CULPRIT_SITE_H

@@ -83,7 +83,8 @@ struct bad_write {
 		bool in_kernel; /* the store was made by a system call */
 		char *syscall;	/* its name, NULL if not in_kernel */
 		struct frames stack;
-		size_t frame; /* of stack: the function to name; those before it store where they are told to */
+		size_t frame; /* of stack: the function to name; those before it store where they are told to
+			       */
 	} writer;
 	unsigned hits;	   /* times the writer was seen at it */
 	char *explanation; /* one or two sentences: why this is a bad write */

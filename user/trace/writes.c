@@ -12,7 +12,7 @@
 #include "trace/writes_priv.h"
 #include "writes.skel.h"
 
-#define LICENCE_NS	1000000000ull
+#define LICENCE_NS	  1000000000ull
 #define FIRST_DEADLINE_NS 5000000000ull
 
 /* errno of a multi-uprobe link of prog for pid on a path that is no file. */
@@ -34,9 +34,9 @@ static int multi_errno(int prog, pid_t pid)
 }
 
 /*
- * Does the kernel have multi-uprobe links whose pid means a process? The first ones compared threads. Kernels with the correction
- * look at the pid before the path, so that an impossible pid on a path that is no file gives EINVAL, the others EBADF. Kernels
- * without such links give EINVAL for every pid.
+ * Does the kernel have multi-uprobe links whose pid means a process? The first ones compared threads. Kernels
+ * with the correction look at the pid before the path, so that an impossible pid on a path that is no file
+ * gives EINVAL, the others EBADF. Kernels without such links give EINVAL for every pid.
  */
 static bool multi_works(void)
 {
@@ -69,22 +69,25 @@ static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
 	const struct writes_plan *p = t->plan;
 	int ret;
 
-	t->cfg = (struct wr_cfg){.tgid = (uint32_t)pid, .n_types = (uint32_t)p->n_types, .licence_ns = LICENCE_NS,
+	t->cfg = (struct wr_cfg){.tgid = (uint32_t)pid,
+				 .n_types = (uint32_t)p->n_types,
+				 .licence_ns = LICENCE_NS,
 				 .deadline_ns = mono_now_ns() + FIRST_DEADLINE_NS};
-	t->cfg.resumed_ns = UINT64_MAX - LICENCE_NS; /* nothing is judged by its changes until all is attached */
+	t->cfg.resumed_ns =
+		UINT64_MAX - LICENCE_NS; /* nothing is judged by its changes until all is attached */
 	ret = fill(t->skel->maps.types, p->type, p->n_types, sizeof(p->type[0]), err);
 	if (!ret)
 		ret = fill(t->skel->maps.fields, p->field, p->n_fields, sizeof(p->field[0]), err);
 	for (uint32_t i = 0; !ret && i < p->n_probes; i++) {
-		if (bpf_map__update_elem(t->skel->maps.probes, &i, sizeof(i), &p->probe[i].wire, sizeof(p->probe[i].wire),
-					 BPF_ANY))
+		if (bpf_map__update_elem(t->skel->maps.probes, &i, sizeof(i), &p->probe[i].wire,
+					 sizeof(p->probe[i].wire), BPF_ANY))
 			ret = err_set(err, -errno, "cannot fill the kernel's table probes");
 	}
 	return ret ? ret : fill(t->skel->maps.cfg, &t->cfg, 1, sizeof(t->cfg), err);
 }
 
-int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias, const char *btf,
-		      struct err *err)
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias,
+		      const char *btf, struct err *err)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
 	struct writes_trace *t = calloc(1, sizeof(*t));
@@ -196,13 +199,16 @@ int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 	uint32_t zero = 0;
 
 	if (now >= t->cfg.deadline_ns) {
-		/* What ended in the gap did so unseen: begin anew. Mutators that entered in it may still be at it. */
+		/* What ended in the gap did so unseen: begin anew. Mutators that entered in it may still be
+		 * at it. */
 		t->purged += purge(t->skel->maps.objects);
 		purge(t->skel->maps.nodes);
 		t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
 	}
 	t->cfg.deadline_ns = deadline_ns;
-	return bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY) ? -errno : 0;
+	return bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY)
+		       ? -errno
+		       : 0;
 }
 
 int writes_trace_start(struct writes_trace *t)
@@ -288,7 +294,8 @@ bool writes_trace_judged(const struct writes_trace *t, unsigned type, unsigned f
 {
 	uint32_t at = t->plan->type[type].first_field + field;
 
-	return shadow_ns >= t->cfg.resumed_ns && (t->plan->field[at].flags & WR_FF_SHADOW) && !t->unjudged[at];
+	return shadow_ns >= t->cfg.resumed_ns && (t->plan->field[at].flags & WR_FF_SHADOW) &&
+	       !t->unjudged[at];
 }
 
 uint64_t writes_trace_objects(const uint64_t c[WR_C_MAX])

@@ -12,13 +12,14 @@
 
 struct writes_trace;
 
-/* plan is kept and must outlive the trace. bias: load bias of the plan's binary in pid. btf: NULL = the kernel's own. -errno and
- * err. */
-int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias, const char *btf,
-		      struct err *err);
+/* plan is kept and must outlive the trace. bias: load bias of the plan's binary in pid. btf: NULL = the
+ * kernel's own. -errno and err. */
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias,
+		      const char *btf, struct err *err);
 /*
- * Attaches all rows of the plan: licences and destructors first, so that no object is followed whose writers are not. A site that
- * fails is counted; an error only if no checking probe could be attached. A store site that fails takes its field out of judgement.
+ * Attaches all rows of the plan: licences and destructors first, so that no object is followed whose writers
+ * are not. A site that fails is counted; an error only if no checking probe could be attached. A store site
+ * that fails takes its field out of judgement.
  */
 int writes_trace_attach(struct writes_trace *t, struct err *err);
 /* Detaches the probes on inlined setters; their fields are no longer judged. Returns how many. */
@@ -37,8 +38,8 @@ int writes_trace_lost_fd(const struct writes_trace *t);
 int writes_trace_map_fd(const struct writes_trace *t, const char *name);
 
 /*
- * The kernel's probes do nothing after this time; to be moved on at least every second. If it had passed, all objects are forgotten:
- * some may have ended unseen.
+ * The kernel's probes do nothing after this time; to be moved on at least every second. If it had passed, all
+ * objects are forgotten: some may have ended unseen.
  */
 int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns);
 int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX]);
@@ -48,19 +49,22 @@ bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_
 bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n);
 /* Last calls of touch functions: at most max, *n of them. */
 int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n);
-/* Is a change of this field since a shadow of that time judged: all its writers have their probes, and had them all the time? */
+/* Is a change of this field since a shadow of that time judged: all its writers have their probes, and had
+ * them all the time? */
 bool writes_trace_judged(const struct writes_trace *t, unsigned type, unsigned field, uint64_t shadow_ns);
 /* Objects followed now, by the counters. */
 uint64_t writes_trace_objects(const uint64_t counters[WR_C_MAX]);
 /* Puts the programs into the account of run time. */
 void writes_trace_usage(const struct writes_trace *t, struct session_usage *u);
 
-/* What a probe hit costs on this machine, without the program: measured on own code when the trace was attached. 0: not known. */
+/* What a probe hit costs on this machine, without the program: measured on own code when the trace was
+ * attached. 0: not known. */
 struct writes_cost {
 	double emulated_ns, stepped_ns;
 };
 struct writes_cost writes_trace_cost(const struct writes_trace *t);
-/* Mean run time of the program that serves a role (enum wr_role); 0: not known, the kernel does not count or it never ran. */
+/* Mean run time of the program that serves a role (enum wr_role); 0: not known, the kernel does not count or
+ * it never ran. */
 double writes_trace_run_ns(const struct writes_trace *t, unsigned role);
 
 #endif

@@ -10,11 +10,13 @@
 #include "trace/writes_priv.h"
 #include "writes.skel.h"
 
-struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid, const char *path,
-			      const unsigned long *offsets, const uint64_t *cookies, size_t n)
+struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid,
+			      const char *path, const unsigned long *offsets, const uint64_t *cookies,
+			      size_t n)
 {
 	if (t->multi) {
-		LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = offsets, .cookies = (const __u64 *)cookies, .cnt = n);
+		LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = offsets,
+			    .cookies = (const __u64 *)cookies, .cnt = n);
 
 		return bpf_program__attach_uprobe_multi(prog, pid, path, NULL, &opts);
 	}
@@ -61,13 +63,14 @@ static void site_failed(struct writes_trace *t, uint64_t cookie, int e)
 
 	t->failed++;
 	if (!t->failure[0])
-		snprintf(t->failure, sizeof(t->failure), "%s at 0x%llx: %s", p->function, (unsigned long long)p->vaddr,
-			 strerror(e));
+		snprintf(t->failure, sizeof(t->failure), "%s at 0x%llx: %s", p->function,
+			 (unsigned long long)p->vaddr, strerror(e));
 	if (p->wire.role == WR_ROLE_STORE)
 		unjudge(t, &p->wire);
 }
 
-/* Appends a store to those that stand at its instruction already; -EEXIST if something else does, or too many. */
+/* Appends a store to those that stand at its instruction already; -EEXIST if something else does, or too
+ * many. */
 static int site_chain(struct writes_trace *t, uint32_t first, uint32_t index)
 {
 	const struct bpf_map *map = t->skel->maps.probes;
@@ -87,7 +90,8 @@ static int site_chain(struct writes_trace *t, uint32_t first, uint32_t index)
 	return -EEXIST;
 }
 
-/* Where there are no cookies: 0 = to be attached, 1 = another probe at this instruction stands for it, -errno. */
+/* Where there are no cookies: 0 = to be attached, 1 = another probe at this instruction stands for it,
+ * -errno. */
 static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint32_t index)
 {
 	const struct bpf_map *map = t->skel->maps.sites;
@@ -109,8 +113,8 @@ static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint
 }
 
 /* Attaches sites [0, n); on failure halves them, so that one bad site costs only itself. */
-static int attach_some(struct writes_trace *t, const struct bpf_program *prog, unsigned long *offsets, uint64_t *cookies,
-		       size_t n, bool store)
+static int attach_some(struct writes_trace *t, const struct bpf_program *prog, unsigned long *offsets,
+		       uint64_t *cookies, size_t n, bool store)
 {
 	struct bpf_link *link;
 	int ret;
@@ -210,8 +214,8 @@ int writes_trace_attach(struct writes_trace *t, struct err *err)
 	if (!ret)
 		ret = writes_trace_start(t);
 	if (!ret && t->attached == before) {
-		ret = err_set(err, -EOPNOTSUPP, "no probe that checks objects could be attached%s%s", t->failure[0] ? ": " : "",
-			      t->failure);
+		ret = err_set(err, -EOPNOTSUPP, "no probe that checks objects could be attached%s%s",
+			      t->failure[0] ? ": " : "", t->failure);
 		err_hint(err, "culprit doctor says what this kernel lacks");
 	}
 	return ret;

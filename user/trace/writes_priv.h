@@ -22,7 +22,7 @@ struct writes_trace {
 	bool cookies;  /* else the map `sites` */
 	uint64_t bias; /* of the binary in the process */
 	struct wr_cfg cfg;
-	uint64_t purged; /* objects, by gaps */
+	uint64_t purged;	      /* objects, by gaps */
 	bool unjudged[WR_MAX_FIELDS]; /* of the kernel's table: a store site of it has no probe (any more) */
 	struct trace_link *link;
 	size_t n_links;
@@ -32,8 +32,9 @@ struct writes_trace {
 };
 
 /* Attaches prog to n offsets of path in one link if the kernel can, else NULL and errno. */
-struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid, const char *path,
-			      const unsigned long *offsets, const uint64_t *cookies, size_t n);
+struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid,
+			      const char *path, const unsigned long *offsets, const uint64_t *cookies,
+			      size_t n);
 /* All is attached: changes are judged from a little later on. */
 int writes_trace_start(struct writes_trace *t);
 /* The program that serves a role. */
