@@ -11,7 +11,11 @@ static struct rpc_names names;
 
 static int read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
 {
+	const struct input *in = ctx;
+
 	(void)addr;
+	if (in->left < len) /* no sets of thousands of descriptors out of nothing */
+		return -14;
 	take(ctx, buf, len);
 	return take_u8(ctx) & 1 ? -14 : 0;
 }

@@ -386,6 +386,19 @@ static void test_running_thread_has_no_call(void **state)
 	autopsy_free(a);
 }
 
+static void test_counts_beyond_the_record(void **state)
+{
+	struct thread_raw raw = raw_of(10, SYS_read, ARGS(3));
+
+	(void)state;
+	raw.rec.n_polled = raw.rec.n_kstack = UINT32_MAX;
+	thread_raw_from_rec(&raw);
+	assert_int_equal(raw.rec.n_polled, THREADS_POLLED);
+	assert_int_equal(raw.rec.n_kstack, THREADS_KSTACK);
+	assert_true(raw.rec.flags &
+		    THREADS_POLLED_MORE); /* so that nothing is concluded from what is missing */
+}
+
 static void test_restarted_call(void **state)
 {
 	const struct pollfd set = {7, POLLIN, 0};
@@ -557,6 +570,7 @@ int main(void)
 		cmocka_unit_test_setup(test_no_dead_descriptor_without_proof, reset),
 		cmocka_unit_test_setup(test_confirm, reset),
 		cmocka_unit_test_setup(test_running_thread_has_no_call, reset),
+		cmocka_unit_test_setup(test_counts_beyond_the_record, reset),
 		cmocka_unit_test_setup(test_restarted_call, reset),
 		cmocka_unit_test_setup(test_states, reset),
 		cmocka_unit_test_setup(test_rows_are_sorted_and_folded, reset),

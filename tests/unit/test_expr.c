@@ -63,6 +63,18 @@ static void locations(void **state)
 	expect(bregx, N(bregx), 0x7010, EXPR_ADDRESS);
 }
 
+/* Found by the fuzzer: operations on a stack that is empty. */
+static void nothing_to_work_on(void **state)
+{
+	static const Dwarf_Op ops[] = {{.atom = DW_OP_neg},  {.atom = DW_OP_deref}, {.atom = DW_OP_plus},
+				       {.atom = DW_OP_dup},  {.atom = DW_OP_drop},  {.atom = DW_OP_swap},
+				       {.atom = DW_OP_over}, {.atom = DW_OP_rot},   {.atom = DW_OP_pick}};
+
+	(void)state;
+	for (size_t i = 0; i < N(ops); i++)
+		expect_nothing(&ops[i], 1);
+}
+
 static void what_is_not_known(void **state)
 {
 	static const Dwarf_Op breg[] = {{.atom = DW_OP_breg6, .number = 16}};
@@ -243,9 +255,15 @@ static void frame_base(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(locations),  cmocka_unit_test(what_is_not_known), cmocka_unit_test(fetch),
-		cmocka_unit_test(arithmetic), cmocka_unit_test(stack_order),	   cmocka_unit_test(plt),
-		cmocka_unit_test(jumps),      cmocka_unit_test(frame_base),
+		cmocka_unit_test(locations),
+		cmocka_unit_test(nothing_to_work_on),
+		cmocka_unit_test(what_is_not_known),
+		cmocka_unit_test(fetch),
+		cmocka_unit_test(arithmetic),
+		cmocka_unit_test(stack_order),
+		cmocka_unit_test(plt),
+		cmocka_unit_test(jumps),
+		cmocka_unit_test(frame_base),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "report/sock.h"
 #include "sock/diag.h"
+#include "sock/netlink.h"
 #include "symbol/kernel.h"
 
 struct answer {
@@ -203,6 +205,37 @@ static void test_broken_answers(void **state)
 	assert_int_equal(diag_parse_inet(a.b, a.len, &s), 0);
 }
 
+static int no_answer(void *ctx, const void *body, size_t len)
+{
+	(void)body;
+	(void)len;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+/* Found by the fuzzer: datagrams that hold no whole message, which must not be waited behind for ever. */
+static void test_broken_datagrams(void **state)
+{
+	const struct nlmsghdr h = {.nlmsg_len = sizeof(h) + 2, .nlmsg_type = SOCK_DIAG_BY_FAMILY};
+	struct {
+		struct nlmsghdr h;
+		char body[2]; /* without the padding that the next message would begin after */
+	} whole = {.h = h};
+	unsigned answers = 0;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd), 0);
+	assert_int_equal(send(fd[1], &h, sizeof(h) - 1, 0), sizeof(h) - 1);
+	assert_int_equal(diag_request(fd[0], true, "", 0, no_answer, &answers), -EBADMSG);
+	assert_int_equal(send(fd[1], &whole, h.nlmsg_len, 0), h.nlmsg_len);
+	shutdown(fd[1], SHUT_WR);
+	assert_int_equal(diag_request(fd[0], true, "", 0, no_answer, &answers), -EBADMSG);
+	assert_int_equal(answers, 1);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 static struct answer unix_answer(unsigned ino, int st, const char *name, size_t len, uint32_t peer)
 {
 	const struct unix_diag_msg m = {.udiag_family = AF_UNIX,
@@ -303,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_broken_answers),
+		cmocka_unit_test(test_broken_datagrams),
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_json_and_text),
 		cmocka_unit_test(test_kernel_symbols),
