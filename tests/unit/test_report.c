@@ -123,6 +123,27 @@ static void test_frames(void **state)
 	free(text);
 }
 
+/* What every std::thread has above its function is left out; the numbers show that something is. */
+static void test_frames_std(void **state)
+{
+	struct frame v[] = {
+		{.symbol = (char *)"std::mutex::lock", .inlined = true},
+		{.symbol = (char *)"zbs::f"},
+		{.symbol = (char *)"std::__invoke_impl<void>"},
+		{.symbol = (char *)"start_thread"},
+	};
+	struct frames st = {.v = v, .n = 4};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	text_frames(f, &st, 0, 0);
+	fclose(f);
+	assert_string_equal(text, "#0  std::mutex::lock (inlined)\n#1  zbs::f\n#3  start_thread\n");
+	free(text);
+}
+
 static void test_err(void **state)
 {
 	struct err e = {0};
@@ -142,7 +163,7 @@ int main(void)
 		cmocka_unit_test(test_duration),     cmocka_unit_test(test_count),
 		cmocka_unit_test(test_json_bytes),   cmocka_unit_test(test_json_time),
 		cmocka_unit_test(test_json_summary), cmocka_unit_test(test_frames),
-		cmocka_unit_test(test_err),
+		cmocka_unit_test(test_frames_std),   cmocka_unit_test(test_err),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

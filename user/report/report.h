@@ -14,7 +14,13 @@
 
 /* Text. Every function writes whole lines. */
 
-/* "#0 f  file.cc:12" lines, one per frame, indented by `indent` columns; at most max frames (0 = all). */
+/* A frame of the C++ library's call wrappers and locks: true of every program, so it says nothing about this
+ * one. */
+bool frame_is_std(const struct frame *f);
+/*
+ * "#0 f  file.cc:12" lines, one per frame, indented by `indent` columns; at most max frames (0 = all). Frames
+ * of frame_is_std() are left out, which the numbers show; JSON has them all.
+ */
 void text_frames(FILE *f, const struct frames *st, int indent, size_t max);
 /* The kernel stack on one line: "a <- b <- c". */
 void text_kernel_stack(FILE *f, char *const *v, size_t n);

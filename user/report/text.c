@@ -56,28 +56,39 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+bool frame_is_std(const struct frame *f)
+{
+	return f->symbol && (!strncmp(f->symbol, "std::", 5) || !strncmp(f->symbol, "__gthread_", 10));
+}
+
+static void text_frame(FILE *f, const struct frame *fr, int indent, size_t number)
+{
+	fprintf(f, "%*s#%-2zu ", indent, "", number);
+	if (fr->symbol)
+		fprintf(f, "%s%s", fr->symbol, fr->inlined ? " (inlined)" : "");
+	else if (fr->module)
+		fprintf(f, "%s+0x%" PRIx64, base_name(fr->module), fr->offset);
+	else
+		fprintf(f, "0x%" PRIx64, fr->addr);
+	if (fr->file)
+		fprintf(f, "  %s:%d", base_name(fr->file), fr->line);
+	else if (fr->symbol && fr->module)
+		fprintf(f, "  (%s)", base_name(fr->module));
+	fputc('\n', f);
+}
+
 void text_frames(FILE *f, const struct frames *st, int indent, size_t max)
 {
-	size_t n = max && st->n > max ? max : st->n;
+	size_t shown = 0, i = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct frame *fr = &st->v[i];
-
-		fprintf(f, "%*s#%-2zu ", indent, "", i);
-		if (fr->symbol)
-			fprintf(f, "%s%s", fr->symbol, fr->inlined ? " (inlined)" : "");
-		else if (fr->module)
-			fprintf(f, "%s+0x%" PRIx64, base_name(fr->module), fr->offset);
-		else
-			fprintf(f, "0x%" PRIx64, fr->addr);
-		if (fr->file)
-			fprintf(f, "  %s:%d", base_name(fr->file), fr->line);
-		else if (fr->symbol && fr->module)
-			fprintf(f, "  (%s)", base_name(fr->module));
-		fputc('\n', f);
+	for (; i < st->n && (!max || shown < max); i++) {
+		if (i && frame_is_std(&st->v[i])) /* the innermost frame is where it is: always shown */
+			continue;
+		text_frame(f, &st->v[i], indent, i);
+		shown++;
 	}
-	if (n < st->n)
-		fprintf(f, "%*s... %zu more\n", indent, "", st->n - n);
+	if (i < st->n)
+		fprintf(f, "%*s... %zu more\n", indent, "", st->n - i);
 	else if (st->truncated)
 		fprintf(f, "%*s... the stack goes on, it could not be followed further\n", indent, "");
 }

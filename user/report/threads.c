@@ -104,7 +104,7 @@ static bool is_plumbing(const struct frame *f)
 					      "libstdc++", "ld-linux", "[vdso]"};
 	const char *slash = f->module ? strrchr(f->module, '/') : NULL, *base = slash ? slash + 1 : f->module;
 
-	if (f->symbol && (!strncmp(f->symbol, "std::", 5) || !strncmp(f->symbol, "__gthread_", 10)))
+	if (frame_is_std(f))
 		return true;
 	for (size_t i = 0; base && i < sizeof(modules) / sizeof(modules[0]); i++) {
 		if (!strncmp(base, modules[i], strlen(modules[i])))
