@@ -29,7 +29,7 @@ check:
 	$(Q)tests/check $(CHECK_ARGS)
 
 demo:
-	$(Q)tools/install-deps.sh
+	$(Q)tools/install-deps.sh build
 	$(Q)$(MAKE) -s -j2 all target
 	$(Q)tools/demo
 -include tests/fixtures/fixtures.mk

@@ -17,7 +17,7 @@ HIDE = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
 
 @pytest.fixture(scope="module", autouse=True)
 def helpers():
-    subprocess.run(["make", "-s", "kernel-helpers", str(BUILD / "btf-prune")], check=True, cwd=ROOT)
+    subprocess.run(["make", "-s", "kernel-helpers", "build/btf-prune"], check=True, cwd=ROOT)
 
 
 def load(*options):
