@@ -37,6 +37,11 @@ def each_command():
     return [line.split()[0] for line in lines]
 
 
+def needs(command):
+    """What a command wants besides a process."""
+    return {"writes": ["--spec", "zbs"], "find": ["0xfffc0000"]}.get(command, [])
+
+
 def test_every_command_has_help_with_examples():
     for c in each_command():
         r = run(c, "--help")
@@ -57,16 +62,14 @@ def test_target_must_be_named():
     for c in each_command():
         if c == "doctor":
             continue  # may run without a target
-        args = ["--spec", "zbs"] if c == "writes" else []
-        r = run(c, *args)
+        r = run(c, *needs(c))
         assert r.returncode == 2
         assert "-p PID" in r.stderr
 
 
 def test_no_such_pid():
     for c in each_command():
-        args = ["--spec", "zbs"] if c == "writes" else []
-        r = run(c, "-p", "4194303", *args)
+        r = run(c, "-p", "4194303", *needs(c))
         assert r.returncode == 3, c
         assert "no process with pid 4194303" in r.stderr
         assert r.stdout == ""
@@ -80,8 +83,7 @@ def test_no_such_name():
 
 def test_not_root():
     for c in each_command():
-        args = ["--spec", "zbs"] if c == "writes" else []
-        r = run(c, "-p", str(os.getpid()), *args, preexec_fn=lambda: os.setuid(65534))
+        r = run(c, "-p", str(os.getpid()), *needs(c), preexec_fn=lambda: os.setuid(65534))
         assert r.returncode == 3, (c, r.stderr)
         assert "root" in r.stderr and "sudo" in r.stderr
 

@@ -7,6 +7,7 @@
 
 #include "proc/maps.h"
 #include "symbol/image.h"
+#include "symbol/names.h"
 #include "unwind/unwind.h"
 
 #define IMAGE_MAX_FRAMES 256 /* of one stack, inlined ones not counted */
@@ -85,12 +86,5 @@ struct unwind_mem image_memory(struct image *im);
  */
 size_t scopes_at(struct image_module *m, uint64_t addr, Dwarf_Die *cu, Dwarf_Die scope[IMAGE_MAX_INLINE],
 		 uint64_t *bias);
-
-/* Demangled without parameter list, or the name itself; malloc'ed, NULL without memory. */
-char *symbol_name(const char *mangled);
-/* In place: std::string and the like as they are usually written. */
-void symbol_shorten(char *name);
-/* In place: without what gcc adds to the name of a copy or part of a C function. */
-void symbol_cut_clone(char *name);
 
 #endif
