@@ -30,6 +30,7 @@
 #define WR_MAX_STORE_FIELDS 8 /* of one store instruction */
 #define WR_MAX_DEREF	    3
 #define WR_NO_FIELD	    0xffff
+#define WR_MAX_COUNT	    (1 << 24) /* elements of one repeated field: more is taken for damage */
 
 /*
  * Kernels before 5.15 have no attach cookies: there the map `sites` tells which probe it is, by the address

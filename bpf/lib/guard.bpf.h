@@ -8,8 +8,7 @@
 
 #include "writes_maps.bpf.h"
 
-#define WR_MAX_COUNT	  (1 << 24) /* elements of one repeated field: more is taken for damage */
-#define WR_MAX_CANDIDATES 16	    /* sent per probe hit */
+#define WR_MAX_CANDIDATES 16 /* sent per probe hit */
 
 /* 1: v is a vtable that type i may have, or that is not known. */
 int wr_vptr_ok(__u32 i, __u64 v)

@@ -39,7 +39,8 @@ def each_command():
 
 def needs(command):
     """What a command wants besides a process."""
-    return {"writes": ["--spec", "zbs"], "find": ["0xfffc0000"]}.get(command, [])
+    return {"writes": ["--spec", "zbs"], "find": ["0xfffc0000"],
+            "inspect": ["--all-of", "zbs::Chunk"]}.get(command, [])
 
 
 def test_every_command_has_help_with_examples():

@@ -40,3 +40,16 @@ $(KTEST)/blockers: tests/kernel/blockers.c
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
 
 kernel-helpers: $(KTEST)/blockers
+
+# protobuf 2.5's layout and its strings, by hand
+$(KTEST)/legacy_chunk: tests/kernel/legacy_chunk.cc
+	@echo "  CXX     $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=gnu++98 -O2 -g -gdwarf-4 -D_GLIBCXX_USE_CXX11_ABI=0 -Wall -Wextra -o $@ $<
+
+$(KTEST)/heap_objects: tests/kernel/heap_objects.cc
+	@echo "  CXX     $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -pthread -o $@ $<
+
+kernel-helpers: $(KTEST)/legacy_chunk $(KTEST)/heap_objects

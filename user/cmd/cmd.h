@@ -30,6 +30,7 @@ int cmd_writes(int argc, char **argv);
 int cmd_stalls(int argc, char **argv);
 int cmd_threads(int argc, char **argv);
 int cmd_find(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 
 /* Options all tracing commands take; defaults by common_init. */
 struct common_opts {

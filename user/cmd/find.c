@@ -8,7 +8,9 @@
 
 #include "cmd/cmd.h"
 #include "cmd/space.h"
+#include "inspect/census.h"
 #include "report/find.h"
+#include "spec/spec.h"
 
 #define DEFAULT_LIMIT 100
 
@@ -157,19 +159,78 @@ static int report(const struct options *o, const struct find_view *v)
 	return complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
 }
 
+/* Classes of --type, and of the caches of --spec. */
+static int open_types(struct known **k, const struct options *o, struct space *s, struct spec **spec,
+		      struct err *err)
+{
+	const char *name[KNOWN_MAX_ROOTS];
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < o->s.n_types; i++)
+		name[n++] = o->s.type[i];
+	if (o->s.spec)
+		rc = spec_load(spec, o->s.spec, err);
+	for (size_t i = 0; !rc && *spec && i < (*spec)->n_cache && n < KNOWN_MAX_ROOTS; i++)
+		name[n++] = (*spec)->cache[i].type;
+	return rc ? rc : known_open(k, s, o->s.c.debuginfo, name, n, err);
+}
+
+/* The value is still there: else the object may have come after it. */
+static bool still_there(const struct pattern *p, const struct space *s, uint64_t addr)
+{
+	uint8_t bytes[PATTERN_MAX];
+	uint64_t hit;
+
+	return space_read(s, addr, bytes, p->len) == (ssize_t)p->len &&
+	       pattern_search(p, bytes, p->len, addr, &hit, 1) == 1;
+}
+
+/* Which object each hit is in, and which object that one belongs to. */
+static int name_objects(struct find_result *r, const struct pattern *p, struct space *s,
+			const struct known *k, const struct census *c)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < r->n_hits; i++) {
+		const struct census_object *o = census_at(c, k, r->hit[i].addr), *owner;
+
+		if (!o || !still_there(p, s, r->hit[i].addr))
+			continue;
+		rc = census_path(c, k, s, o, r->hit[i].addr, &owner, &r->hit[i].path);
+		r->hit[i].object_type = owner->cls->cls;
+		r->hit[i].object = owner->addr;
+	}
+	return rc;
+}
+
+/* Finds, then looks for the objects, so that a hit's object is not gone by then. */
 static int run(struct options *o, struct space *s, struct err *err)
 {
-	struct find_view v = {.space = s, .what = o->what};
-	struct find_result *r;
-	int rc = find_run(&r, s, &o->pattern, o->map, o->s.c.verbose ? 0 : o->limit, err);
+	struct find_view v = {.space = s, .what = o->what, .with_types = o->s.n_types || o->s.spec};
+	struct find_result *r = NULL;
+	struct census *c = NULL;
+	struct known *k = NULL;
+	struct spec *spec = NULL;
+	int rc = 0;
 
-	if (rc)
-		return fail(EXIT_CANNOT_RUN, err);
+	if (v.with_types)
+		rc = open_types(&k, o, s, &spec, err);
+	if (!rc)
+		rc = find_run(&r, s, &o->pattern, o->map, o->s.c.verbose ? 0 : o->limit, err);
+	if (!rc && k)
+		rc = census_take(&c, s, k, err);
+	if (!rc && k && name_objects(r, &o->pattern, s, k, c))
+		rc = err_set(err, -ENOMEM, "out of memory");
 	v.result = r;
-	if (o->s.c.verbose)
+	v.objects = c ? c->n - c->count[OBJECT_FREED] : 0;
+	if (!rc && o->s.c.verbose)
 		v.read_alone = find_read_alone(s, o->map);
-	rc = report(o, &v);
+	rc = rc ? fail(EXIT_CANNOT_RUN, err) : report(o, &v);
 	find_free(r);
+	census_free(c);
+	known_free(k);
+	spec_free(spec);
 	return rc;
 }
 

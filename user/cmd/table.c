@@ -6,6 +6,7 @@ const struct command commands[] = {
 	{"stalls", "catch stuck RPCs, client and server side: which, and whose fault", cmd_stalls},
 	{"doctor", "what this node and a target support; what replaces what is missing", cmd_doctor},
 	{"threads", "each thread now: its call, how long, descriptor, socket, stacks", cmd_threads},
+	{"inspect", "an object field by field, and what is broken in it; or all of a class", cmd_inspect},
 	{"find", "where a value stands in memory: function, variable, stack, heap, object", cmd_find},
 	{0},
 };

@@ -142,6 +142,7 @@ bool die_flag(Dwarf_Die *die, unsigned attr);
 bool die_declaration(Dwarf_Die *die);
 bool die_udata(Dwarf_Die *die, unsigned attr, uint64_t *ret);
 const char *die_name(Dwarf_Die *die); /* "" if it has none */
+int64_t enumerator_value(Dwarf_Die *die);
 /* Everything it consists of is defined in this module's debuginfo: what is not listed is not there. */
 bool class_complete(struct dbg *d, struct dbg_type cls, int depth);
 /* Data members without the dissolving rules of names: fn per leaf. */

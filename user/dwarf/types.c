@@ -266,7 +266,7 @@ static bool polymorphic(struct dbg *d, Dwarf_Die *cls, int depth)
 	return false;
 }
 
-static int64_t enumerator_value(Dwarf_Die *c)
+int64_t enumerator_value(Dwarf_Die *c)
 {
 	Dwarf_Attribute a;
 	Dwarf_Sword s = 0;

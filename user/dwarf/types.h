@@ -90,4 +90,11 @@ int dbg_derived(struct dbg *d, struct dbg_type base, struct dbg_base **ret, size
 /* Number of static data members of cls (not of its bases) whose names start and end like this. */
 uint32_t dbg_count_statics(struct dbg *d, struct dbg_type cls, const char *start, const char *end);
 
+/* Name of an enumerator; NULL if t is no enumeration or has none of this value. Owned by the dbg. */
+const char *dbg_enumerator(struct dbg *d, struct dbg_type t, int64_t value);
+/* Unqualified names of member functions or static data members that cls's definition declares, in its order.
+ * *ret for free(). */
+enum dbg_listed { DBG_LIST_METHODS, DBG_LIST_STATICS };
+int dbg_list_names(struct dbg *d, struct dbg_type cls, enum dbg_listed what, const char ***ret, size_t *n);
+
 #endif

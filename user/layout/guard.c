@@ -325,7 +325,7 @@ static void by_kind(struct builder *b, size_t type, const struct dbg_member *m, 
 	case DBG_INT:
 		f->kind = GUARD_INT; /* protobuf keeps enumerations as int */
 		if (f->proto && m->size == 4 &&
-		    shape_accessor_enum(b, owner_type(b, t->type, m->owner), m->name, &e))
+		    shape_accessor_enum(b, owner_type(b, t->type, m->owner), m->name, &e, &f->type))
 			enum_field(f, &e);
 		break;
 	case DBG_UINT:
@@ -378,6 +378,7 @@ static int add_member(struct builder *b, size_t type, const struct dbg_member *m
 	f->offset = fr->offset + m->offset;
 	f->width = m->size;
 	f->owner = m->owner;
+	f->type = m->type;
 	f->proto = proto;
 	f->in_union = fr->in_union || m->in_union;
 	f->path = dbg_string(b->d, "%s%s", fr->prefix, m->name);

@@ -53,11 +53,12 @@ struct guard_repeated {
 struct guard_field {
 	uint32_t offset, width; /* bytes in the object */
 	enum guard_kind kind;
-	const char *path;  /* fragment as a report shows it: "read_perf_", "node_.next" */
-	const char *owner; /* class that declares it */
-	int32_t elem;	   /* index into guard_table.types of what it points to or repeats; GUARD_NONE */
-	bool proto;	   /* data of a generated protobuf message (else plain C++: invariants only) */
-	bool in_union;	   /* oneof or union: shares bytes, so no invariant of its own */
+	const char *path;     /* fragment as a report shows it: "read_perf_", "node_.next" */
+	const char *owner;    /* class that declares it */
+	struct dbg_type type; /* as declared; or the enumeration that an int's accessor returns */
+	int32_t elem;	      /* index into guard_table.types of what it points to or repeats; GUARD_NONE */
+	bool proto;	      /* data of a generated protobuf message (else plain C++: invariants only) */
+	bool in_union;	      /* oneof or union: shares bytes, so no invariant of its own */
 	int64_t enum_min, enum_max;
 	uint64_t enum_set; /* see enum_exact */
 	bool enum_exact;   /* protobuf enum within 0..63: bit i of enum_set says whether i is allowed */

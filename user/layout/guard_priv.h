@@ -36,7 +36,7 @@ uint32_t shape_has_bits(struct builder *b, struct dbg_type cls, bool words_are_a
 /* Enumeration that the accessor of scalar member `member` of message class cls returns. false: it returns
  * none. */
 bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *member,
-			 struct dbg_type_info *ret);
+			 struct dbg_type_info *ret, struct dbg_type *type);
 
 /* vtable.c */
 int vtables_read(struct builder *b);

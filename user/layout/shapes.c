@@ -149,7 +149,8 @@ static int find_accessor(void *ctx, const struct dbg_func *f)
 	return 1;
 }
 
-bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *name, struct dbg_type_info *ret)
+bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *name, struct dbg_type_info *ret,
+			 struct dbg_type *type)
 {
 	char want[512];
 	struct scan s = {.want = want};
@@ -160,5 +161,8 @@ bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *nam
 	memcpy(want, name, n - 1);
 	want[n - 1] = '\0';
 	dbg_methods(b->d, cls, find_accessor, &s, NULL);
-	return s.found && s.result.die && !dbg_type_info(b->d, s.result, ret) && ret->kind == DBG_ENUM;
+	if (!s.found || !s.result.die || dbg_type_info(b->d, s.result, ret) || ret->kind != DBG_ENUM)
+		return false;
+	*type = s.result;
+	return true;
 }

@@ -93,6 +93,13 @@ void writes_plan_free(struct writes_plan *p); /* NULL is fine */
 int plan_add_types(struct writes_plan *p, const struct guard_table *g, const char *cache,
 		   const struct writes_plan_in *in, struct err *err);
 
+/*
+ * Guard's field -> the rule that holds in it, with what the kernel needs to know to check it. base: index of
+ * the guard table's type 0 in the kernel's (pointees count from it). false: no invariant, and changes are not
+ * judged.
+ */
+bool plan_field_rule(const struct guard_field *g, uint32_t base, struct wr_field *ret);
+
 const char *wr_role_name(unsigned role); /* "insert", ... */
 /* The guard's field behind a type's field of the kernel's table; NULL if there is none. */
 const struct guard_field *plan_guard_field(const struct writes_plan *p, unsigned type, unsigned field);

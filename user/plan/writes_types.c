@@ -87,6 +87,17 @@ static bool repeated_kind(const struct guard_field *g, struct wr_field *f, uint3
 	return true;
 }
 
+bool plan_field_rule(const struct guard_field *g, uint32_t base, struct wr_field *ret)
+{
+	*ret = (struct wr_field){
+		.pointee = WR_NO_FIELD, .width = (uint8_t)g->width, .off = (uint16_t)g->offset};
+	if (g->in_union || g->offset > UINT16_MAX)
+		return false;
+	if (g->kind == GUARD_REPEATED || g->kind == GUARD_REPEATED_PTR)
+		return repeated_kind(g, ret, base);
+	return field_kind(g, ret, base);
+}
+
 /* Can the node behind field g be walked: a message whose vtable is known? */
 static bool leads_to_node(const struct guard_table *t, const struct guard_field *g)
 {
@@ -122,16 +133,14 @@ static void count_unguarded(struct writes_plan *p, const struct guard_field *g)
 static int add_field(struct writes_plan *p, const struct guard_table *table, const struct guard_field *g,
 		     unsigned ti, unsigned gi, enum setters_mode setters, struct err *err)
 {
-	struct wr_field f = {.pointee = WR_NO_FIELD, .width = (uint8_t)g->width, .off = (uint16_t)g->offset};
 	struct plan_type *info = &p->info[ti];
 	struct wr_type *t = &p->type[ti];
 	struct guard_field view = *g;
-	bool rep = g->kind == GUARD_REPEATED || g->kind == GUARD_REPEATED_PTR;
+	struct wr_field f;
 
 	if (setters == SETTERS_OFF && g->inlined_writers)
 		view.shadow_judged = false;
-	if (g->in_union ||
-	    !(rep ? repeated_kind(&view, &f, info->base) : field_kind(&view, &f, info->base))) {
+	if (!plan_field_rule(&view, info->base, &f)) {
 		count_unguarded(p, g);
 		return 0;
 	}

@@ -108,8 +108,6 @@ static void text_footer(FILE *f, const struct find_view *v)
 	if (v->with_types)
 		fprintf(f, "%s known object%s compared\n", text_count(v->objects, n),
 			v->objects == 1 ? "" : "s");
-	if (v->types_why)
-		fprintf(f, "note: %s\n", v->types_why);
 }
 
 void text_find(FILE *f, const struct find_view *v)
@@ -178,8 +176,6 @@ json_t *json_find_summary(const struct find_view *v, bool complete)
 
 	if (r->unsearched)
 		json_array_append_new(notes, json_sprintf("in part not searched: %s", r->unsearched));
-	if (v->types_why)
-		json_array_append_new(notes, json_str(v->types_why));
 	return json_pack("{s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:o, s:I, s:o}", "kind",
 			 "summary", "command", "find", "complete", complete, "duration_s", r->seconds,
 			 "findings", (json_int_t)r->total, "shown", (json_int_t)r->n_hits, "bytes",

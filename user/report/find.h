@@ -13,7 +13,6 @@ struct find_view {
 	double read_alone; /* bytes a second; 0 = not measured */
 	uint64_t objects;  /* known objects that hits were compared with */
 	bool with_types;
-	const char *types_why; /* objects could not be told: why; NULL */
 };
 
 void text_find(FILE *f, const struct find_view *v);

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proc/slurp.h"
+#include "util/grow.h"
 #include "space/space_priv.h"
 
 static int add_map(struct space *s, struct proc_map m, const char *path, struct err *err)
 {
-	if (PROC_GROW(&s->maps.v, s->maps.n))
+	if (GROW(&s->maps.v, s->maps.n))
 		return err_set(err, -ENOMEM, "out of memory");
 	m.path = path ? strdup(path) : NULL;
 	if (path && !m.path)

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "proc/slurp.h"
+#include "util/grow.h"
 #include "space/space_priv.h"
 
 #define MAX_NOTE 4096
@@ -30,7 +30,7 @@ int modules_group(struct space *s)
 		    m->offset > prev->offset) {
 			last->end = m->end;
 		} else if (m->offset == 0) {
-			if (PROC_GROW(&s->module, s->n_modules))
+			if (GROW(&s->module, s->n_modules))
 				return -ENOMEM;
 			s->module[s->n_modules++] =
 				(struct space_module){.path = m->path, .start = m->start, .end = m->end};
@@ -290,7 +290,7 @@ static void read_symbols(struct space *s, struct space_module *m)
 	elf_for_each_symbol(m->file, add_symbol, &a);
 	if (d) {
 		elf_find_debug(m->file, s->debuginfo, d);
-		if (d->state == ELF_DEBUG_FOUND && !PROC_GROW(&s->debug, s->n_debug) &&
+		if (d->state == ELF_DEBUG_FOUND && !GROW(&s->debug, s->n_debug) &&
 		    !elf_file_open(&s->debug[s->n_debug], d->path, NULL))
 			elf_for_each_symbol(s->debug[s->n_debug++], add_symbol, &a);
 		free(d);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "writes/engine_priv.h"
+#include "writes/rules.h"
 
 #define MAX_CALLS 64
 
@@ -113,62 +114,6 @@ static const char *type_name(const struct writes_plan *p, unsigned type)
 	return type < p->n_types ? p->info[type].guard->name : "?";
 }
 
-static enum write_reason reason_of(unsigned r)
-{
-	switch (r) {
-	case WR_BAD_VPTR:
-		return WRITE_BAD_VTABLE;
-	case WR_BAD_POINTER:
-		return WRITE_WILD_POINTER;
-	case WR_BAD_POINTEE:
-		return WRITE_WILD_POINTER;
-	case WR_BAD_REPEATED:
-		return WRITE_BAD_REPEATED;
-	case WR_BAD_VALUE:
-		return WRITE_BAD_VALUE;
-	default:
-		return WRITE_UNEXPLAINED;
-	}
-}
-
-/* The sentence on what is wrong with the value. */
-static void explain_value(FILE *f, const struct writes_plan *p, const struct wr_candidate *c,
-			  const struct guard_field *g)
-{
-	switch (c->reason) {
-	case WR_BAD_VPTR:
-		fprintf(f, "0x%llx is not a vtable of %s", c->new_value, type_name(p, c->node_type));
-		break;
-	case WR_BAD_POINTER:
-		fprintf(f, "0x%llx is not a mapped address", c->new_value);
-		break;
-	case WR_BAD_POINTEE:
-		fprintf(f, "0x%llx is mapped, but there is no %s there (its first word is 0x%llx)",
-			c->new_value,
-			g && g->kind == GUARD_MSG_PTR ? "message of the field's type" : "string", c->pointee);
-		break;
-	case WR_BAD_REPEATED:
-		fprintf(f,
-			"the counts of the repeated field contradict each other (0 <= current <= allocated "
-			"<= total): this one is %d",
-			(int)(uint32_t)c->new_value);
-		break;
-	case WR_BAD_VALUE:
-		if (g && g->kind == GUARD_HAS_BITS)
-			fprintf(f, "has-bits 0x%llx belong to no field",
-				c->new_value & ~(unsigned long long)g->has_mask);
-		else
-			fprintf(f, "%lld is no value of this %s", (long long)(int32_t)c->new_value,
-				g && g->kind == GUARD_BOOL   ? "bool"
-				: g && g->kind == GUARD_ENUM ? "enum"
-							     : "field");
-		break;
-	default:
-		fprintf(f, "the value changed, and none of the type's known writers (mutators and setters, "
-			   "all of them probed) was called on this object");
-	}
-}
-
 static char *explain(const struct engine *e, const struct wr_candidate *c, const struct guard_field *g)
 {
 	char *s = NULL;
@@ -177,7 +122,7 @@ static char *explain(const struct engine *e, const struct wr_candidate *c, const
 
 	if (!f)
 		return NULL;
-	explain_value(f, e->plan, c, g);
+	rule_explain(f, c->reason, g, type_name(e->plan, c->node_type), c->new_value, c->pointee);
 	if (c->flags & WR_CAND_FIRST_SIGHT)
 		fprintf(f, "; it was so when the object was first seen, so the store was made before");
 	else if (c->reason != WR_BAD_UNEXPLAINED && !(c->flags & WR_CAND_LICENSED))
@@ -217,7 +162,7 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 	bool element = c->word_addr < c->node || c->word_addr >= c->node + e->plan->type[c->node_type].size;
 	int ret;
 
-	*w = (struct bad_write){.reason = reason_of(c->reason),
+	*w = (struct bad_write){.reason = rule_reason(c->reason),
 				.object_addr = c->object,
 				.addr = c->word_addr,
 				.object_since_ns = c->object_since_ns,

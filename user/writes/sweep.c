@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "writes/engine_priv.h"
+#include "writes/rules.h"
 #include "writes/sweep.h"
 
 #define LICENCE_NS 1000000000ull /* as the kernel's wr_cfg.licence_ns */
@@ -38,14 +39,6 @@ void sweep_destroy(struct sweep *s)
 	free(s);
 }
 
-static uint64_t value_at(const void *bytes, const struct wr_field *f)
-{
-	uint64_t v = 0;
-
-	memcpy(&v, (const char *)bytes + f->off, f->width < 8 ? f->width : 8);
-	return v;
-}
-
 /* What the value alone tells; a pointer is only suspected, the engine looks where it leads. */
 static unsigned suspicion(const struct wr_field *f, uint64_t v)
 {
@@ -56,16 +49,8 @@ static unsigned suspicion(const struct wr_field *f, uint64_t v)
 	case WR_F_STRING_TAGGED:
 	case WR_F_STRING:
 		return WR_BAD_POINTER;
-	case WR_F_BOOL:
-		return v > 1 ? WR_BAD_VALUE : WR_BAD_NONE;
-	case WR_F_ENUM:
-		return (int32_t)v < f->min || (int32_t)v > f->max ? WR_BAD_VALUE : WR_BAD_NONE;
-	case WR_F_ENUM_SET:
-		return v > 63 || !((uint64_t)f->max >> v & 1) ? WR_BAD_VALUE : WR_BAD_NONE;
-	case WR_F_HASBITS:
-		return v & ~(uint64_t)f->max ? WR_BAD_VALUE : WR_BAD_NONE;
 	default:
-		return WR_BAD_NONE;
+		return rule_value(f, v);
 	}
 }
 
@@ -88,8 +73,8 @@ static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr
 		.object_id = v->node.object_id,
 		.object_since_ns = o->since_ns,
 		.node = v->addr,
-		.old_value = value_at(v->node.shadow, f),
-		.new_value = value_at(v->bytes, f),
+		.old_value = rule_field_value(f, v->node.shadow),
+		.new_value = rule_field_value(f, v->bytes),
 		.word_addr = v->addr + f->off,
 		.shadow_ns = v->node.shadow_ns,
 		.mutate_seq = v->node.mutate_seq,
@@ -131,7 +116,7 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 	whole = verify_mutate_ns(s->engine, v->node.object, o.type, v->node.step, v->node.depth);
 	for (unsigned i = 0; i < t->n_fields; i++) {
 		const struct wr_field *f = &s->plan->field[t->first_field + i];
-		uint64_t old = value_at(v->node.shadow, f), now = value_at(v->bytes, f);
+		uint64_t old = rule_field_value(f, v->node.shadow), now = rule_field_value(f, v->bytes);
 		unsigned reason;
 
 		if (old == now || f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR ||

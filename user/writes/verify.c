@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The second look at a candidate. */
 #include "writes/engine_priv.h"
+#include "writes/rules.h"
 
 static bool read_word(const struct engine *e, uint64_t addr, uint64_t *v)
 {
@@ -15,8 +16,16 @@ static bool readable(const struct engine *e, uint64_t addr)
 	return e->facts.read(e->facts.ctx, addr, &c, 1) == 1;
 }
 
-static bool vptr_known(const struct engine *e, unsigned type, uint64_t v)
+static ssize_t rule_read(void *ctx, uint64_t addr, void *buf, size_t len)
 {
+	const struct engine *e = ctx;
+
+	return e->facts.read(e->facts.ctx, addr, buf, len);
+}
+
+static bool rule_vptr_ok(void *ctx, unsigned type, uint64_t v)
+{
+	const struct engine *e = ctx;
 	const struct wr_type *t;
 
 	if (type >= e->plan->n_types)
@@ -31,20 +40,27 @@ static bool vptr_known(const struct engine *e, unsigned type, uint64_t v)
 	return false;
 }
 
-static bool string_bad(const struct engine *e, const struct wr_candidate *c, uint64_t p)
+/* After the destruction what it points to may be gone: what was seen behind the pointer then still counts. */
+static bool destroyed_bad(const struct engine *e, const struct wr_candidate *c, const struct wr_field *f,
+			  uint64_t v)
 {
-	uint64_t text;
-
-	/* after the destruction the string may be gone: what was seen behind the pointer then still counts */
-	if (c->flags & WR_CAND_DESTROY)
-		return c->reason == WR_BAD_POINTEE ? !readable(e, c->pointee) : !readable(e, p);
-	return !read_word(e, p, &text) || !readable(e, text);
+	switch (f->kind) {
+	case WR_F_MESSAGE:
+		return v && (c->reason == WR_BAD_POINTEE || !readable(e, v));
+	case WR_F_STRING_PTR:
+		return !readable(e, c->reason == WR_BAD_POINTEE ? c->pointee : v);
+	case WR_F_STRING_TAGGED:
+		return !readable(e, c->reason == WR_BAD_POINTEE ? c->pointee : v & ~(uint64_t)f->max);
+	default:
+		return !readable(e, v);
+	}
 }
 
 bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint64_t v)
 {
+	const struct rule_mem mem = {.ctx = (void *)e, .read = rule_read, .vptr_ok = rule_vptr_ok};
 	const struct wr_field *f = NULL;
-	uint64_t vptr;
+	uint64_t pointee;
 
 	if (c->node_type < e->plan->n_types && c->field < e->plan->type[c->node_type].n_fields)
 		f = &e->plan->field[e->plan->type[c->node_type].first_field + c->field];
@@ -52,20 +68,11 @@ bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint
 		return false;
 	if (c->reason != WR_BAD_POINTER && c->reason != WR_BAD_POINTEE)
 		return true; /* a matter of the value alone, which has been compared */
-	switch (f->kind) {
-	case WR_F_MESSAGE:
-		if (!v)
-			return false;
-		if (c->flags & WR_CAND_DESTROY)
-			return c->reason == WR_BAD_POINTEE || !readable(e, v);
-		return !read_word(e, v, &vptr) || !vptr_known(e, f->pointee, vptr);
-	case WR_F_STRING_PTR:
-		return string_bad(e, c, v);
-	case WR_F_STRING_TAGGED:
-		return string_bad(e, c, v & ~(uint64_t)f->max);
-	default:
+	if (c->flags & WR_CAND_DESTROY)
+		return destroyed_bad(e, c, f, v);
+	if (f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR)
 		return !readable(e, v);
-	}
+	return rule_pointer(&mem, f, c->node_type, v, &pointee) != WR_BAD_NONE;
 }
 
 /* One step from node *at of type *type; false: it cannot be made. */
