@@ -10,7 +10,7 @@ bench:
 	$(Q)$(MAKE) -s -j2 all target bench-helpers
 	$(Q)$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
-bench-helpers: $(BENCH)/touchloop $(BENCH)/probecost $(BUILD)/tests/blockers
+bench-helpers: $(BENCH)/touchloop $(BENCH)/probecost $(BENCH)/callloop $(BUILD)/tests/blockers
 
 # the daemon's own objects, compiled and stripped as it is
 $(BENCH)/touchloop: tests/bench/touchloop.cc $(BENCH_META:%=$(BUILD)/target.obj/%)
@@ -32,3 +32,8 @@ $(BENCH)/%.skel.h: $(BENCH)/%.bpf.o
 $(BENCH)/probecost: tests/bench/probecost.c $(BENCH)/empty.skel.h $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	@echo "  CC      $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -I$(BENCH) -o $@ $< $(BUILD)/libtrace.a $(BUILD)/libcore.a $(TRACE_LIBS) $(CORE_LIBS)
+
+$(BENCH)/callloop: tests/bench/callloop.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -o $@ $<

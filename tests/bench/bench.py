@@ -13,7 +13,7 @@ import writes
 from harness import BUILD, Skipped, machine
 
 GROUPS = {"traps": writes.traps, "touch": writes.touch, "load": writes.load, "memory": writes.memory,
-          "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "threads": stalls.autopsy}
+          "calls": stalls.calls, "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "threads": stalls.autopsy}
 
 
 def figure(value):

@@ -111,6 +111,7 @@ class Case:
     def __init__(self, name, tracer=nothing):
         self.name, self.tracer = name, tracer
         self.samples = {}  # round -> {metric: value}
+        self.discarded = 0
         self.skipped = None
 
     def values(self, metric):
@@ -132,7 +133,12 @@ def run_rounds(cases, measure, rounds):
                 continue
             try:
                 with case.tracer() as tracer:
-                    case.samples[number] = measure(case, tracer)
+                    sample = measure(case, tracer)
+                # Its probes were no-ops part of the time: no cost, and no figure.
+                if tracer and "held up" in tracer.output:
+                    case.discarded += 1
+                else:
+                    case.samples[number] = sample
             except Skipped as why:
                 case.skipped = str(why)
 
@@ -158,6 +164,8 @@ def row(case, metric, unit, base=None, less=None, note=""):
     against = ratios(case, base, metric, less) if base else []
     if against:
         result.update(ratio=statistics.median(against), ratio_min=min(against), ratio_max=max(against), ratios=against)
+    if case.discarded:
+        note += f"{', ' if note else ''}{case.discarded} rounds left out: it was held up"
     if note:
         result["note"] = note
     others = {name: case.values(name) for name in case.metrics() if name != metric}

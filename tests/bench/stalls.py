@@ -8,13 +8,14 @@ import tempfile
 import time
 
 import peers
-from harness import BUILD, CULPRIT, TARGET, Case, Skipped, cpu_s, daemon, goal, ratio_of, row, run_rounds
+from harness import BUILD, CULPRIT, HELPERS, TARGET, Case, Skipped, cpu_s, daemon, goal, helper, ratio_of, row, run_rounds
 
 CLIENTS = 20
 REQUESTS = 100000
 # What slows the server down by much gets fewer: what counts is the rate.
 FEWER = {"perf trace -s": 20000, "strace -f -c": 8000}
 WINDOW_S = 1.0
+CALL_MS = 250
 THREADS, DESCRIPTORS = 1000, 10000
 
 
@@ -85,6 +86,27 @@ def group(name, title, cases, per):
                   goal("culprit, of the script of the same hooks, at least", ratio_of(ours, script, "ops"), 1.0, True),
                   goal(f"culprit loses least of all; least among the others: {best_name}", loss, best, True)],
     }
+
+
+def calls(runs):
+    """What the hooks add to the calls of one RPC, by the CPU time of the thread that makes them."""
+    with helper(HELPERS / "callloop") as loop:
+        pid = loop.process.pid
+        cases = compared(pid, peers.culprit("stalls", pid), peers.bpftrace(peers.stalls_script(pid)))
+
+        def measure(_case, _tracer):
+            done = loop.ask(f"call {CALL_MS}")
+            return {"ns": done["cpu_ns"] / done["ops"]}
+
+        run_rounds(cases, measure, runs)
+    bare, ours, script = cases[:3]
+    return [{
+        "name": "stalls.calls",
+        "title": "send, poll and recv of 64 bytes on loopback TCP, CPU time of the thread",
+        "ratio": "of unprobed",
+        "rows": [row(case, "ns", "ns", bare) for case in cases],
+        "goals": [goal("culprit adds, of what the script of the same hooks adds", ratio_of(ours, script, "ns", bare), 1.0)],
+    }]
 
 
 def redis_get(runs):
