@@ -123,7 +123,7 @@ static void found(void *ctx, const struct stall *s)
 
 static struct autopsy *autopsy(struct input *in, const struct autopsy_ops *ops)
 {
-	const struct report_clock taken = {.mono_ns = take_u64(in)};
+	const struct report_clock taken = {.mono_ns = take_u64(in) >> 2};
 	size_t n = 1 + take_u8(in) % THREADS;
 	struct thread_raw *raw = calloc(n, sizeof(*raw));
 	struct autopsy *a = NULL;
@@ -206,7 +206,7 @@ static void look(struct input *in, struct stall_engine *e, const struct autopsy_
 {
 	struct rpc_ledger ledger;
 	struct stalls_tables t;
-	struct look l = {.now_ns = take_u64(in), .autopsy = autopsy(in, ops), .tables = &t};
+	struct look l = {.now_ns = take_u64(in) >> 2, .autopsy = autopsy(in, ops), .tables = &t};
 
 	tables(in, &t);
 	if (l.autopsy) {

@@ -48,7 +48,7 @@ struct pair {
 };
 struct pairs {
 	struct pair *v;
-	size_t n, cap;
+	size_t n;
 };
 
 struct inherit {
@@ -70,23 +70,23 @@ struct dbg {
 	struct elf_debug debug;
 	Dwarf *dw, *alt;
 	struct node *node;
-	size_t n_node, cap_node;
+	size_t n_node;
 	struct pairs by_hash;  /* classes and enums, by qualified name */
 	struct pairs by_name;  /* canonical functions, by unqualified name */
 	struct pairs cls_name; /* classes and enums with a name, by unqualified name */
 	struct pairs by_key;   /* canonical functions, by func_key() */
 	struct pairs by_canon; /* function nodes with an origin, by canon */
 	struct inherit *inherit;
-	size_t n_inherit, cap_inherit;
+	size_t n_inherit;
 	bool have_bases;	 /* inherit[].base are canonical */
 	struct inlined *inlined; /* by canon; made at the first need */
-	size_t n_inlined, cap_inlined;
+	size_t n_inlined;
 	bool have_inlined;
 	struct elf_sym *func_sym; /* defined function symbols by address */
 	size_t n_func_sym;
 	struct type_entry *types;
 	char **strings; /* names made here */
-	size_t n_strings, cap_strings;
+	size_t n_strings;
 	Dwarf_CFI *cfi_eh, *cfi_debug;
 	bool have_cfi;
 };

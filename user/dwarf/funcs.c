@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "util/grow.h"
 
 #define MAX_NAME       1024
 #define MAX_CANDIDATES 64
@@ -103,16 +104,12 @@ bool func_entry(const struct dbg *d, uint32_t n, struct dbg_entry *e)
 
 static int add_entry(struct dbg_func *f, const struct dbg_entry *e)
 {
-	struct dbg_entry *p;
-
 	for (size_t i = 0; i < f->n_entry; i++)
 		if (f->entry[i].vaddr == e->vaddr)
 			return 0;
-	p = reallocarray(f->entry, f->n_entry + 1, sizeof(*p));
-	if (!p)
+	if (GROW(&f->entry, f->n_entry))
 		return -ENOMEM;
-	f->entry = p;
-	p[f->n_entry++] = *e;
+	f->entry[f->n_entry++] = *e;
 	return 0;
 }
 

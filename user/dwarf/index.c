@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "util/grow.h"
 
 uint64_t die_id(const struct dbg *d, Dwarf_Die *die)
 {
@@ -129,15 +130,8 @@ uint64_t func_key(struct dbg *d, uint32_t canon)
 
 int pairs_add(struct pairs *p, uint64_t key, uint32_t node)
 {
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? 2 * p->cap : 256;
-		struct pair *v = reallocarray(p->v, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		p->v = v;
-		p->cap = cap;
-	}
+	if (GROW(&p->v, p->n))
+		return -ENOMEM;
 	p->v[p->n++] = (struct pair){.key = key, .node = node};
 	return 0;
 }
@@ -241,15 +235,8 @@ static int add_node(struct dbg *d, Dwarf_Die *die, unsigned kind, uint32_t paren
 {
 	struct attrs x = {.d = d};
 
-	if (d->n_node == d->cap_node) {
-		size_t cap = d->cap_node ? 2 * d->cap_node : 4096;
-		struct node *v = reallocarray(d->node, cap, sizeof(*v));
-
-		if (!v || cap > UINT32_MAX)
-			return -ENOMEM;
-		d->node = v;
-		d->cap_node = cap;
-	}
+	if (d->n_node == UINT32_MAX || GROW(&d->node, d->n_node))
+		return -ENOMEM;
 	x.node = &d->node[d->n_node];
 	*x.node = (struct node){.flags = (uint16_t)kind, .parent = parent};
 	if (die) {
@@ -270,15 +257,8 @@ static int add_inherit(struct dbg *d, Dwarf_Die *die, uint32_t cls)
 
 	if (!dwarf_attr_integrate(die, DW_AT_type, &a) || !dwarf_formref_die(&a, &type))
 		return 0;
-	if (d->n_inherit == d->cap_inherit) {
-		size_t cap = d->cap_inherit ? 2 * d->cap_inherit : 256;
-		struct inherit *v = reallocarray(d->inherit, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		d->inherit = v;
-		d->cap_inherit = cap;
-	}
+	if (GROW(&d->inherit, d->n_inherit))
+		return -ENOMEM;
 	d->inherit[d->n_inherit++] = (struct inherit){.cls = cls, .base = die_id(d, &type)};
 	return 0;
 }
@@ -388,15 +368,8 @@ static int add_inlined(struct dbg *d, Dwarf_Die *die, uint32_t holder, uint64_t 
 	n = node_of(d, die_id(d, &ref));
 	if (!n)
 		return 0;
-	if (d->n_inlined == d->cap_inlined) {
-		size_t cap = d->cap_inlined ? 2 * d->cap_inlined : 4096;
-		struct inlined *v = reallocarray(d->inlined, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		d->inlined = v;
-		d->cap_inlined = cap;
-	}
+	if (GROW(&d->inlined, d->n_inlined))
+		return -ENOMEM;
 	d->inlined[d->n_inlined++] = (struct inlined){
 		.die = die_id(d, die), .parent = parent, .canon = d->node[n].canon, .holder = holder};
 	return 0;

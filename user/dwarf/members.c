@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "util/grow.h"
 
 #define MAX_NEST 32
 
 struct collect {
 	struct dbg *d;
 	struct dbg_member *m;
-	size_t n, cap;
+	size_t n;
 	struct err *err;
 };
 
@@ -69,15 +70,8 @@ static int append(struct collect *c, Dwarf_Die *m, Dwarf_Die *type, const struct
 	uint64_t width, bits;
 	int rc;
 
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? 2 * c->cap : 16;
-
-		x = reallocarray(c->m, cap, sizeof(*x));
-		if (!x)
-			return -ENOMEM;
-		c->m = x;
-		c->cap = cap;
-	}
+	if (GROW(&c->m, c->n))
+		return -ENOMEM;
 	x = &c->m[c->n];
 	memset(x, 0, sizeof(*x));
 	x->name = strncmp(name, "_vptr", 5) ? name : "_vptr";
@@ -225,12 +219,9 @@ int dbg_members(struct dbg *d, struct dbg_type cls, struct dbg_member **ret, siz
 
 static int add_base(struct dbg_base **list, size_t *n, struct dbg_type type, uint64_t offset)
 {
-	struct dbg_base *b = reallocarray(*list, *n + 1, sizeof(*b));
-
-	if (!b)
+	if (GROW(list, *n))
 		return -ENOMEM;
-	*list = b;
-	b[(*n)++] = (struct dbg_base){.type = type, .offset = (uint32_t)offset};
+	(*list)[(*n)++] = (struct dbg_base){.type = type, .offset = (uint32_t)offset};
 	return 0;
 }
 

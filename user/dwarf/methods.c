@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "util/grow.h"
 
 /*
  * Compilers declare implicit members only in the units that use them, so all nodes of the class are looked
@@ -112,15 +113,11 @@ static int read_ranges(Dwarf_Die *die, struct dbg_range **range, size_t *n)
 	ptrdiff_t off = 0;
 
 	while ((off = dwarf_ranges(die, off, &base, &lo, &hi)) > 0) {
-		struct dbg_range *r;
-
 		if (!lo || hi <= lo)
 			continue;
-		r = reallocarray(*range, *n + 1, sizeof(*r));
-		if (!r)
+		if (GROW(range, *n))
 			return -ENOMEM;
-		*range = r;
-		r[(*n)++] = (struct dbg_range){.lo = lo, .hi = hi};
+		(*range)[(*n)++] = (struct dbg_range){.lo = lo, .hi = hi};
 	}
 	return 0;
 }
@@ -223,15 +220,12 @@ int dbg_inlines(struct dbg *d, const struct dbg_func *f, struct dbg_inline **ret
 				hi = mid;
 		}
 		for (; lo < d->n_inlined && d->inlined[lo].canon == p[i].node && !rc; lo++) {
-			struct dbg_inline *v = reallocarray(list, count + 1, sizeof(*v));
-
-			if (!v) {
+			if (GROW(&list, count)) {
 				rc = -ENOMEM;
 				break;
 			}
-			list = v;
-			memset(&v[count], 0, sizeof(*v));
-			rc = one_inline(d, &d->inlined[lo], &v[count]);
+			memset(&list[count], 0, sizeof(*list));
+			rc = one_inline(d, &d->inlined[lo], &list[count]);
 			if (rc)
 				count++;
 			rc = rc < 0 ? rc : 0;

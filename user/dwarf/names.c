@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "util/grow.h"
 
 #define MAX_NEAR      5
 #define MAX_NAME_EDIT 128 /* longer names are compared by substring only */
@@ -98,16 +99,9 @@ const char *dbg_keep(struct dbg *d, char *s)
 {
 	if (!s)
 		return NULL;
-	if (d->n_strings == d->cap_strings) {
-		size_t cap = d->cap_strings ? 2 * d->cap_strings : 64;
-		char **p = reallocarray(d->strings, cap, sizeof(*p));
-
-		if (!p) {
-			free(s);
-			return NULL;
-		}
-		d->strings = p;
-		d->cap_strings = cap;
+	if (GROW(&d->strings, d->n_strings)) {
+		free(s);
+		return NULL;
 	}
 	d->strings[d->n_strings++] = s;
 	return s;

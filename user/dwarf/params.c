@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "util/grow.h"
 
 #define N_INT_ARGS 6
 #define N_SSE_ARGS 8
@@ -277,13 +278,11 @@ int dbg_params(struct dbg *d, const struct dbg_func *f, struct dbg_param **ret, 
 			continue;
 		if (!strcmp(name, "__in_chrg"))
 			continue; /* written by gcc, passed by nobody in this ABI */
-		p = reallocarray(list, count + 1, sizeof(*p));
-		if (!p) {
+		if (GROW(&list, count)) {
 			free(list);
 			return err_set(err, -ENOMEM, "out of memory");
 		}
-		list = p;
-		p += count++;
+		p = &list[count++];
 		memset(p, 0, sizeof(*p));
 		p->name = name;
 		k = (struct classified){.unknown = true};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "elf/elf_priv.h"
+#include "util/grow.h"
 
 static int by_vaddr(const void *a, const void *b)
 {
@@ -35,10 +36,9 @@ static int add_relocations(struct elf_file *f, Elf_Scn *scn, const GElf_Shdr *sh
 			continue;
 		if (!gelf_getsym(syms, (int)GELF_R_SYM(r.r_info), &s))
 			continue;
-		v = reallocarray(f->slot, f->n_slot + 1, sizeof(*v));
-		if (!v)
+		if (GROW(&f->slot, f->n_slot))
 			return -ENOMEM;
-		f->slot = v;
+		v = f->slot;
 		v[f->n_slot] = (struct elf_slot){.vaddr = r.r_offset,
 						 .symbol = elf_strptr(f->elf, sym_sh.sh_link, s.st_name)};
 		f->n_slot += v[f->n_slot].symbol != NULL;

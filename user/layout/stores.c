@@ -6,12 +6,13 @@
 #include "util/hash.h"
 
 #include "layout/stores.h"
+#include "util/grow.h"
 
 struct code {
 	uint64_t die;
 	int rc;
 	struct store *v;
-	size_t n, cap;
+	size_t n;
 	UT_hash_handle hh;
 };
 
@@ -136,15 +137,8 @@ static bool is_string(unsigned id)
 
 static int add(struct code *c, const struct store *st)
 {
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? 2 * c->cap : 32;
-		struct store *v = reallocarray(c->v, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		c->v = v;
-		c->cap = cap;
-	}
+	if (GROW(&c->v, c->n))
+		return -ENOMEM;
 	c->v[c->n++] = *st;
 	return 0;
 }

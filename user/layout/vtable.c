@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "layout/guard_priv.h"
+#include "util/grow.h"
 
 #define VPTR_OFFSET 16
 #define VTABLE_FOR  "vtable for "
 
 struct reading {
 	struct vtables *t;
-	size_t cap;
 	int rc;
 };
 
@@ -31,15 +31,8 @@ static int take(void *ctx, const struct elf_sym *s)
 	dbg_demangle(s->name, text, sizeof(text));
 	if (strncmp(text, VTABLE_FOR, strlen(VTABLE_FOR)) != 0)
 		return 0;
-	if (t->n == r->cap) {
-		size_t cap = r->cap ? 2 * r->cap : 64;
-		struct vtable *v = reallocarray(t->v, cap, sizeof(*v));
-
-		if (!v)
-			return r->rc = -ENOMEM;
-		t->v = v;
-		r->cap = cap;
-	}
+	if (GROW(&t->v, t->n))
+		return r->rc = -ENOMEM;
 	t->v[t->n].cls = strdup(text + strlen(VTABLE_FOR));
 	t->v[t->n].vaddr = s->defined ? s->vaddr : 0;
 	if (!t->v[t->n].cls)

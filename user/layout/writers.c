@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "layout/writers_priv.h"
+#include "util/grow.h"
 
 const char *writer_name(const struct dbg_func *f)
 {
@@ -37,34 +38,28 @@ bool writer_licensed(const struct finder *x, uint64_t vaddr)
 static int add_func(struct finder *x, const struct writer_func *f)
 {
 	struct writers *w = x->w;
-	struct writer_func *p;
 
 	for (size_t i = 0; i < w->n_func;
 	     i++) /* C1 and C2 may be one; a function of T before the same seen as a base's */
 		if (w->func[i].type == f->type && w->func[i].vaddr == f->vaddr)
 			return 0;
-	p = reallocarray(w->func, w->n_func + 1, sizeof(*p));
-	if (!p)
+	if (GROW(&w->func, w->n_func))
 		return -ENOMEM;
-	w->func = p;
-	p[w->n_func++] = *f;
+	w->func[w->n_func++] = *f;
 	return 0;
 }
 
 int writer_add_site(struct finder *x, const struct writer_site *s)
 {
 	struct writers *w = x->w;
-	struct writer_site *p;
 
 	for (size_t i = 0; i < w->n_site; i++)
 		if (w->site[i].vaddr == s->vaddr && w->site[i].type == s->type &&
 		    w->site[i].delta == s->delta)
 			return 0;
-	p = reallocarray(w->site, w->n_site + 1, sizeof(*p));
-	if (!p)
+	if (GROW(&w->site, w->n_site))
 		return -ENOMEM;
-	w->site = p;
-	p[w->n_site++] = *s;
+	w->site[w->n_site++] = *s;
 	return 0;
 }
 

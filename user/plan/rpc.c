@@ -10,6 +10,7 @@
 #include "plan/rpc.h"
 #include "plan/site.h"
 #include "proc/maps.h"
+#include "util/grow.h"
 
 /* Base classes of protobuf's generic services: the client's channel and the server's dispatch
  * (google/protobuf/service.h). */
@@ -64,13 +65,12 @@ static int add_site(struct walk *w, const struct dbg_func *f, const struct dbg_e
 {
 	const struct elf_file *bin = dbg_binary(w->dbg);
 	const uint8_t *code = elf_bytes(bin, e->vaddr, e->size);
-	struct rpc_site *v = realloc(w->plan->site, (w->plan->n_sites + 1) * sizeof(*v)), *s;
+	struct rpc_site *s;
 	struct site choice;
 
-	if (!v)
+	if (GROW(&w->plan->site, w->plan->n_sites))
 		return -ENOMEM;
-	w->plan->site = v;
-	s = &v[w->plan->n_sites];
+	s = &w->plan->site[w->plan->n_sites];
 	*s = (struct rpc_site){.arg = w->arg};
 	if (!elf_vaddr_to_offset(bin, e->vaddr, &s->entry))
 		return 0; /* not in the file: nothing to attach to */
@@ -117,12 +117,11 @@ static int find_channels(struct walk *w, const char *name)
 static int add_service(void *ctx, const struct dbg_func *f)
 {
 	struct walk *w = ctx;
-	struct dbg_type *v = realloc(w->service, (w->n_services + 1) * sizeof(*v));
 
-	w->rc = v ? rpc_names_add(&w->plan->names, true, f->name, NULL) : -ENOMEM;
-	if (v) {
-		w->service = v;
+	w->rc = GROW(&w->service, w->n_services);
+	if (!w->rc) {
 		w->service[w->n_services++] = f->cls;
+		w->rc = rpc_names_add(&w->plan->names, true, f->name, NULL);
 	}
 	return w->rc;
 }

@@ -9,6 +9,7 @@
 #include "plan/site.h"
 #include "plan/writes.h"
 #include "plan/writes_priv.h"
+#include "util/grow.h"
 
 #define CODE_MAX 4096 /* bytes of a function looked at for a probe site */
 
@@ -25,12 +26,9 @@ const char *wr_role_name(unsigned role)
 
 static int __attribute__((format(printf, 3, 0))) add_text(char ***v, size_t *n, const char *fmt, va_list ap)
 {
-	char **bigger = realloc(*v, (*n + 1) * sizeof(**v));
 	char *s = NULL;
 
-	if (bigger)
-		*v = bigger;
-	if (!bigger || vasprintf(&s, fmt, ap) < 0)
+	if (GROW(v, *n) || vasprintf(&s, fmt, ap) < 0)
 		return -ENOMEM;
 	(*v)[(*n)++] = s;
 	return 0;
@@ -112,17 +110,15 @@ static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, u
 int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_row *row,
 		 struct err *err)
 {
-	struct plan_probe *bigger, *r;
+	struct plan_probe *r;
 	struct site site;
 
 	if (planned(p, row->vaddr, row->role, row->type))
 		return 0;
 	if (p->n_probes == WR_MAX_PROBES)
 		return err_set(err, -E2BIG, "more than %d probes are needed", WR_MAX_PROBES);
-	bigger = realloc(p->probe, (p->n_probes + 1) * sizeof(*p->probe));
-	if (!bigger)
+	if (GROW(&p->probe, p->n_probes))
 		return err_set(err, -ENOMEM, "out of memory");
-	p->probe = bigger;
 	r = &p->probe[p->n_probes];
 	*r = (struct plan_probe){.entry = row->vaddr, .inlined = row->inlined};
 	r->wire.role = (uint16_t)row->role;

@@ -11,6 +11,7 @@
 #include "sock/diag.h"
 #include "sock/netlink.h"
 #include "sock/sock.h"
+#include "util/grow.h"
 
 #define ALL_STATES 0xffffffffU
 
@@ -90,12 +91,9 @@ static struct entry *entry_find(const struct sock_table *t, uint64_t inode)
 
 static int listener_add(struct sock_table *t, const struct diag_sock *s)
 {
-	struct diag_sock *v = realloc(t->listener, (t->n_listeners + 1) * sizeof(*v));
-
-	if (!v)
+	if (GROW(&t->listener, t->n_listeners))
 		return -ENOMEM;
-	t->listener = v;
-	v[t->n_listeners++] = *s;
+	t->listener[t->n_listeners++] = *s;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "stalls/autopsy.h"
 #include "stalls/call.h"
 #include "stalls/fds.h"
+#include "util/grow.h"
 
 const char *autopsy_source_name(enum autopsy_source s)
 {
@@ -298,15 +299,14 @@ void autopsy_confirm(struct autopsy *a, struct thread_raw *again, size_t n)
 
 static int push(char ***v, size_t *n, const char *s)
 {
-	char **grown = realloc(*v, (*n + 1) * sizeof(**v)), *copy = strdup(s);
+	char *copy;
 
-	if (grown)
-		*v = grown;
-	if (!grown || !copy) {
-		free(copy);
+	if (GROW(v, *n))
 		return -ENOMEM;
-	}
-	grown[(*n)++] = copy;
+	copy = strdup(s);
+	if (!copy)
+		return -ENOMEM;
+	(*v)[(*n)++] = copy;
 	return 0;
 }
 

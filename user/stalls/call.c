@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "stalls/call.h"
+#include "util/grow.h"
 
 #define SET_MAX 65536 /* descriptors in one set; beyond it the set counts as unread */
 
@@ -103,11 +104,14 @@ static int64_t left_of(int64_t deadline_ns, uint64_t now_ns)
 /* A kernel timespec or timeval at addr, in ns. */
 static bool read_time(const struct autopsy_ops *ops, uint64_t addr, int64_t unit_ns, int64_t *ns)
 {
+	const int64_t most = INT64_MAX / 1000000000 - 1, per_s = 1000000000 / unit_ns;
 	int64_t v[2];
 
-	if (ops->read_mem(ops->ctx, addr, v, sizeof(v)) || v[0] < 0 || v[0] > INT64_MAX / 1000000000 - 1)
+	/* of a timespec the kernel refuses a whole second's nanoseconds, of a timeval it takes any number */
+	if (ops->read_mem(ops->ctx, addr, v, sizeof(v)) || v[0] < 0 || v[0] > most || v[1] < 0 ||
+	    v[1] / per_s > (unit_ns == 1 ? 0 : most - v[0]))
 		return false;
-	*ns = v[0] * 1000000000 + v[1] * unit_ns;
+	*ns = (v[0] + v[1] / per_s) * 1000000000 + v[1] % per_s * unit_ns;
 	return true;
 }
 
@@ -169,17 +173,10 @@ static void take_timeout(struct thread_facts *t, const struct call *c, const str
 		t->timeout_ms = ns / 1000000;
 }
 
-static int set_add(struct call_set *s, size_t *room, int fd, uint32_t events)
+static int set_add(struct call_set *s, int fd, uint32_t events)
 {
-	if (s->n == *room) {
-		size_t want = *room ? *room * 2 : 8;
-		struct call_fd *v = realloc(s->v, want * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		s->v = v;
-		*room = want;
-	}
+	if (GROW(&s->v, s->n))
+		return -ENOMEM;
 	s->v[s->n++] = (struct call_fd){.fd = fd, .events = events};
 	return 0;
 }
@@ -188,7 +185,6 @@ static int poll_set(struct thread_facts *t, const struct autopsy_ops *ops, struc
 {
 	uint64_t n = t->arg[1];
 	struct pollfd *p;
-	size_t room = 0;
 	int err = 0;
 
 	if (!n)
@@ -204,7 +200,7 @@ static int poll_set(struct thread_facts *t, const struct autopsy_ops *ops, struc
 		t->args_unread = true;
 	for (size_t i = 0; !err && !t->args_unread && i < n; i++) {
 		if (p[i].fd >= 0) /* a negative one is skipped by the kernel too */
-			err = set_add(set, &room, p[i].fd, (uint16_t)p[i].events);
+			err = set_add(set, p[i].fd, (uint16_t)p[i].events);
 	}
 	free(p);
 	return err;
@@ -214,7 +210,7 @@ static int select_set(struct thread_facts *t, const struct autopsy_ops *ops, str
 {
 	static const uint32_t meaning[3] = {POLLIN, POLLOUT, POLLPRI};
 	uint64_t n = t->arg[0];
-	size_t words = (size_t)(n + 63) / 64, room = 0;
+	size_t words = (size_t)(n + 63) / 64;
 	uint64_t *bits;
 	int err = 0;
 
@@ -240,7 +236,7 @@ static int select_set(struct thread_facts *t, const struct autopsy_ops *ops, str
 				events |= meaning[k];
 		}
 		if (events)
-			err = set_add(set, &room, (int)fd, events);
+			err = set_add(set, (int)fd, events);
 	}
 	free(bits);
 	return err;
@@ -250,7 +246,6 @@ int call_decode(struct thread_facts *t, const struct autopsy_ops *ops, const str
 		struct call_set *set)
 {
 	const struct call *c = call_find(t->nr);
-	size_t room = 0;
 	int err = 0;
 
 	*set = (struct call_set){0};
@@ -274,7 +269,7 @@ int call_decode(struct thread_facts *t, const struct autopsy_ops *ops, const str
 	case CALL_OTHER:
 		break;
 	default:
-		err = set_add(set, &room, (int)t->arg[0], 0);
+		err = set_add(set, (int)t->arg[0], 0);
 	}
 	if (set->n)
 		t->fd = set->v[0].fd;

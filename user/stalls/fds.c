@@ -4,6 +4,7 @@
 #include "util/hash.h"
 
 #include "stalls/fds.h"
+#include "util/grow.h"
 
 struct slot {
 	int fd;
@@ -14,7 +15,7 @@ struct slot {
 struct fds {
 	const struct autopsy_ops *ops;
 	struct fd_facts *v;
-	size_t n, room;
+	size_t n;
 	struct slot *by_fd;
 };
 
@@ -57,15 +58,8 @@ int fds_index(struct fds *f, int fd, size_t *ret)
 		*ret = s->index;
 		return 0;
 	}
-	if (f->n == f->room) {
-		size_t room = f->room ? f->room * 2 : 64;
-		struct fd_facts *v = realloc(f->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		f->v = v;
-		f->room = room;
-	}
+	if (GROW(&f->v, f->n))
+		return -ENOMEM;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;

@@ -6,16 +6,17 @@
 #include <string.h>
 
 #include "stalls/rpc.h"
+#include "util/grow.h"
 
 int rpc_names_add(struct rpc_names *n, bool handler, const char *name, const char *method)
 {
 	struct rpc_func **list = handler ? &n->handler : &n->channel;
 	size_t *count = handler ? &n->n_handler : &n->n_channel;
-	struct rpc_func *v = realloc(*list, (*count + 1) * sizeof(*v));
+	struct rpc_func *v;
 
-	if (!v)
+	if (GROW(list, *count))
 		return -ENOMEM;
-	*list = v;
+	v = *list;
 	v[*count] = (struct rpc_func){.name = strdup(name), .method = method ? strdup(method) : NULL};
 	(*count)++;
 	return v[*count - 1].name && (!method || v[*count - 1].method) ? 0 : -ENOMEM;

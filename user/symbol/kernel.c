@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "symbol/kernel.h"
+#include "util/grow.h"
 
 struct sym {
 	uint64_t addr;
@@ -12,20 +13,13 @@ struct sym {
 
 struct kernel_syms {
 	struct sym *v;
-	size_t n, room;
+	size_t n;
 };
 
 static int add(struct kernel_syms *k, uint64_t addr, const char *name)
 {
-	if (k->n == k->room) {
-		size_t room = k->room ? k->room * 2 : 4096;
-		struct sym *v = realloc(k->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		k->v = v;
-		k->room = room;
-	}
+	if (GROW(&k->v, k->n))
+		return -ENOMEM;
 	k->v[k->n].addr = addr;
 	k->v[k->n].name = strdup(name);
 	return k->v[k->n++].name ? 0 : -ENOMEM;

@@ -9,6 +9,7 @@
 
 #include "trace/writes_priv.h"
 #include "writes.skel.h"
+#include "util/grow.h"
 
 struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid,
 			      const char *path, const unsigned long *offsets, const uint64_t *cookies,
@@ -31,13 +32,10 @@ struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_pro
 
 static int keep(struct writes_trace *t, struct bpf_link *link, bool store)
 {
-	struct trace_link *bigger = realloc(t->link, (t->n_links + 1) * sizeof(*t->link));
-
-	if (!bigger) {
+	if (GROW(&t->link, t->n_links)) {
 		bpf_link__destroy(link);
 		return -ENOMEM;
 	}
-	t->link = bigger;
 	t->link[t->n_links++] = (struct trace_link){.link = link, .store = store};
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "writes/uses.h"
+#include "util/grow.h"
 
 struct kin {
 	const struct writes_plan *plan;
@@ -18,18 +19,14 @@ struct kin {
 
 static int knowing_add(struct kin *k, const char *name, size_t len)
 {
-	char **v;
-
 	for (size_t i = 0; i < k->n_knowing; i++) {
 		if (strlen(k->knowing[i]) == len && !memcmp(k->knowing[i], name, len))
 			return 0;
 	}
-	v = realloc(k->knowing, (k->n_knowing + 1) * sizeof(*v));
-	if (!v)
+	if (GROW(&k->knowing, k->n_knowing))
 		return -ENOMEM;
-	k->knowing = v;
-	v[k->n_knowing] = strndup(name, len);
-	return v[k->n_knowing] ? (k->n_knowing++, 0) : -ENOMEM;
+	k->knowing[k->n_knowing] = strndup(name, len);
+	return k->knowing[k->n_knowing] ? (k->n_knowing++, 0) : -ENOMEM;
 }
 
 /* The class a probed function is a member of: the cache, say. */

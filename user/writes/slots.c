@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "writes/slots.h"
+#include "util/grow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -135,17 +136,11 @@ static int type_add(struct slots *s, uint16_t type)
 
 int slots_add_place(struct slots *s, const struct slots_place *p)
 {
-	struct place *v;
-
 	if (!p->width || p->width > 8 || (p->width & (p->width - 1)) || p->offset % p->width)
 		return -EINVAL;
-	v = realloc(s->place, (s->n_places + 1) * sizeof(*v));
-	if (!v)
+	if (GROW(&s->place, s->n_places) || type_add(s, p->type))
 		return -ENOMEM;
-	s->place = v;
-	if (type_add(s, p->type))
-		return -ENOMEM;
-	v[s->n_places] = (struct place){.p = *p};
+	s->place[s->n_places] = (struct place){.p = *p};
 	return (int)s->n_places++;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dwarf/funcs.h"
+#include "util/grow.h"
 
 struct uses {
 	struct dbg *d;
@@ -18,14 +19,8 @@ struct uses {
 
 static int caller_add(struct uses *u, uint64_t vaddr)
 {
-	if ((u->n_callers & (u->n_callers - 1)) == 0) {
-		size_t room = u->n_callers ? 2 * u->n_callers : 1;
-		uint64_t *v = realloc(u->caller, room * sizeof(*v));
-
-		if (!v)
-			return err_set(&u->err, -ENOMEM, "out of memory");
-		u->caller = v;
-	}
+	if (GROW(&u->caller, u->n_callers))
+		return err_set(&u->err, -ENOMEM, "out of memory");
 	u->caller[u->n_callers++] = vaddr;
 	return 0;
 }
@@ -53,12 +48,9 @@ static int class_add(struct uses *u, struct dbg_type t, bool is_related)
 	if (code)
 		return err_set(&u->err, code, "a base or derived class cannot be read");
 	if (is_related) {
-		const char **v = realloc(u->related, (u->n_related + 1) * sizeof(*v));
-
-		if (!v)
+		if (GROW(&u->related, u->n_related))
 			return err_set(&u->err, -ENOMEM, "out of memory");
-		u->related = v;
-		v[u->n_related++] = info.name;
+		u->related[u->n_related++] = info.name;
 	}
 	/* a class that is only declared here has no members to be inlined */
 	return info.declaration ? 0 : dbg_methods(u->d, t, method_callers, u, &u->err);
