@@ -109,6 +109,28 @@ static void test_unreadable_timespec(void **state)
 	assert_int_equal(t.futex_addr, 0x5000);
 }
 
+/* Memory of the target holds anything (found by the fuzzer). */
+static void test_impossible_times(void **state)
+{
+	const struct timespec many_ns = {1, 1000000000}, huge_ns = {1, INT64_MAX}, before = {-1, 0};
+	const struct timeval over = {1, 2500000}, huge_us = {INT64_MAX / 1000000000 - 2, INT64_MAX};
+	const uint64_t at = 0x1200;
+	struct thread_facts t;
+
+	(void)state;
+	poke(at, &over, sizeof(over));
+	check_timeout(SYS_select, ARGS(0, 0, 0, 0, at), 3500, false); /* as the kernel takes it */
+	poke(at, &huge_us, sizeof(huge_us));
+	decode(&t, SYS_select, ARGS(0, 0, 0, 0, at));
+	assert_true(t.args_unread);
+	for (size_t i = 0; i < 3; i++) {
+		poke(at, i == 0 ? &many_ns : i == 1 ? &huge_ns : &before, sizeof(many_ns));
+		decode(&t, SYS_nanosleep, ARGS(at));
+		assert_true(t.args_unread);
+		assert_int_equal(t.timeout_ms, -2);
+	}
+}
+
 static void test_classes_and_names(void **state)
 {
 	(void)state;
@@ -126,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_timeouts),
 		cmocka_unit_test(test_unreadable_timespec),
+		cmocka_unit_test(test_impossible_times),
 		cmocka_unit_test(test_classes_and_names),
 	};
 
