@@ -2,7 +2,6 @@
 import glob
 import os
 import pwd
-import re
 import shutil
 import signal
 import socket
@@ -13,18 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CULPRIT, wait_until
-from test_stalls import Session
-
-
-class Plain(Session):
-    """`culprit stalls --json` as one runs it on a program of which nothing is known: without a spec."""
-
-    def __init__(self, pid, *options, duration=0):
-        self.process = subprocess.Popen(
-            [str(CULPRIT), "stalls", "-p", str(pid), "-d", str(duration), "--json", *map(str, options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.armed = None
+from conftest import wait_until
 
 
 def need(*programs):
@@ -61,34 +49,6 @@ def end(process):
 
 def children(pid):
     return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-
-
-def ss_sockets(pid=None):
-    """[(local, remote, state, inode, pid, fd)] of TCP as `ss -tinpe` tells it."""
-    out = subprocess.run(["ss", "-tinpeHO"], capture_output=True, text=True, check=True).stdout
-    found = []
-    for line in out.splitlines():
-        fields = line.split()
-        inode = re.search(r"\bino:(\d+)", line)
-        for user in re.finditer(r"pid=(\d+),fd=(\d+)", line):
-            if pid in (None, int(user.group(1))) and inode:
-                found.append((fields[3], fields[4], fields[0], int(inode.group(1)), int(user.group(1)), int(user.group(2))))
-    return found
-
-
-def lsof_name(pid, fd):
-    """What lsof calls this descriptor: "127.0.0.1:4000->127.0.0.1:6379"."""
-    out = subprocess.run(["lsof", "-nP", "-a", "-p", str(pid), "-d", str(fd), "-Fn"], capture_output=True, text=True, check=True).stdout
-    return next(line[1:] for line in out.splitlines() if line.startswith("n"))
-
-
-def check_addresses(stall, pid):
-    """The finding's descriptor and addresses are what ss and lsof say of that descriptor."""
-    sock = stall["socket"]
-    row = next(r for r in ss_sockets(pid) if r[5] == stall["fd"])
-    assert (sock["local"], sock["remote"], sock["inode"]) == (row[0], row[1], row[3])
-    assert sock["state"].startswith(row[2][:3])
-    assert lsof_name(pid, stall["fd"]) == f"{sock['local']}->{sock['remote']}"
 
 
 class Redis:

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from conftest import wait_until
-from services import Nginx, Plain, Postgres, Redis, check_addresses, end, need
+from services import Nginx, Postgres, Redis, end, need
+from sessions import Plain, check_addresses, during_and_before, only, silence
 
 LOAD_S = 10
 
@@ -32,41 +33,6 @@ def nginx_proxy(tmp_path):
     proxy = Nginx(tmp_path)
     yield proxy
     proxy.end()
-
-
-def during_and_before(pid, stall, lasts=2.7):
-    """Two sessions: one that is there when the stall begins, and one that finds it. [(stalls, summary, code)]"""
-    during = Plain(pid).wait_armed()
-    time.sleep(0.5)
-    stall()
-    time.sleep(lasts)
-    before = Plain(pid).wait_armed()
-    ends = []
-    for session in (during, before):
-        session.process.send_signal(signal.SIGINT)
-    for session in (during, before):
-        ends.append(session.end())
-    for stalls, _, _ in ends:
-        for s in stalls:
-            s["before"] = stalls is ends[1][0]
-    return ends
-
-
-def only(ends, verdict):
-    """The one finding of each session."""
-    found = []
-    for stalls, summary, code in ends:
-        assert [s["verdict"] for s in stalls] == [verdict], stalls
-        assert code == 1
-        assert summary["complete"], summary["notes"]
-        assert stalls[0]["blocked_before_session"] is stalls[0]["before"]
-        found.append(stalls[0])
-    return found
-
-
-def silence(ends):
-    for stalls, summary, code in ends:
-        assert (stalls, code) == ([], 0), (stalls, summary)
 
 
 def test_redis_stopped(redis):

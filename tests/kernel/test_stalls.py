@@ -56,7 +56,7 @@ def check_schema(s):
     assert s["blocked_ms"] >= 0
     assert s["kernel_stack"], "a blocked thread has a kernel stack"
     if s["socket"]:
-        assert (SOCKET_KEYS if s["socket"]["family"] != "unix" else UNIX_KEYS) <= s["socket"].keys()
+        assert (UNIX_KEYS if s["socket"].get("family") == "unix" else SOCKET_KEYS) <= s["socket"].keys()
     if s["rpc"]:
         assert set(s["rpc"]) == {"method", "age_ms"}
     for frame in s["user_stack"]:

@@ -54,6 +54,7 @@ static const struct tcp_info info = {.tcpi_state = 1,
 				     .tcpi_probes = 2,
 				     .tcpi_unacked = 4,
 				     .tcpi_rtt = 555,
+				     .tcpi_snd_mss = 1448,
 				     .tcpi_total_retrans = 9,
 				     .tcpi_last_data_sent = 7900,
 				     .tcpi_last_data_recv = 8000,
@@ -84,6 +85,7 @@ static void test_tcp(void **state)
 	assert_int_equal(s.f.probes, 2);
 	assert_int_equal(s.f.unacked, 4);
 	assert_int_equal(s.f.rtt_us, 555);
+	assert_int_equal(s.f.mss, 1448);
 	assert_int_equal(s.f.total_retrans, 9);
 	assert_int_equal(s.f.last_send_ms, 7900);
 	assert_int_equal(s.f.last_recv_ms, 8000);

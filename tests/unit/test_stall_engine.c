@@ -519,6 +519,43 @@ static void rpc_under_way(void **state)
 	assert_true(stall_engine_rpc_runs(e, 100, &p.rpc[0].rpc));
 }
 
+static void vanished_meanwhile(void **state)
+{
+	struct thread_facts *t = thread(CALL_POLL, "poll", SYS_poll, 0);
+
+	(void)state;
+	connection()->last_send_ms = 2000;
+	waits_for(t, 0);
+	in_flight(t, START + SEC, 0);
+	look(START + 3 * SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->verdict, VERDICT_PEER_SILENT);
+	p.fd[0].sock.probes = 3;
+	strcpy(p.fd[0].sock.timer, "keepalive");
+	look(START + 9 * SEC);
+	look(START + 10 * SEC);
+	assert_int_equal(n_found, 2); /* that, too, is said once */
+	assert_int_equal(found[1]->verdict, VERDICT_HALF_OPEN);
+	assert_int_equal(found[1]->blocked_ns, 8 * SEC);
+}
+
+static void full_pipe(void **state)
+{
+	static char target_name[] = "pipe:[5]";
+	struct thread_facts *t = thread(CALL_WRITE, "write", SYS_write, 5 * SEC);
+
+	(void)state;
+	p.fd[0] = (struct fd_facts){
+		.fd = 9, .open = true, .kind = PROC_FD_PIPE, .inode = 5, .target = target_name};
+	p.a.n_fds = 1;
+	t->wait[t->n_wait++] = (struct thread_wait){.fd = 0};
+	look(START + SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->verdict, VERDICT_LOCAL_WRITER_BLOCKED);
+	assert_string_equal(found[0]->file, target_name);
+	assert_int_equal(found[0]->sock.inode, 0); /* no socket */
+}
+
 /* The thread's epoll set, descriptor 10: the first n connections. */
 static struct thread_facts *event_loop(size_t n, struct thread_wait *member)
 {
@@ -672,6 +709,8 @@ int main(void)
 		T(reply_on_another_descriptor),
 		T(rpc_under_way),
 		T(wants_look),
+		T(vanished_meanwhile),
+		T(full_pipe),
 		T(proxy),
 		T(proxy_without_need),
 		T(server_waits_elsewhere),

@@ -157,6 +157,9 @@ static void not_sockets(void **state)
 	SILENT(in);
 	in.class = CALL_WRITE;
 	IS(in, VERDICT_LOCAL_WRITER_BLOCKED);
+	in.class = CALL_POLL;
+	in.events = POLLOUT;
+	IS(in, VERDICT_LOCAL_WRITER_BLOCKED);
 	in = polling(conn());
 	strcpy(in.sock.state, "LISTEN");
 	SILENT(in);
@@ -268,6 +271,22 @@ static void unsent(void **state)
 	in.sock.bytes_acked = 1;
 	in.in_rpc = true;
 	IS(in, VERDICT_REQUEST_UNSENT); /* inside an RPC, on a connection that never carried a byte */
+	/* no route, or a link that is down: what was written stays here, while the kernel probes; the
+	 * kernel's times are of the exchange before */
+	in = polling(conn());
+	in.sock.notsent = in.sock.send_queue = 30;
+	strcpy(in.sock.timer, "persist");
+	in.sock.mss = 1448;
+	IS(in, VERDICT_REQUEST_UNSENT);
+	in.sock.notsent = in.sock.send_queue = 300000;
+	IS(in, VERDICT_REQUEST_UNSENT);
+	in.sock.peer_window = 1000;
+	IS(in, VERDICT_PEER_WINDOW_CLOSED); /* less than a segment */
+	in.sock.peer_window = UINT32_MAX;
+	IS(in, VERDICT_PEER_WINDOW_CLOSED); /* before 5.4 the kernel does not say */
+	in.sock.peer_window = 65536;
+	in.sock.last_send_ms = 5;
+	SILENT(in); /* on its way */
 }
 
 static void half_open(void **state)
@@ -278,6 +297,8 @@ static void half_open(void **state)
 	in.sock.probes = 2;
 	strcpy(in.sock.timer, "keepalive");
 	IS(in, VERDICT_HALF_OPEN);
+	in.sock.probes = 1;
+	IS(in, VERDICT_PEER_SILENT); /* its answer may be on the way */
 	in = polling(conn());
 	in.sock.probes = 2;
 	SILENT(in); /* nobody waits for an answer on it */
@@ -358,6 +379,14 @@ static void unix_sockets(void **state)
 	SILENT(in); /* a one-way log socket */
 	in = writing(s);
 	IS(in, VERDICT_LOCAL_WRITER_BLOCKED);
+	in.class = CALL_POLL;
+	IS(in, VERDICT_LOCAL_WRITER_BLOCKED); /* waits for room, and there is none */
+	in.events = POLLIN | POLLOUT;
+	SILENT(in);
+	in.events = POLLOUT;
+	in.edge = true;
+	SILENT(in); /* asked for changes only */
+	in = writing(s);
 	in.class = CALL_CONNECT;
 	IS(in, VERDICT_CONNECT_PENDING);
 }

@@ -123,6 +123,7 @@ struct sock_facts {
 	uint32_t rtt_us;
 	uint64_t bytes_acked, bytes_received, bytes_sent;
 	int64_t last_send_ms, last_recv_ms, last_ack_ms;
+	uint32_t mss;	      /* bytes of a full segment; 0 not known */
 	uint32_t peer_window; /* bytes the peer lets us send, UINT32_MAX = not known */
 	uint8_t probes;	      /* unanswered zero-window or keepalive probes */
 	char timer[16];	      /* "keepalive", "on", "persist", "" */

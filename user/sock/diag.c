@@ -103,6 +103,7 @@ void diag_tcp_info(struct sock_facts *f, const void *info, size_t len)
 	f->probes = ti.tcpi_probes;
 	f->unacked = ti.tcpi_unacked;
 	f->rtt_us = ti.tcpi_rtt;
+	f->mss = ti.tcpi_snd_mss;
 	f->total_retrans = ti.tcpi_total_retrans;
 	f->bytes_acked = ti.tcpi_bytes_acked;
 	f->bytes_received = ti.tcpi_bytes_received;

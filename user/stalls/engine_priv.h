@@ -66,6 +66,7 @@ struct about {
 	struct verdict_out out;
 	int fd; /* -1 none */
 	uint64_t inode;
+	const struct fd_facts *file; /* NULL unknown */
 	const struct fd_facts *now;  /* dead: what the number means now; NULL unknown */
 	const struct stalls_fd *pin; /* what the call had at its entry; NULL unknown */
 	const struct about *client;  /* for_client: that connection */

@@ -287,7 +287,7 @@ static void explain_next(struct text *t, const struct stall *st, const struct ab
 		break;
 	case VERDICT_REQUEST_UNSENT:
 		add(t, s->notsent
-			       ? "check this node's queueing: `tc -s qdisc`, link state"
+			       ? "check this node's way out: link state, `ip route get`, `tc -s qdisc`"
 			       : "see in the user stack what should have sent it, and on which descriptor");
 		break;
 	case VERDICT_POLLING_DEAD_FD:

@@ -50,7 +50,15 @@ static int copy_frames(struct frames *to, const struct frames *from)
 	return 0;
 }
 
-/* A call is reported once, whatever becomes of it; but that its file lost its number is news in any case. */
+/*
+ * A call is reported once, whatever becomes of it; but that its file lost its number, or that the peer it
+ * waits for has vanished meanwhile, is news in any case.
+ */
+static bool is_news(enum verdict v)
+{
+	return v == VERDICT_POLLING_DEAD_FD || v == VERDICT_HALF_OPEN;
+}
+
 static struct found *same(struct stall_engine *e, const struct subject *s, enum verdict v, uint64_t key)
 {
 	uint64_t entry = s->call ? s->call->entry_ns : 0;
@@ -58,7 +66,7 @@ static struct found *same(struct stall_engine *e, const struct subject *s, enum 
 	for (struct found *f = e->found; f; f = f->next) {
 		if (f->over || f->stall.tid != s->t->tid)
 			continue;
-		if (entry && f->entry_ns == entry && (v != VERDICT_POLLING_DEAD_FD || f->stall.verdict == v))
+		if (entry && f->entry_ns == entry && (!is_news(v) || f->stall.verdict == v))
 			return f;
 		if (f->stall.verdict == v && f->key == key && !(f->entry_ns && entry))
 			return f;
@@ -198,10 +206,12 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 	st->fd = a->n_rivals ? -1 : a->fd;
 	if (!a->n_rivals)
 		st->sock = a->in.sock;
-	if (!a->n_rivals && !st->sock.known)
+	if (!a->n_rivals && !st->sock.known && (a->in.dead || a->in.kind == PROC_FD_SOCKET))
 		st->sock.inode = a->inode;
 	if (a->in.dead)
 		st->file = dead_text(a);
+	else if (a->file && a->in.kind != PROC_FD_SOCKET)
+		st->file = copy_string(a->file->target);
 	st->rpc_method = s->memo->method[0] ? strdup(s->memo->method) : NULL;
 	st->rpc_age_ms =
 		s->memo->rpc_entry_ns ? (int64_t)((s->l->now_ns - s->memo->rpc_entry_ns) / 1000000) : -1;

@@ -82,11 +82,22 @@ static bool over(uint64_t ns, const struct verdict_in *in)
 	return ns + VERDICT_AGE_MARGIN_MS * MS >= in->threshold_ns;
 }
 
+/*
+ * The next segment is within the window the peer gave us. The kernel probes (timer `persist`) whenever it has
+ * something to send and nothing under way: also if this host drops what it sends, or has no route.
+ */
+static bool fits_window(const struct sock_facts *s)
+{
+	return s->mss && s->peer_window != UINT32_MAX &&
+	       (s->peer_window >= s->notsent || s->peer_window >= s->mss);
+}
+
 /* What we want to send does not get through. */
 static enum verdict judge_send_path(const struct verdict_in *in)
 {
 	const struct sock_facts *s = &in->sock;
-	bool window_closed = s->notsent && !s->unacked && (!s->peer_window || !strcmp(s->timer, "persist"));
+	bool window_closed = s->notsent && !s->unacked &&
+			     (!s->peer_window || (!strcmp(s->timer, "persist") && !fits_window(s)));
 
 	if (s->unacked && s->retransmits)
 		return VERDICT_REQUEST_UNACKED;
@@ -123,7 +134,9 @@ static enum verdict judge_reply(const struct verdict_in *in, struct verdict_out 
 		out->turn = TURN_PEER;
 		out->owed_ns = age_ns(s->last_send_ms);
 	}
-	asked = out->turn == TURN_PEER && over(out->owed_ns, in);
+	/* the kernel's times are of what left; this has not */
+	asked = (out->turn == TURN_PEER && over(out->owed_ns, in)) ||
+		(in->alone && s->notsent && !s->unacked);
 	if (s->recv_queue) {
 		/* it would have been woken, unless it does not wait for input or sleeps on an edge long gone
 		 * by */
@@ -139,8 +152,8 @@ static enum verdict judge_reply(const struct verdict_in *in, struct verdict_out 
 	if (v)
 		return v;
 	if (s->send_queue && !over(age_ns(s->last_send_ms), in))
-		return VERDICT_NONE; /* on its way this very moment */
-	if (s->probes && !s->unacked && !s->notsent)
+		return VERDICT_NONE;			 /* on its way this very moment */
+	if (s->probes > 1 && !s->unacked && !s->notsent) /* one alone may be on its way */
 		return VERDICT_HALF_OPEN;
 	if (out->turn == TURN_QUIET)
 		return VERDICT_REQUEST_UNSENT; /* inside an RPC, on a connection that never carried one */
@@ -153,10 +166,16 @@ static enum verdict judge_reply(const struct verdict_in *in, struct verdict_out 
 	return VERDICT_PEER_SILENT;
 }
 
+/* Waits for room to write. */
+static bool wants_output(const struct verdict_in *in)
+{
+	return in->class == CALL_WRITE || (in->events & (POLLIN | POLLOUT)) == POLLOUT;
+}
+
 static enum verdict judge_tcp(const struct verdict_in *in, struct verdict_out *out)
 {
 	const struct sock_facts *s = &in->sock;
-	bool output = in->class == CALL_WRITE || (in->events & (POLLIN | POLLOUT)) == POLLOUT;
+	bool output = wants_output(in);
 
 	if (state_is(s, "SYN-SENT"))
 		return VERDICT_CONNECT_PENDING;
@@ -171,12 +190,12 @@ static enum verdict judge_tcp(const struct verdict_in *in, struct verdict_out *o
 
 static enum verdict judge_unix(const struct verdict_in *in, const struct verdict_out *out)
 {
-	bool output = in->class == CALL_WRITE || (in->events & (POLLIN | POLLOUT)) == POLLOUT;
+	bool output = wants_output(in);
 
 	if (in->class == CALL_CONNECT)
 		return VERDICT_CONNECT_PENDING;
 	if (output)
-		return in->class == CALL_WRITE ? VERDICT_LOCAL_WRITER_BLOCKED : VERDICT_NONE;
+		return in->edge ? VERDICT_NONE : VERDICT_LOCAL_WRITER_BLOCKED;
 	if (in->sock.accepted || in->sock.recv_queue || state_is(&in->sock, "LISTEN"))
 		return VERDICT_NONE;
 	if (in->in_rpc || (in->for_client && out->turn == TURN_PEER && over(out->owed_ns, in)))
@@ -196,7 +215,7 @@ enum verdict verdict_wait(const struct verdict_in *in, struct verdict_out *out)
 		return VERDICT_NONE;
 	if (in->dead)
 		return out->verdict = VERDICT_POLLING_DEAD_FD;
-	if (in->kind == PROC_FD_PIPE && in->class == CALL_WRITE)
+	if (in->kind == PROC_FD_PIPE && wants_output(in) && !in->edge)
 		return out->verdict = VERDICT_LOCAL_WRITER_BLOCKED;
 	if (in->kind != PROC_FD_SOCKET)
 		return VERDICT_NONE;

@@ -51,7 +51,7 @@ static uint32_t events_of(const struct thread_facts *t, uint32_t events)
 static struct about about_fd(struct stall_engine *e, const struct subject *s, const struct fd_facts *f,
 			     uint32_t events)
 {
-	struct about a = {.fd = f->fd, .inode = f->inode, .pin = pinned(s->call, f->fd)};
+	struct about a = {.fd = f->fd, .inode = f->inode, .file = f, .pin = pinned(s->call, f->fd)};
 
 	a.in = (struct verdict_in){.now_ns = s->l->now_ns,
 				   .threshold_ns = e->cfg.threshold_ns,
