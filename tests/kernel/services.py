@@ -165,6 +165,13 @@ http {{
 """
 
 
+def received(conn):
+    try:
+        return conn.recv(65536)
+    except OSError:
+        return b""
+
+
 class Upstream:
     """An HTTP server that answers at once, until it is told to accept and read and say nothing."""
 
@@ -185,7 +192,7 @@ class Upstream:
             threading.Thread(target=self.serve, args=(conn, peer), daemon=True).start()
 
     def serve(self, conn, peer):
-        while conn.recv(65536):
+        while received(conn):
             if self.silent:
                 self.held.append(conn)
                 self.peers.append(f"{peer[0]}:{peer[1]}")
