@@ -227,8 +227,6 @@ static __always_inline void fd_lost(struct trace_event_raw_sys_enter *ctx, __u32
 	__u32 zero = 0;
 	__u64 len;
 
-	if (!fd_watched(fd))
-		return;
 	e = bpf_map_lookup_elem(&closed_scratch, &zero);
 	if (!e)
 		return;
@@ -253,8 +251,14 @@ static __always_inline void fd_lost(struct trace_event_raw_sys_enter *ctx, __u32
 SEC("tp")
 int enter_close(struct trace_event_raw_sys_enter *ctx)
 {
-	if (cfg_ours())
-		fd_lost(ctx, ctx->args[0]);
+	__u32 fd = ctx->args[0]; /* read once, beforehand: the verifier wants constant offsets into ctx */
+
+	if (!cfg_ours())
+		return 0;
+	if (fd_watched(fd))
+		fd_lost(ctx, fd);
+	else
+		flow_forget(file_of(fd));
 	return 0;
 }
 
@@ -262,8 +266,10 @@ int enter_close(struct trace_event_raw_sys_enter *ctx)
 SEC("tp")
 int enter_dup(struct trace_event_raw_sys_enter *ctx)
 {
-	if (cfg_ours() && ctx->args[0] != ctx->args[1])
-		fd_lost(ctx, ctx->args[1]);
+	__u32 from = ctx->args[0], to = ctx->args[1];
+
+	if (cfg_ours() && from != to && fd_watched(to))
+		fd_lost(ctx, to);
 	return 0;
 }
 

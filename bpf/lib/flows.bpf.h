@@ -83,6 +83,20 @@ static __always_inline void flow_note(__u64 inode, __u32 bytes, bool send)
 	}
 }
 
+/*
+ * The file is being closed: makes room for the next connection, of which some programs make thousands a
+ * second. Should it live on behind another descriptor, the kernel's own counters have to do for it.
+ */
+static __always_inline void flow_forget(__u64 file)
+{
+	__u64 inode;
+
+	if (!file || (BPF_CORE_READ((struct file *)file, f_inode, i_mode) & 0170000) != 0140000)
+		return;
+	inode = file_inode(file);
+	bpf_map_delete_elem(&socks, &inode);
+}
+
 static __always_inline void rpc_send(__u64 sk)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
