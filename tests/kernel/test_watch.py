@@ -51,10 +51,11 @@ class Prog:
 class Tool:
     """watchtool on some words of a Prog."""
 
-    def __init__(self, prog, words, turn_ms=60000, budget=16):
+    def __init__(self, prog, words, turn_ms=60000, budget=16, slots=4):
         self.out = tempfile.NamedTemporaryFile("w+")  # not a pipe: nobody reads while it runs
         self.process = subprocess.Popen([TOOL, str(prog.pid), str(turn_ms), str(budget), *words], stdin=subprocess.PIPE,
-                                        stdout=self.out, stderr=subprocess.PIPE, text=True)
+                                        stdout=self.out, stderr=subprocess.PIPE, text=True,
+                                        env={**os.environ, "SLOTS": str(slots)})
         wait_until(lambda: "ready" in self.text() or self.process.poll() is not None)
         assert self.process.poll() is None, self.process.stderr.read()
 
@@ -227,6 +228,23 @@ def test_a_debuggers_register_is_not_ours(prog):
         other.store("main", 0, 3)
         stores, _ = first.end()
         assert [s["new"] for s in stores] == ["3"]
+    finally:
+        other.process.kill()
+        other.process.wait()
+
+
+def test_fewer_registers_than_wanted(prog):
+    other = Prog()
+    try:
+        first = Tool(other, [f"{other.word(0):x}:8"], slots=3)
+        second = Tool(prog, [f"{prog.word(n):x}:8" for n in range(4)], turn_ms=20)
+        time.sleep(0.2)
+        _, account = second.end()
+        assert account["watchpoints"] == 1
+        assert any("fewer watchpoints: no free debug register" in note for note in account["notes"])
+        other.store("main", 0, 3)
+        stores, account = first.end()
+        assert [s["new"] for s in stores] == ["3"] and account["watchpoints"] == 3
     finally:
         other.process.kill()
         other.process.wait()

@@ -4,6 +4,7 @@
  *   watchtool PID TURN_MS BUDGET ADDR:WIDTH...
  * Prints "ready SLOTS" once words are armed, one JSON line per store, and when stdin ends the account.
  * Commands on stdin: "dead N": word N has died.
+ * SLOTS in the environment: how many watchpoints at most.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -138,6 +139,7 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	cfg.max_slots = getenv("SLOTS") ? (unsigned)atoi(getenv("SLOTS")) : 0;
 	cfg.pid = atoi(argv[1]);
 	cfg.tgid = (uint32_t)cfg.pid;
 	cfg.budget = (uint32_t)atoi(argv[3]);
