@@ -135,6 +135,20 @@ static ssize_t read_file(const struct space *s, uint64_t addr, void *buf, size_t
 	return (ssize_t)len;
 }
 
+uint64_t core_gap_end(const struct space *s, uint64_t addr)
+{
+	const struct core_segment *g = core_segment_at(s->core, addr);
+	const struct core_mapped *f = core_mapped_at(s->core, addr);
+	char c;
+
+	/* up to the end of the file's part, which differs from the segment's if the file has got shorter */
+	if (f && (!g || f->end < g->end))
+		return f->end;
+	if (g && addr - g->start >= g->dumped && (!f || read_file(s, addr, &c, 1) != 1))
+		return g->end;
+	return addr + 1;
+}
+
 static ssize_t read_some(const struct space *s, uint64_t addr, void *buf, size_t len)
 {
 	const struct core_segment *g = core_segment_at(s->core, addr);

@@ -150,21 +150,18 @@ static void classify_part(struct reader *r, uint64_t start, uint64_t end, bool a
  * own. */
 static void classify_map(struct reader *r, const struct proc_map *m, const struct query *all)
 {
-	uint64_t start = m->start, cut;
+	bool arenas = m->start % ARENA_ALIGN == 0;
 	size_t i = 0;
 
-	for (; start < m->end; start = cut) {
+	while (i < all->n) {
 		struct query q = {.addr = all->addr + i, .out = all->out + i};
+		uint64_t start = arenas ? all->addr[i] & ~(ARENA_ALIGN - 1) : m->start, end = m->end;
 
-		cut = (start | (ARENA_ALIGN - 1)) + 1;
-		if (start % ARENA_ALIGN || cut > m->end)
-			cut = m->end;
-		while (i < all->n && all->addr[i] < cut) {
-			i++;
+		if (arenas && end - start > ARENA_ALIGN)
+			end = start + ARENA_ALIGN;
+		for (; i < all->n && all->addr[i] < end; i++)
 			q.n++;
-		}
-		if (q.n)
-			classify_part(r, start, cut, start % ARENA_ALIGN == 0, &q);
+		classify_part(r, start, end, arenas, &q);
 	}
 }
 

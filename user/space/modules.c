@@ -107,6 +107,13 @@ static bool memory_build_id(const struct space *s, struct space_module *m)
 	return true;
 }
 
+/* What a core names is not to make us open things that are no files on a disk, though they look like regular
+ * ones. */
+static bool is_special(const char *path)
+{
+	return !strncmp(path, "/proc/", 6) || !strncmp(path, "/sys/", 5) || !strncmp(path, "/dev/", 5);
+}
+
 /* A regular file: what else is mapped (devices, say) is not to be opened. */
 static bool open_elf(struct space_module *m, const char *path)
 {
@@ -198,7 +205,9 @@ void module_try(struct space *s, struct space_module *m)
 	} else {
 		if (s->binary && holds_entry(s, m))
 			path = s->binary;
-		if (open_elf(m, path))
+		if (path == m->path && is_special(path))
+			snprintf(m->why, sizeof(m->why), "%.180s is no file on a disk", path);
+		else if (open_elf(m, path))
 			same_build(m, path);
 	}
 	if (m->file)

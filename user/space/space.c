@@ -191,9 +191,14 @@ static int walk_run(struct walk *k, uint64_t pos, uint64_t end)
 		if (got == (ssize_t)want)
 			continue;
 		k->carry = 0;
-		k->w->unreadable++;
 		next = (pos & ~(SPACE_PAGE - 1)) + SPACE_PAGE;
-		pos = next > pos && next < end ? next : end;
+		/* a core may leave out terabytes */
+		if (k->s->core && core_gap_end(k->s, pos) > next)
+			next = core_gap_end(k->s, pos);
+		if (next <= pos || next > end)
+			next = end;
+		k->w->unreadable += (next - pos + SPACE_PAGE - 1) / SPACE_PAGE;
+		pos = next;
 	}
 	return 0;
 }

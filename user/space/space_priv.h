@@ -29,6 +29,8 @@ struct space {
 int live_open(struct space *s, struct err *err);
 int core_open(struct space *s, const char *path, struct err *err);
 ssize_t core_read(const struct space *s, uint64_t addr, void *buf, size_t len);
+/* Where the stretch of memory that was not dumped ends, of which addr is a byte. */
+uint64_t core_gap_end(const struct space *s, uint64_t addr);
 /* Permissions of the mappings that only the list of files has, once the files are open. */
 void core_file_perms(struct space *s);
 /* Next run of touched pages in [addr, end) of anonymous memory. false: none up to end. */
