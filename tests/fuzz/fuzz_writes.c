@@ -1,65 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Records of bpf/writes.bpf.c and bpf/watch.bpf.c, in a process whose memory says anything. */
+#include "../unit/leases.h"
 #include "fuzz.h"
 #include "report/write.h"
 #include "writes/engine.h"
 #include "writes/witness.h"
 
-static struct guard_field lease_fields[] = {
-	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Lease", .elem = GUARD_NONE},
-	{.offset = 24,
-	 .width = 24,
-	 .kind = GUARD_REPEATED_PTR,
-	 .path = "chunks_",
-	 .owner = "Lease",
-	 .elem = 1,
-	 .proto = true,
-	 .rep = {.pointer = 16,
-		 .current = 8,
-		 .total = 12,
-		 .allocated = GUARD_NONE,
-		 .header = 8,
-		 .rep_allocated = 0,
-		 .elem_size = 8}},
-};
-static struct guard_field chunk_fields[] = {
-	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Chunk", .elem = GUARD_NONE},
-	{.offset = 64,
-	 .width = 8,
-	 .kind = GUARD_MSG_PTR,
-	 .path = "perf_",
-	 .owner = "Chunk",
-	 .elem = 0,
-	 .proto = true},
-	{.offset = 72,
-	 .width = 4,
-	 .kind = GUARD_ENUM,
-	 .path = "state_",
-	 .owner = "Chunk",
-	 .elem = GUARD_NONE,
-	 .proto = true,
-	 .enum_max = 3,
-	 .shadow_judged = true},
-};
-static struct guard_type types[] = {
-	{.name = "Lease",
-	 .size = 64,
-	 .message = true,
-	 .vptrs_known = true,
-	 .n_vptr = 1,
-	 .vptr = {{.vaddr = 0x5000}},
-	 .n_field = 2,
-	 .field = lease_fields},
-	{.name = "Chunk",
-	 .size = 80,
-	 .message = true,
-	 .vptrs_known = true,
-	 .n_vptr = 1,
-	 .vptr = {{.vaddr = 0x5040}},
-	 .n_field = 3,
-	 .field = chunk_fields},
-};
-static struct guard_table table = {.n_type = 2, .type = types};
 static struct writes_plan *plan;
 
 static ssize_t read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
@@ -100,12 +46,12 @@ static uint64_t n_objects(void *ctx)
 	return take_u8(ctx);
 }
 
-static bool bias(void *ctx, const struct elf_file *module, uint64_t *b)
+static bool judged(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns)
 {
-	(void)ctx;
-	(void)module;
-	*b = 0;
-	return true;
+	(void)type;
+	(void)field;
+	(void)shadow_ns;
+	return take_u8(ctx) & 1;
 }
 
 static int uses(void *ctx, const struct frame *f)
@@ -142,20 +88,6 @@ static int unwind(void *ctx, const struct abi_stack *st, bool pc_is_return, stru
 static const char *syscall_name(long nr)
 {
 	return nr == 1 ? "write" : NULL;
-}
-
-static void plan_make(void)
-{
-	const struct writes_plan_in in = {.bias = bias};
-
-	plan = calloc(1, sizeof(*plan));
-	if (!plan || plan_add_types(plan, &table, "leases", &in, NULL))
-		abort();
-	plan->probe = calloc(1, sizeof(*plan->probe));
-	if (!plan->probe)
-		abort();
-	plan->n_probes = 1;
-	plan->probe[0].function = strdup("Meta::Refresh");
 }
 
 static void run(struct input *in, struct engine *e, struct witness *w)
@@ -198,20 +130,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				     .object = object,
 				     .node = node,
 				     .calls = calls,
-				     .n_objects = n_objects};
+				     .n_objects = n_objects,
+				     .judged = judged};
 	struct witness_cfg cfg = {.facts = facts,
 				  .kin = kin,
 				  .kin_ctx = &in,
 				  .unwind = unwind,
 				  .unwind_ctx = &in,
 				  .syscall_name = syscall_name};
+	struct witness *w;
 
 	if (!plan)
-		plan_make();
+		plan = leases_plan();
 	if (engine_create(&cfg.engine, plan, &facts, 42, NULL))
 		abort();
 	cfg.plan = plan;
-	struct witness *w;
 	if (witness_create(&w, &cfg, NULL))
 		abort();
 	run(&in, cfg.engine, w);

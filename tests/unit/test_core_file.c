@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "elf/core_file.h"
+#include "space/space.h"
 
 #define N_PHDR 3
 #define ROOM   8192
@@ -218,6 +219,40 @@ static void test_refused(void **state)
 	assert_int_equal(core_file_open(&c, "/proc/self", &err), -ENOEXEC);
 }
 
+static int window(void *ctx, uint64_t addr, const uint8_t *bytes, size_t len)
+{
+	uint64_t *last = ctx;
+
+	(void)bytes;
+	*last = addr + len;
+	return 0;
+}
+
+/* What was not dumped may be as large as the address space: it is passed over, not tried page by page. */
+static void test_walk_over_a_void(void **state)
+{
+	const uint64_t size = 1ull << 44;
+	struct space_walked w = {0};
+	struct space *s;
+	struct image im;
+	char path[32];
+	uint64_t last = 0;
+	int fd = memfd_create("core", MFD_CLOEXEC);
+
+	(void)state;
+	build(&im);
+	((Elf64_Phdr *)(im.b + sizeof(Elf64_Ehdr)))[2].p_memsz = size;
+	assert_int_equal(write(fd, im.b, im.len), im.len);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(space_open_core(&s, path, NULL, NULL, NULL), 0);
+	assert_int_equal(space_walk(s, 0x20000, UINT64_MAX, 7, window, &last, &w), 0);
+	assert_int_equal(w.bytes, 0x40);
+	assert_int_equal(last, 0x20040);
+	assert_int_equal(w.unreadable, size / 4096); /* the first page is there in part only */
+	space_close(s);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_mutated),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_walk_over_a_void),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

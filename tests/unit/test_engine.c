@@ -9,70 +9,16 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "leases.h"
 #include "report/write.h"
 #include "writes/engine.h"
 
-#define MS	1000000ull
-#define OBJECT	0x10000ull
-#define NODE	0x20000ull
-#define WORD	(NODE + 64)
-#define BLOCK	0x30000ull /* of the elements of chunks_ */
-#define WILD	0xfffc0000ull
-#define PERF_VT 0x5000ull
-
-/* A target of two messages: a Lease whose chunks_ holds Chunks; a Chunk has a sub-message read_perf_ and a
- * scalar id_. */
-static struct guard_field lease_fields[] = {
-	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Lease", .elem = GUARD_NONE},
-	{.offset = 24,
-	 .width = 24,
-	 .kind = GUARD_REPEATED_PTR,
-	 .path = "chunks_",
-	 .owner = "Lease",
-	 .elem = 1,
-	 .proto = true,
-	 .rep = {.pointer = 16,
-		 .current = 8,
-		 .total = 12,
-		 .allocated = GUARD_NONE,
-		 .header = 8,
-		 .rep_allocated = 0,
-		 .elem_size = 8}},
-};
-static struct guard_field chunk_fields[] = {
-	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Chunk", .elem = GUARD_NONE},
-	{.offset = 64,
-	 .width = 8,
-	 .kind = GUARD_MSG_PTR,
-	 .path = "read_perf_",
-	 .owner = "Chunk",
-	 .elem = 2,
-	 .proto = true},
-	{.offset = 72,
-	 .width = 4,
-	 .kind = GUARD_UINT,
-	 .path = "id_",
-	 .owner = "Chunk",
-	 .elem = GUARD_NONE,
-	 .proto = true,
-	 .shadow_judged = true},
-};
-static struct guard_type guard_types[] = {
-	{.name = "Lease",
-	 .size = 64,
-	 .message = true,
-	 .vptrs_known = true,
-	 .n_field = 2,
-	 .field = lease_fields},
-	{.name = "Chunk",
-	 .size = 80,
-	 .message = true,
-	 .vptrs_known = true,
-	 .n_field = 3,
-	 .field = chunk_fields},
-	{.name = "Perf", .size = 16, .message = true, .vptrs_known = true, .n_field = 0},
-};
-static struct guard_table table = {.n_type = 3, .type = guard_types};
+#define MS     1000000ull
+#define OBJECT 0x10000ull
+#define NODE   0x20000ull
+#define WORD   (NODE + 64)
+#define BLOCK  0x30000ull /* of the elements of chunks_ */
+#define WILD   0xfffc0000ull
 
 struct world {
 	struct writes_plan *plan;
@@ -141,14 +87,6 @@ static bool w_judged(void *ctx, unsigned type, unsigned field, uint64_t shadow_n
 	return shadow_ns >= ((struct world *)ctx)->resumed_ns;
 }
 
-static bool bias(void *ctx, const struct elf_file *module, uint64_t *b)
-{
-	(void)ctx;
-	(void)module;
-	*b = 0;
-	return true;
-}
-
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -158,18 +96,8 @@ static int setup(void **state)
 				     .node = w_node,
 				     .n_objects = w_objects,
 				     .judged = w_judged};
-	struct writes_plan_in in = {.bias = bias};
 
-	w->plan = calloc(1, sizeof(*w->plan));
-	for (int i = 0; i < 3; i++) {
-		guard_types[i].n_vptr = 1;
-		guard_types[i].vptr[0].vaddr = PERF_VT + (uint64_t)i * 64;
-	}
-	assert_int_equal(plan_add_types(w->plan, &table, "leases", &in, NULL), 0);
-	w->plan->probe = calloc(2, sizeof(*w->plan->probe));
-	w->plan->n_probes = 2;
-	w->plan->probe[0].function = strdup("Meta::Refresh");
-	w->plan->probe[1].function = strdup("Meta::Clear");
+	w->plan = leases_plan();
 	assert_int_equal(engine_create(&w->e, w->plan, &facts, 42, NULL), 0);
 	w->alive = true;
 	w->element = NODE;
@@ -273,7 +201,7 @@ static void test_not_resident(void **state)
 
 	w->word = WILD;
 	w->target = WILD;
-	w->target_value = PERF_VT + 128;
+	w->target_value = LEASES_VPTR + 128;
 	engine_record(w->e, &c.hdr);
 	engine_tick(w->e, 200 * MS, false);
 	assert_int_equal(engine_n_findings(w->e), 0);
