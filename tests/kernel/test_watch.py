@@ -335,8 +335,8 @@ def test_writer_of_a_wild_store(start_target):
     names = [frame["symbol"] for frame in writer["stack"]]
     assert names[:3] == ["zbs::chunk::ZoneTracker::Touch", "zbs::chunk::IOQueue::Submit", "zbs::chunk::Worker::Run"]
     assert writer["file"].endswith("zone_tracker.cc") and writer["line"] > 0
-    # the first store was not seen (unless a slot was there by chance), most of the others were
-    assert 6 <= found["hits"] <= 12
+    # the first store was not seen (unless a slot was there by chance), most of the others were; the finding is told before the last
+    assert 1 <= found["hits"] <= 12 and summary["counters"]["watch_stores"] >= 8
     assert "ZoneTracker::Touch" in found["explanation"]
     assert summary["counters"]["watch_stores_other_processes"] == 0
     assert any(note.startswith("zbs::Chunk::read_perf_, seen damaged") for note in summary["notes"])
@@ -349,13 +349,13 @@ def test_writer_by_a_system_call(start_target):
     session = watch_session(target, "--field", "zbs::Chunk::total_perf_")
     time.sleep(3)
     target.fault("read-reused", times=12, every_ms=300, object="same")
-    (code, findings, _), truth = damaged(target, session, 12)
+    (code, findings, summary), truth = damaged(target, session, 12)
     assert code == 1 and len(findings) == 1
     found, writer = findings[0], findings[0]["writer"]
     assert (found["path"], found["addr"], found["new"]) == (truth[0]["path"], truth[0]["addr"], truth[0]["new"])
     assert writer["in_kernel"] and writer["syscall"] == "read" and writer["tid"] == truth[0]["tid"]
     assert writer["function"] == truth[0]["function"] == "zbs::chunk::JournalReader::ReadRecord"
-    assert 6 <= found["hits"] <= 12  # system calls, not the pieces each of them copies
+    assert 1 <= found["hits"] <= 12 < summary["counters"]["watch_stores"]  # system calls, not the pieces each of them copies
 
 
 def test_watched_object(start_target):
