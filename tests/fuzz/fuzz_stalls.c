@@ -114,6 +114,12 @@ static int method_name(void *ctx, uint64_t method, char *buf, size_t len)
 	return 0;
 }
 
+static bool shared(void *ctx, uint64_t inode)
+{
+	(void)inode;
+	return take_u8(ctx) & 1;
+}
+
 static void found(void *ctx, const struct stall *s)
 {
 	(void)ctx;
@@ -235,6 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .frame_param = frame_param,
 					     .method_name = method_name,
 					     .unwind_copy = unwind_copy,
+					     .shared = shared,
 					     .found = found};
 	const struct stall_engine_cfg cfg = {.pid = 42, .threshold_ns = 1000000000, .names = &names};
 	struct stall_engine *e;

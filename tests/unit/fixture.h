@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dwarf/dbg.h"
+
 /* Runs the program; fails the test if it does not know the name. */
 static inline unsigned long fixture_says(const char *program, const char *name)
 {
@@ -32,6 +34,19 @@ static inline unsigned long fixture_says(const char *program, const char *name)
 	if (!found)
 		fail_msg("%s self does not say %s", program, name);
 	return v;
+}
+
+/* The debuginfo of a fixture, by name; fails the test without. For dbg_close(). */
+static inline struct dbg *fixture_dbg(const char *name)
+{
+	struct err e = {0};
+	struct dbg *d = NULL;
+	char path[256];
+
+	snprintf(path, sizeof(path), FIXTURES "/%s", name);
+	if (dbg_open(&d, path, NULL, &e))
+		fail_msg("%s", e.msg);
+	return d;
 }
 
 /* Copies a file's bytes; the caller frees. */

@@ -12,27 +12,11 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "memory.h"
 #include "stalls/call.h"
 
 static const struct report_clock now = {.mono_ns = 1000 * 1000000000ULL,
 					.real_ns = 1700000000 * 1000000000ULL};
-
-/* The target's memory: one block at 0x1000. */
-static unsigned char memory[4096];
-
-static int read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
-{
-	(void)ctx;
-	if (addr < 0x1000 || addr + len > 0x1000 + sizeof(memory))
-		return -EFAULT;
-	memcpy(buf, memory + addr - 0x1000, len);
-	return 0;
-}
-
-static void poke(uint64_t addr, const void *v, size_t len)
-{
-	memcpy(memory + addr - 0x1000, v, len);
-}
 
 static const struct autopsy_ops ops = {.read_mem = read_mem};
 

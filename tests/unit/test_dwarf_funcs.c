@@ -13,18 +13,6 @@
 static const char *const builds[] = {"plain", "plain-clang", "plain-dw4", "plain-o0"};
 #define N_BUILDS (sizeof(builds) / sizeof(builds[0]))
 
-static struct dbg *open_ok(const char *name)
-{
-	struct err e = {0};
-	struct dbg *d = NULL;
-	char path[256];
-
-	snprintf(path, sizeof(path), FIXTURES "/%s", name);
-	if (dbg_open(&d, path, NULL, &e))
-		fail_msg("%s", e.msg);
-	return d;
-}
-
 static struct dbg_func *func_ok(struct dbg *d, const char *name)
 {
 	struct dbg_func *f = NULL;
@@ -58,7 +46,7 @@ static void by_every_kind_of_name(void **state)
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 			struct dbg_func *f = func_ok(d, names[i]);
@@ -78,7 +66,7 @@ static void constructors_and_destructors(void **state)
 {
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_func *f = func_ok(d, "fx::Node::~Node");
 		bool deleting = false, complete = false;
 
@@ -108,7 +96,7 @@ static void not_found_and_ambiguous(void **state)
 {
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_func *f;
 		struct err e = {0};
 
@@ -180,7 +168,7 @@ static void argument_paths(void **state)
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_type node;
 
 		assert_int_equal(dbg_find_class(d, "fx::Node", &node, NULL), 0);
@@ -212,7 +200,7 @@ static void moved_arguments(void **state)
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_func *f = func_ok(d, "fx::Moved");
 		struct dbg_type node;
 		struct arg_path p;
@@ -234,7 +222,7 @@ static void parameters(void **state)
 {
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_func *f = func_ok(d, "fx::Cache::PutValue");
 		struct dbg_param *p;
 		size_t n;
@@ -261,7 +249,7 @@ static void parameters(void **state)
  * those places. */
 static void inlined_instances(void **state)
 {
-	struct dbg *d = open_ok("plain");
+	struct dbg *d = fixture_dbg("plain");
 	struct dbg_func *f = func_ok(d, "fx::Base::set_id");
 	struct dbg_inline *in;
 	bool touch = false, outside = false;
@@ -305,7 +293,7 @@ static void overrides(void **state)
 {
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct err e = {0};
 		int n = 0;
 
@@ -320,7 +308,7 @@ static void overrides(void **state)
 
 static void symbols_by_address(void **state)
 {
-	struct dbg *d = open_ok("lease"); /* stripped: the names are in the debuginfo */
+	struct dbg *d = fixture_dbg("lease"); /* stripped: the names are in the debuginfo */
 	const struct elf_sym *s;
 	struct elf_sym by_name;
 	char text[128];

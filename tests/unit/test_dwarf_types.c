@@ -14,18 +14,6 @@
 static const char *const builds[] = {"plain", "plain-clang", "plain-dw4", "plain-o0"};
 #define N_BUILDS (sizeof(builds) / sizeof(builds[0]))
 
-static struct dbg *open_ok(const char *name)
-{
-	struct err e = {0};
-	struct dbg *d = NULL;
-	char path[256];
-
-	snprintf(path, sizeof(path), FIXTURES "/%s", name);
-	if (dbg_open(&d, path, NULL, &e))
-		fail_msg("%s", e.msg);
-	return d;
-}
-
 static struct dbg_type class_ok(struct dbg *d, const char *name)
 {
 	struct dbg_type t = {0};
@@ -54,7 +42,7 @@ static void members_as_the_compiler_says(void **state)
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_type t = class_ok(d, "fx::Node");
 		struct dbg_type_info info;
 		struct dbg_member *m;
@@ -98,7 +86,7 @@ static void member_kinds(void **state)
 
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_type_info to;
 		struct dbg_member *m;
 		size_t n;
@@ -130,7 +118,7 @@ static void enumerations(void **state)
 {
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_type_info e;
 
 		assert_int_equal(dbg_type_info(d, class_ok(d, "fx::Color"), &e), 0);
@@ -150,7 +138,7 @@ static void bases_and_derived(void **state)
 {
 	(void)state;
 	for (size_t b = 0; b < N_BUILDS; b++) {
-		struct dbg *d = open_ok(builds[b]);
+		struct dbg *d = fixture_dbg(builds[b]);
 		struct dbg_type node = class_ok(d, "fx::Node"), counted = class_ok(d, "fx::Counted"),
 				leaf = class_ok(d, "fx::Leaf");
 		struct dbg_base *list;
@@ -174,7 +162,7 @@ static void bases_and_derived(void **state)
 
 static void names(void **state)
 {
-	struct dbg *d = open_ok("plain");
+	struct dbg *d = fixture_dbg("plain");
 	struct dbg_type t, u;
 	struct err e = {0};
 
@@ -200,7 +188,7 @@ static void names(void **state)
 
 static void only_declared(void **state)
 {
-	struct dbg *d = open_ok("lease");
+	struct dbg *d = fixture_dbg("lease");
 	struct dbg_type t;
 	struct err e = {0};
 

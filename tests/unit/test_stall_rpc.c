@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "memory.h"
 #include "plan/rpc.h"
 #include "stalls/rpc.h"
 
@@ -117,23 +118,6 @@ static void stub_names(void **state)
 	assert_false(rpc_stub_method("a::B::C", buf, sizeof(buf)));
 }
 
-/* The target's memory at 0x1000. */
-static unsigned char memory[512];
-
-static int read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
-{
-	(void)ctx;
-	if (addr < 0x1000 || addr + len > 0x1000 + sizeof(memory))
-		return -EFAULT;
-	memcpy(buf, memory + addr - 0x1000, len);
-	return 0;
-}
-
-static void poke(uint64_t addr, uint64_t v)
-{
-	memcpy(memory + addr - 0x1000, &v, sizeof(v));
-}
-
 static void method_names(void **state)
 {
 	static const char name[] = "zbs.meta.MetaService.ListDb";
@@ -143,25 +127,25 @@ static void method_names(void **state)
 	memset(memory, 0, sizeof(memory));
 	memcpy(memory + 0x100, name, sizeof(name));
 	/* 3.21: descriptor at 0x1000, its std::string[2] at 0x1040 */
-	poke(0x1008, 0x1040);
-	poke(0x1060, 0x1100);
-	poke(0x1068, sizeof(name) - 1);
+	poke_word(0x1008, 0x1040);
+	poke_word(0x1060, 0x1100);
+	poke_word(0x1068, sizeof(name) - 1);
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_3_21, 0x1000, read_mem, NULL, buf, sizeof(buf)), 0);
 	assert_string_equal(buf, name);
 	/* 2.5: descriptor at 0x1010, std::string at 0x1080, length before the text */
-	poke(0x1018, 0x1080);
-	poke(0x1080, 0x1100);
-	poke(0x10e8, sizeof(name) - 1);
+	poke_word(0x1018, 0x1080);
+	poke_word(0x1080, 0x1100);
+	poke_word(0x10e8, sizeof(name) - 1);
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_2_5, 0x1010, read_mem, NULL, buf, sizeof(buf)), 0);
 	assert_string_equal(buf, name);
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_UNKNOWN, 0x1000, read_mem, NULL, buf, sizeof(buf)),
 			 -ENOTSUP);
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_3_21, 0x9000, read_mem, NULL, buf, sizeof(buf)),
 			 -ENODATA);
-	poke(0x1068, 4000); /* longer than any name */
+	poke_word(0x1068, 4000); /* longer than any name */
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_3_21, 0x1000, read_mem, NULL, buf, sizeof(buf)),
 			 -ENODATA);
-	poke(0x1068, sizeof(name) - 1);
+	poke_word(0x1068, sizeof(name) - 1);
 	memory[0x103] = ' '; /* bytes that are no name: nothing is guessed */
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_3_21, 0x1000, read_mem, NULL, buf, sizeof(buf)),
 			 -ENODATA);
