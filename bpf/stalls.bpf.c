@@ -14,6 +14,7 @@
 #include "lib/stack.bpf.h"
 #include "lib/calls.bpf.h"
 #include "lib/flows.bpf.h"
+#include "lib/own_stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -305,6 +306,7 @@ int rpc_call(struct pt_regs *ctx)
 	__u64 first = PT_REGS_PARM1(ctx), second = PT_REGS_PARM2(ctx), third = PT_REGS_PARM3(ctx);
 	__u64 cookie = 0, method, arg;
 
+	KEEP_OWN_STACK(ctx);
 	if (!cfg_ours())
 		return 0;
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_attach_cookie))

@@ -10,6 +10,7 @@
 #include <bpf/bpf_core_read.h>
 #include "abi/writes.h"
 #include "lib/object.bpf.h"
+#include "lib/own_stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -263,6 +264,7 @@ int on_object(struct pt_regs *ctx)
 	__u64 now = bpf_ktime_get_ns(), addr;
 	struct wr_probe *p = probe_of(&index, now);
 
+	KEEP_OWN_STACK(ctx);
 	if (!p)
 		return 0;
 	addr = arg_get(ctx, &p->arg);
@@ -278,6 +280,7 @@ int on_destroy(struct pt_regs *ctx)
 	__u64 now = bpf_ktime_get_ns(), addr;
 	struct wr_probe *p = probe_of(&index, now);
 
+	KEEP_OWN_STACK(ctx);
 	if (!p)
 		return 0;
 	addr = arg_get(ctx, &p->arg);
@@ -355,6 +358,7 @@ int on_node(struct pt_regs *ctx)
 	__u64 now = bpf_ktime_get_ns(), addr;
 	struct wr_probe *p = probe_of(&index, now);
 
+	KEEP_OWN_STACK(ctx);
 	if (!p)
 		return 0;
 	if (p->role == WR_ROLE_TOUCH) {

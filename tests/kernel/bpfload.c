@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,19 @@ static void without_multi(struct bpf_program *prog)
 		bpf_program__set_expected_attach_type(prog, 0);
 }
 
+/* Does it keep the kernel stack, by a tail call that is never made (bpf/lib/own_stack.bpf.h)? */
+static bool keeps_stack(const struct bpf_program *prog)
+{
+	const struct bpf_insn *insn = bpf_program__insns(prog);
+
+	for (size_t i = 0; i < bpf_program__insn_cnt(prog); i++) {
+		if (insn[i].code == (BPF_JMP | BPF_CALL) && !insn[i].src_reg &&
+		    insn[i].imm == BPF_FUNC_tail_call)
+			return true;
+	}
+	return false;
+}
+
 static int load_one(const char *path, const char *name, const char *btf, char *log)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
@@ -68,6 +82,7 @@ static int load_one(const char *path, const char *name, const char *btf, char *l
 	const char *file = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	struct bpf_program *prog;
 	const char *section;
+	bool keeps;
 	int rc;
 
 	if (!obj)
@@ -76,16 +91,17 @@ static int load_one(const char *path, const char *name, const char *btf, char *l
 		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
 	prog = bpf_object__find_program_by_name(obj, name);
 	section = bpf_program__section_name(prog);
+	keeps = keeps_stack(prog);
 	bpf_program__set_log_buf(prog, log, LOG_SIZE);
 	without_multi(prog);
 	log[0] = '\0';
 	warnings[0] = '\0';
 	unresolved = json_array();
 	rc = bpf_object__load(obj);
-	json_dumpf(json_pack("{s:s, s:s, s:s, s:i, s:b, s:s, s:O, s:s, s:s}", "object", file, "program", name,
-			     "section", section, "type", (int)bpf_program__type(prog), "loaded", rc == 0,
-			     "error", rc ? strerror(-rc) : "", "unresolved", unresolved, "log",
-			     rc ? tail_of(log) : "", "warnings", warnings),
+	json_dumpf(json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:s, s:O, s:s, s:s}", "object", file, "program",
+			     name, "section", section, "type", (int)bpf_program__type(prog), "keeps_stack",
+			     keeps, "loaded", rc == 0, "error", rc ? strerror(-rc) : "", "unresolved",
+			     unresolved, "log", rc ? tail_of(log) : "", "warnings", warnings),
 		   stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);

@@ -64,6 +64,13 @@ def test_an_unresolved_access_is_noticed(tmp_path):
     assert any("CO-RE" in program["log"] for program in refused)
 
 
+def test_uprobe_programs_keep_the_threads_stack():
+    """Else a preemptible kernel since 6.13 lets two hits on one CPU overwrite each other's variables (bpf/lib/own_stack.bpf.h)."""
+    on_uprobes = [program for program in load() if program["section"].startswith("uprobe") and program["object"] != "doctor.bpf.o"]
+    assert len(on_uprobes) >= 4
+    assert all(program["keeps_stack"] for program in on_uprobes), [p["program"] for p in on_uprobes if not p["keeps_stack"]]
+
+
 def hidden(*command):
     """Runs it where the kernel's types are hidden."""
     return subprocess.run(["unshare", "-m", "sh", "-c", HIDE, "sh", *map(str, command)], capture_output=True, text=True, timeout=120)
