@@ -8,6 +8,7 @@
 #include "plan/rpc.h"
 #include "spec/spec.h"
 #include "stalls/engine.h"
+#include "stalls/pace.h"
 #include "symbol/image.h"
 #include "trace/session.h"
 #include "trace/stalls.h"
@@ -34,7 +35,8 @@ struct stalls_run {
 	struct stall_engine *engine;
 	struct session_usage usage;
 	/* the looks */
-	uint64_t look_ns, look_cost_ns, forget_ns;
+	struct pace pace;
+	uint64_t forget_ns;
 	uint64_t looks;
 	unsigned n_threads, n_calls;
 	unsigned n_dropped; /* hooks, for the budget */

@@ -4,15 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd/stalls.h"
 #include "proc/kin.h"
 #include "report/stall.h"
 
-/* Time between two looks, and its share of the time that they may take. */
-#define LOOK_EVERY_NS	1000000000ULL
-#define LOOK_SOON_NS	200000000ULL
-#define LOOK_SHARE	50
 #define BUDGET_AFTER_NS (3ULL * 1000000000)
 #define FORGET_EVERY_NS (10ULL * 1000000000)
 
@@ -73,9 +70,17 @@ static bool target_gone(const struct stalls_run *r)
 	return kill(r->opts.common.pid, 0) && errno == ESRCH;
 }
 
+static uint64_t cpu_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static int look(struct stalls_run *r, bool first, struct err *err)
 {
-	uint64_t begin = mono_now_ns();
+	uint64_t begin = mono_now_ns(), cpu = cpu_now_ns();
 	struct stalls_tables tables = {0};
 	struct autopsy *a = NULL;
 	struct look l;
@@ -99,8 +104,10 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 	}
 	stalls_tables_deinit(&tables);
 	autopsy_free(a);
-	r->look_ns = mono_now_ns();
-	r->look_cost_ns = r->look_ns - begin;
+	if (first)
+		pace_start(&r->pace, mono_now_ns(), cpu_now_ns() - cpu);
+	else
+		pace_looked(&r->pace, begin, mono_now_ns(), cpu_now_ns() - cpu);
 	return rc && target_gone(r) ? 0 : rc;
 }
 
@@ -140,14 +147,13 @@ int stalls_start(struct stalls_run *r, struct err *err)
 
 static bool look_due(struct stalls_run *r, uint64_t now_ns, struct err *err)
 {
-	uint64_t rest = r->look_cost_ns * LOOK_SHARE, since = now_ns - r->look_ns;
+	enum pace_due turn = pace_due(&r->pace, now_ns);
 	struct stalls_tables t = {0};
 	bool due;
 
-	if (since >= (rest > LOOK_EVERY_NS ? rest : LOOK_EVERY_NS))
-		return true;
-	if (since < (rest / 5 > LOOK_SOON_NS ? rest / 5 : LOOK_SOON_NS) ||
-	    stalls_trace_calls(r->trace, &t, err))
+	if (turn != PACE_IF_WANTED)
+		return turn == PACE_NOW;
+	if (stalls_trace_calls(r->trace, &t, err))
 		return false;
 	due = stall_engine_wants_look(r->engine, &t, now_ns);
 	r->n_calls = 0;
