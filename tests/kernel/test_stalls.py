@@ -22,11 +22,13 @@ FRAME_KEYS = {"module", "build_id", "offset", "symbol", "file", "line", "inlined
 
 
 class Session:
-    """A running `culprit stalls --json`."""
+    """A running `culprit stalls --json`. Its budget is wide: tracepoints cost for every process of the machine, and what else runs
+    beside a test must not decide whether its coverage is complete. test_budget is about the budget."""
 
     def __init__(self, pid, *options, duration=30):
         self.process = subprocess.Popen(
-            [str(CULPRIT), "stalls", "-p", str(pid), "-d", str(duration), "--json", "--spec", "zbs", *map(str, options)],
+            [str(CULPRIT), "stalls", "-p", str(pid), "-d", str(duration), "--json", "--spec", "zbs", "--max-overhead", "100",
+             *map(str, options)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.armed = None
 
@@ -242,8 +244,8 @@ def test_healthy(start_target):
     target = start_target("--rpc-rate", 500)
     done = target.status()["rpc_done"] if "rpc_done" in target.status() else None
     stalls, summary, code = Session(target.pid, "--threshold", 300, duration=10).end()
-    assert (stalls, code) == ([], 0), (stalls, summary)
-    assert summary["complete"]
+    assert summary["complete"], summary["notes"]
+    assert (stalls, code) == ([], 0)
     assert summary["probes"]["failed"] == 0
     assert summary["events"]["lost"] == 0
     assert summary["threads"] == len(target.threads())
@@ -272,7 +274,7 @@ def test_budget(start_target):
     """Over the budget the busiest hooks go; what is stuck in a read is then found by the looks."""
     target = start_target("--rpc-rate", 1000)
     session = Session(target.pid, "--max-overhead", "0.01", duration=0).wait_armed()
-    time.sleep(7)
+    time.sleep(12)
     truth = target.fault("peer-window-closed", timeout_ms=60000)
     time.sleep(4)
     stalls, summary, code = session.end(interrupt=True)

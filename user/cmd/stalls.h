@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "plan/rpc.h"
 #include "spec/spec.h"
+#include "stalls/budget.h"
 #include "stalls/engine.h"
 #include "stalls/pace.h"
 #include "symbol/image.h"
@@ -39,7 +40,9 @@ struct stalls_run {
 	uint64_t forget_ns;
 	uint64_t looks;
 	unsigned n_threads, n_calls;
+	struct budget budget;
 	unsigned n_dropped; /* hooks, for the budget */
+	double runs_per_s;  /* when they were dropped */
 };
 
 /* First look: what was blocked before. Then the session may run. */

@@ -10,7 +10,6 @@
 #include "proc/kin.h"
 #include "report/stall.h"
 
-#define BUDGET_AFTER_NS (3ULL * 1000000000)
 #define FORGET_EVERY_NS (10ULL * 1000000000)
 
 static void on_record(void *ctx, const struct abi_hdr *rec)
@@ -163,15 +162,17 @@ static bool look_due(struct stalls_run *r, uint64_t now_ns, struct err *err)
 	return due;
 }
 
-/* Keeps the programs' run time within the budget: once, after it has been measured for a while. */
 static void keep_budget(struct stalls_run *r, uint64_t now_ns)
 {
-	uint64_t run_ns, runs, wall_ns = now_ns - r->start_ns;
+	uint64_t run_ns, runs;
 
-	if (r->n_dropped || wall_ns < BUDGET_AFTER_NS || !session_usage_bpf(&r->usage, &run_ns, &runs))
+	if (r->n_dropped || !session_usage_bpf(&r->usage, &run_ns, &runs))
 		return;
-	if ((double)run_ns * 100 > r->opts.common.max_overhead_pct * (double)wall_ns)
-		r->n_dropped = stalls_trace_thin(r->trace);
+	r->budget.pct = r->opts.common.max_overhead_pct;
+	if (!budget_exceeded(&r->budget, now_ns, run_ns))
+		return;
+	r->runs_per_s = (double)runs * 1e9 / (double)(now_ns - r->start_ns);
+	r->n_dropped = stalls_trace_thin(r->trace);
 }
 
 int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
@@ -213,10 +214,11 @@ static void account_hooks(const struct stalls_run *r, struct summary *s)
 	}
 	if (r->n_dropped)
 		summary_note(s, true,
-			     "over the budget of %g%% of one CPU: %u hooks of read and write calls were "
-			     "dropped, such calls are "
-			     "seen by the looks only",
-			     r->opts.common.max_overhead_pct, r->n_dropped);
+			     "over the budget of %g%% of one CPU (%.0f runs a second, other processes' calls "
+			     "included): %u hooks of "
+			     "read and write calls were dropped, such calls are seen by the looks only; "
+			     "--max-overhead allows more",
+			     r->opts.common.max_overhead_pct, r->runs_per_s, r->n_dropped);
 	if (!stalls_trace_follows_calls(r->trace))
 		summary_note(
 			s, true,
