@@ -46,6 +46,14 @@ static inline uint8_t take_u8(struct input *in)
 	return v;
 }
 
+/* A number of a few values for the most part, so that two of them are often the same; any in one of 32. */
+static inline uint64_t take_small(struct input *in)
+{
+	uint8_t v = take_u8(in);
+
+	return v >> 3 ? v & 7 : take_u64(in);
+}
+
 /* Bytes as a NUL-terminated string; for free(). */
 static inline char *text_of(const uint8_t *data, size_t size)
 {

@@ -12,7 +12,7 @@ static bool word(void *ctx, uint64_t addr, uint64_t *v)
 {
 	struct input in = *(struct input *)ctx;
 
-	if (addr & 0x1000)
+	if (addr & 0x8000)
 		return false;
 	in.p += in.left ? addr % in.left : 0;
 	in.left -= in.left ? addr % in.left : 0;
@@ -28,12 +28,15 @@ static void expression(struct input *in, const struct expr_env *env)
 	uint64_t v;
 
 	for (size_t i = 0; i < n; i++) {
+		uint8_t gap;
+
 		ops[i] = (Dwarf_Op){.atom = take_u8(in)};
 		ops[i].number = take_u8(in);
 		if (ops[i].number & 1)
 			ops[i].number = take_u64(in);
 		ops[i].number2 = take_u8(in);
-		ops[i].offset = i ? ops[i - 1].offset + 1 + take_u8(in) % 4 : 0;
+		gap = take_u8(in) % 4;
+		ops[i].offset = i ? ops[i - 1].offset + 1 + gap : 0;
 	}
 	expr_eval(env, ops, n, &v, &kind);
 	expr_fetch(env, ops, n, &v);
@@ -47,7 +50,7 @@ static void steps(struct input *in, Dwarf_CFI *cfi, const struct unwind_mem *mem
 	f.regs.known |= IMAGE_REGS_SP_IP;
 	for (unsigned i = 0; i < ABI_REGS; i++)
 		f.regs.reg[i] = take_u8(in) | 0x1000;
-	f.regs.reg[ABI_REG_IP] = take_u64(in) & 0xffff;
+	f.regs.reg[ABI_REG_IP] = take_u64(in) & 0xffffff;
 	for (unsigned i = 0; i < STEPS && unwind_step(&f, cfi, 0, mem, &caller) == UNWIND_CALLER; i++)
 		f = caller;
 }

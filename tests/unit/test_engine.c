@@ -179,6 +179,28 @@ static void test_confirmed(void **state)
 	assert_int_equal(engine_n_findings(w->e), 1);
 }
 
+static void test_not_of_this_plan(void **state)
+{
+	struct world *w = *state;
+	struct wr_candidate c[5];
+	struct engine_stats s;
+
+	for (size_t i = 0; i < 5; i++)
+		c[i] = candidate();
+	c[0].node_type = 3;
+	c[1].object_type = UINT16_MAX;
+	c[2].field = 3;
+	c[3].word_width = 60; /* found by the fuzzer */
+	c[4].depth = WR_PATH_DEPTH + 1;
+	w->word = WILD;
+	for (size_t i = 0; i < 5; i++)
+		engine_record(w->e, &c[i].hdr);
+	engine_tick(w->e, 200 * MS, false);
+	engine_stats(w->e, &s);
+	assert_int_equal(engine_n_findings(w->e), 0);
+	assert_int_equal(s.overflow, 5); /* not told of as nothing */
+}
+
 static void test_transient(void **state)
 {
 	struct world *w = *state;
@@ -470,6 +492,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_confirmed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_of_this_plan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_transient, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_resident, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mutated_meanwhile, setup, teardown),

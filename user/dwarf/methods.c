@@ -236,6 +236,10 @@ int dbg_inlines(struct dbg *d, const struct dbg_func *f, struct dbg_inline **ret
 		return err_set(err, rc, "cannot read the inlined instances of %s: %s", f->name,
 			       rc == -ENOMEM ? "out of memory" : "the debuginfo is damaged");
 	}
+	if (!count) { /* room was made for one that turned out to be none */
+		free(list);
+		list = NULL;
+	}
 	*ret = list;
 	*n = count;
 	return 0;

@@ -81,7 +81,7 @@ int btf_choose(const char *file, const char **path, enum btf_source *source, str
 	}
 	uname(&u);
 	for (const struct builtin_btf *b = builtin_btfs; b->release; b++) {
-		if (strcmp(b->release, u.release))
+		if (strcmp(b->release, u.release) != 0)
 			continue;
 		*path = in_memory(b);
 		if (!*path)

@@ -10,7 +10,7 @@
  * valid either way. The new element is not initialised. */
 #define GROW(v, n)                                                                                           \
 	({                                                                                                   \
-		void *more_ = grow(*(v), (n), sizeof(__typeof__(**(v))));                                    \
+		void *more_ = grow(*(v), (n), sizeof(**(v)));                                                \
 		if (more_)                                                                                   \
 			*(v) = more_;                                                                        \
 		more_ ? 0 : -ENOMEM;                                                                         \

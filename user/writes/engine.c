@@ -214,6 +214,18 @@ static bool distrusted(struct engine *e, const struct wr_candidate *c)
 	return t->distrusted;
 }
 
+static bool is_width(unsigned w)
+{
+	return w == 1 || w == 2 || w == 4 || w == 8;
+}
+
+/* Of this plan: no index beyond its tables. */
+static bool well_formed(const struct engine *e, const struct wr_candidate *c)
+{
+	return plan_guard_field(e->plan, c->node_type, c->field) && c->object_type < e->plan->n_types &&
+	       c->depth <= WR_PATH_DEPTH && is_width(c->word_width);
+}
+
 void engine_record(struct engine *e, const struct abi_hdr *rec)
 {
 	const struct wr_candidate *c = (const struct wr_candidate *)rec;
@@ -221,6 +233,10 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 	if (rec->kind != WR_REC_CANDIDATE || rec->size < sizeof(*c))
 		return;
 	e->stats.candidates++;
+	if (!well_formed(e, c)) {
+		e->stats.overflow++;
+		return;
+	}
 	if (distrusted(e, c))
 		return;
 	if (c->flags & WR_CAND_DESTROY) {

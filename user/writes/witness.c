@@ -180,7 +180,8 @@ void witness_store(struct witness *w, const struct watch_hit *h, bool has_old, u
 	struct judge_result r;
 
 	w->stats.stores++;
-	if (!plan_guard_field(w->cfg.plan, h->type, h->field) || (h->flags & WATCH_HIT_NOREAD)) {
+	if (!plan_guard_field(w->cfg.plan, h->type, h->field) || (h->flags & WATCH_HIT_NOREAD) ||
+	    h->width > sizeof(h->value)) {
 		w->stats.unjudged++;
 		return;
 	}
