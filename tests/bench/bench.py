@@ -69,13 +69,17 @@ def main():
     facts, started, done = machine(), time.monotonic(), []
     print(f"culprit bench: medians of {options.runs} interleaved rounds\n{machine_line(facts)}")
     if facts["load"] > 0.5:
-        print(f"THE MACHINE WAS BUSY when this began (load {facts['load']}): take the spread seriously")
+        print(f"THE MACHINE WAS BUSY when this began (load {facts['load']}): rates are no evidence, CPU times are; mind the spread")
+    if facts["foreign_links"]:
+        print(f"SOMEBODY ELSE TRACES HERE ({facts['foreign_links']} BPF links): what is unprobed may not be")
     for name in options.groups or GROUPS:
+        began = time.monotonic()
         try:
             groups = GROUPS[name](options.runs)
         except Skipped as why:
             groups = [{"name": name, "title": "", "ratio": None, "rows": [{"name": name, "skipped": str(why)}], "goals": []}]
         for group in groups:
+            group["seconds"] = round(time.monotonic() - began, 1)  # of all groups measured together
             show(group)
         sys.stdout.flush()
         done += groups

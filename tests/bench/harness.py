@@ -57,8 +57,18 @@ def last_words(text):
     return lines[-1][:160] if lines else ""
 
 
+def hooks_of(pid):
+    """Descriptors of a process that stand for something it attached."""
+    hooks = 0
+    with contextlib.suppress(OSError):
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                hooks += bool(re.search(r"perf_event|bpf.link|raw.tracepoint", os.readlink(fd)))
+    return hooks
+
+
 class Tracer:
-    """A program that traces a process: `ready` is a pattern it prints when armed, or a number of seconds to wait."""
+    """A program that traces a process: `ready` is a pattern it prints when armed; None: it says nothing, but holds its hooks."""
 
     def __init__(self, name, argv, ready, env=None):
         self.name, self.argv, self.ready = name, [str(word) for word in argv], ready
@@ -78,14 +88,11 @@ class Tracer:
             reader = Reader(process)
             self.pid = process.pid
             try:
-                if isinstance(self.ready, str):
+                if self.ready:
                     reader.wait_for(self.ready, 30)
-                    self.start_s = time.monotonic() - started
                 else:
-                    with contextlib.suppress(Skipped):
-                        reader.wait_for(r"\Z(?!)", self.ready)
-                    if process.poll() is not None:
-                        raise Skipped(last_words(reader.text) or f"exit code {process.returncode}")
+                    self.wait_for_hooks(process, reader)
+                self.start_s = time.monotonic() - started
                 yield self
                 if process.poll() is not None:
                     reader.drain()
@@ -99,6 +106,22 @@ class Tracer:
                 self.output = reader.text
 
 
+    @staticmethod
+    def wait_for_hooks(process, reader):
+        """Until it has attached what it wants: the number of its hooks no longer grows."""
+        hooks, deadline = 0, time.monotonic() + 20
+        while True:
+            with contextlib.suppress(Skipped):
+                reader.wait_for(r"\Z(?!)", 0.4)
+            if process.poll() is not None:
+                raise Skipped(last_words(reader.text) or f"exit code {process.returncode}")
+            before, hooks = hooks, hooks_of(process.pid)
+            if hooks and hooks == before:
+                return
+            if time.monotonic() > deadline:
+                raise Skipped("it attached nothing within 20 s")
+
+
 @contextlib.contextmanager
 def nothing():
     """The unprobed target."""
@@ -108,8 +131,8 @@ def nothing():
 class Case:
     """One line of a table: a name, a tracer (a context manager factory), and what was measured with it."""
 
-    def __init__(self, name, tracer=nothing):
-        self.name, self.tracer = name, tracer
+    def __init__(self, name, tracer=nothing, rounds=None):
+        self.name, self.tracer, self.rounds = name, tracer, rounds  # rounds: at most so many
         self.samples = {}  # round -> {metric: value}
         self.discarded = 0
         self.skipped = None
@@ -129,7 +152,7 @@ def run_rounds(cases, measure, rounds):
     """measure(case, tracer) -> {metric: value}, for each case in each round; every other round backwards, against drift."""
     for number in range(rounds):
         for case in cases if number % 2 == 0 else reversed(cases):
-            if case.skipped:
+            if case.skipped or (case.rounds and number >= case.rounds):
                 continue
             try:
                 with case.tracer() as tracer:
@@ -289,6 +312,12 @@ def bpf_objects(pid):
     return times, sum(maps.values())
 
 
+def foreign_links():
+    """Probes of others on this machine: tracepoints and uprobes are paid for by everybody they are on."""
+    shown = subprocess.run(["bpftool", "-j", "link", "show"], capture_output=True, text=True, check=False).stdout
+    return len(json.loads(shown or "[]"))
+
+
 def version_of(*argv):
     if not shutil.which(argv[0]):
         return None
@@ -310,6 +339,7 @@ def machine():
         "kernel": platform.release(),
         "commit": commit or "unknown",
         "load": round(os.getloadavg()[0], 2),
+        "foreign_links": foreign_links(),
         "peers": {
             "bpftrace": version_of("bpftrace", "--version"),
             "perf": version_of("perf", "--version"),

@@ -141,7 +141,7 @@ def bpftrace(script, keys=4096):
 
 
 def perf_trace(pid):
-    return Tracer("perf trace -s", ["perf", "trace", "-s", "-p", pid], 1.0)
+    return Tracer("perf trace -s", ["perf", "trace", "-s", "-p", pid], None)
 
 
 def strace(pid):
@@ -149,15 +149,15 @@ def strace(pid):
 
 
 def tcplife(pid):
-    return Tracer("tcplife (libbpf-tools)", ["tcplife", "-p", pid], 1.0)
+    return Tracer("tcplife (libbpf-tools)", ["tcplife", "-p", pid], None)
 
 
 def syscount(pid):
-    return Tracer("syscount -L (libbpf-tools)", ["syscount", "-L", "-p", pid], 1.0)
+    return Tracer("syscount -L (libbpf-tools)", ["syscount", "-L", "-p", pid], None)
 
 
 def funcslower(pid):
-    return Tracer("funcslower (bcc)", ["funcslower-bpfcc", "-p", pid, "-m", 1000, "tcp_sendmsg", "tcp_recvmsg"], 3.0)
+    return Tracer("funcslower (bcc)", ["funcslower-bpfcc", "-p", pid, "-m", 1000, "tcp_sendmsg", "tcp_recvmsg"], None)
 
 
 def empty_uprobe(pid, binary, address):
