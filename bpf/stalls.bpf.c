@@ -18,6 +18,15 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/*
+ * Number of the call. A system call's own tracepoint has 4 bytes of it and 4 that nobody sets
+ * (events/syscalls/.../format), although the kernel's type says long.
+ */
+static __always_inline __s32 syscall_nr(const struct trace_event_raw_sys_enter *ctx)
+{
+	return (__s32)ctx->id;
+}
+
 /* poll(ufds, nfds, ms), ppoll(ufds, nfds, timespec, ..) */
 SEC("tp")
 int enter_poll(struct trace_event_raw_sys_enter *ctx)
@@ -31,10 +40,10 @@ int enter_poll(struct trace_event_raw_sys_enter *ctx)
 		return 0;
 	ufds = ctx->args[0];
 	n = ctx->args[1];
-	c = call_begin(ctx->id, ufds, n, ctx->args[2]);
+	c = call_begin(syscall_nr(ctx), ufds, n, ctx->args[2]);
 	if (!c)
 		return 0;
-	if (ctx->id == cfg->nr_poll)
+	if (syscall_nr(ctx) == cfg->nr_poll)
 		c->timeout_ns = (__s32)ctx->args[2] < 0 ? -1 : (__s64)(__s32)ctx->args[2] * 1000000;
 	else
 		c->timeout_ns = timespec_read(ctx->args[2]);
@@ -121,11 +130,11 @@ int enter_select(struct trace_event_raw_sys_enter *ctx)
 	if (!cfg)
 		return 0;
 	nfds = ctx->args[0];
-	c = call_begin(ctx->id, nfds, ctx->args[1], ctx->args[2]);
+	c = call_begin(syscall_nr(ctx), nfds, ctx->args[1], ctx->args[2]);
 	if (!c)
 		return 0;
 	c->timeout_ns = timespec_read(ctx->args[4]);
-	if (ctx->id == cfg->nr_select && c->timeout_ns >= 0)
+	if (syscall_nr(ctx) == cfg->nr_select && c->timeout_ns >= 0)
 		c->timeout_ns = timeval_read(ctx->args[4]);
 	select_set(c, ctx->args[1], nfds, 1 /* POLLIN */);
 	select_set(c, ctx->args[2], nfds, 4 /* POLLOUT */);
@@ -144,10 +153,10 @@ int enter_epoll(struct trace_event_raw_sys_enter *ctx)
 
 	if (!cfg)
 		return 0;
-	c = call_begin(ctx->id, ctx->args[0], ctx->args[1], ctx->args[2]);
+	c = call_begin(syscall_nr(ctx), ctx->args[0], ctx->args[1], ctx->args[2]);
 	if (!c)
 		return 0;
-	if (ctx->id == cfg->nr_epoll_pwait2)
+	if (syscall_nr(ctx) == cfg->nr_epoll_pwait2)
 		c->timeout_ns = timespec_read(ctx->args[3]);
 	else
 		c->timeout_ns = (__s32)ctx->args[3] < 0 ? -1 : (__s64)(__s32)ctx->args[3] * 1000000;
@@ -162,7 +171,7 @@ static __always_inline int enter_fd(struct trace_event_raw_sys_enter *ctx, __u32
 
 	if (!cfg)
 		return 0;
-	c = call_begin(ctx->id, ctx->args[0], ctx->args[1], ctx->args[2]);
+	c = call_begin(syscall_nr(ctx), ctx->args[0], ctx->args[1], ctx->args[2]);
 	if (!c)
 		return 0;
 	c->timeout_ns = -2;
@@ -236,7 +245,7 @@ static __always_inline void fd_lost(struct trace_event_raw_sys_enter *ctx, __u32
 		return; /* not open: the call will fail */
 	e->inode = file_inode(e->file);
 	e->fd = fd;
-	e->nr = ctx->id;
+	e->nr = syscall_nr(ctx);
 	stack_regs(&e->stack, stack_user_regs());
 	stack_copy(&e->stack);
 	if (e->stack.flags & ABI_STACK_NONE)
