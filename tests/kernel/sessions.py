@@ -12,10 +12,7 @@ class Plain(Session):
     """`culprit stalls --json` as one runs it on a program of which nothing is known: without a spec."""
 
     def __init__(self, pid, *options, duration=0):
-        self.process = subprocess.Popen(
-            [str(CULPRIT), "stalls", "-p", str(pid), "-d", str(duration), "--json", *map(str, options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.armed = None
+        self.start("-p", pid, "-d", duration, *options)
 
 
 def ss_sockets(pid=None, netns=None):

@@ -27,11 +27,12 @@ class Session:
     beside a test must not decide whether its coverage is complete. test_budget is about the budget."""
 
     def __init__(self, pid, *options, duration=30):
-        self.process = subprocess.Popen(
-            [str(CULPRIT), "stalls", "-p", str(pid), "-d", str(duration), "--json", "--spec", "zbs", "--max-overhead", "100",
-             *map(str, options)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.lines = []
+        self.start("-p", pid, "-d", duration, "--spec", "zbs", "--max-overhead", 100, *options)
+
+    def start(self, *options):
+        self.process = subprocess.Popen([str(CULPRIT), "stalls", "--json", *map(str, options)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines = []  # those wait_found has read
 
     def wait_armed(self):
         line = self.process.stderr.readline()
