@@ -314,13 +314,8 @@ static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_p
 		n->store_fields[0] = 0;
 		n->store_fields[1] = 0;
 	}
-	for (__u32 i = 0; i < WR_MAX_STORE_FIELDS; i++) {
-		__u32 f = (p->field + i) & (WR_MAX_TYPE_FIELDS - 1);
-
-		if (i >= p->n_fields)
-			break;
-		n->store_fields[f / 64] |= 1ull << (f & 63);
-	}
+	n->store_fields[0] |= p->fields[0];
+	n->store_fields[1] |= p->fields[1];
 	n->store_ns = now;
 	count(WR_C_STORES);
 }

@@ -13,24 +13,23 @@
 #include "base.h"
 #include "stack.h"
 
-#define WR_MAX_TYPES	    32
-#define WR_MAX_FIELDS	    1024 /* over all types; a type's are consecutive */
-#define WR_MAX_TYPE_FIELDS  128	 /* of one type */
-#define WR_MAX_PROBES	    4096
-#define WR_MAX_CHILDREN	    16	/* fields of one type that lead to other nodes */
-#define WR_MAX_VPTRS	    8	/* vtables right for a type: its own and derived classes' */
-#define WR_NODE_BYTES	    512 /* of a node are shadowed; the rest of a bigger one is not, and counted */
-#define WR_NODE_WORDS	    (WR_NODE_BYTES / 8)
-#define WR_PATH_DEPTH	    4  /* steps from the object to the node */
-#define WR_MAX_WALK	    40 /* nodes visited at one touch */
-#define WR_MAX_ELEMENTS	    16 /* of one repeated field visited */
-#define WR_TOUCHES	    8
-#define WR_DEEP_EVERY	    8 /* touches of an object: then its sub-messages are looked at too */
-#define WR_PENDING	    4 /* damaged words remembered per node, for the check at its destruction */
-#define WR_MAX_STORE_FIELDS 8 /* of one store instruction */
-#define WR_MAX_DEREF	    3
-#define WR_NO_FIELD	    0xffff
-#define WR_MAX_COUNT	    (1 << 24) /* elements of one repeated field: more is taken for damage */
+#define WR_MAX_TYPES	   32
+#define WR_MAX_FIELDS	   1024 /* over all types; a type's are consecutive */
+#define WR_MAX_TYPE_FIELDS 128	/* of one type */
+#define WR_MAX_PROBES	   4096
+#define WR_MAX_CHILDREN	   16  /* fields of one type that lead to other nodes */
+#define WR_MAX_VPTRS	   8   /* vtables right for a type: its own and derived classes' */
+#define WR_NODE_BYTES	   512 /* of a node are shadowed; the rest of a bigger one is not, and counted */
+#define WR_NODE_WORDS	   (WR_NODE_BYTES / 8)
+#define WR_PATH_DEPTH	   4  /* steps from the object to the node */
+#define WR_MAX_WALK	   40 /* nodes visited at one touch */
+#define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
+#define WR_TOUCHES	   8
+#define WR_DEEP_EVERY	   8 /* touches of an object: then its sub-messages are looked at too */
+#define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
+#define WR_MAX_DEREF	   3
+#define WR_NO_FIELD	   0xffff
+#define WR_MAX_COUNT	   (1 << 24) /* elements of one repeated field: more is taken for damage */
 
 /*
  * Kernels before 5.15 have no attach cookies: there the map `sites` tells which probe it is, by the address
@@ -49,7 +48,7 @@ enum wr_role {
 	WR_ROLE_DESTROY, /* arg is an object or node about to be destroyed */
 	WR_ROLE_CREATE,	 /* arg is memory in which a node is about to be built */
 	WR_ROLE_MUTATE,	 /* arg is a node a legitimate writer is about to change; arg2 too if used (Swap) */
-	WR_ROLE_STORE,	 /* arg is a node whose field `field` a legitimate store is about to change */
+	WR_ROLE_STORE,	 /* arg is a node of which a legitimate store is about to change `fields` */
 	WR_ROLE_TOUCH,	 /* no arg: the thread and time of the call are kept in calls */
 	WR_ROLE_MAX,
 };
@@ -66,16 +65,15 @@ struct wr_arg {
 _Static_assert(sizeof(struct wr_arg) == 20, "wr_arg");
 
 struct wr_probe {
-	__u16 role;  /* enum wr_role */
-	__u16 type;  /* index into types: what arg points to */
-	__u16 field; /* WR_ROLE_STORE: the type's first field that the store covers, counted from its first;
-			else WR_NO_FIELD */
-	__u16 n_fields; /* WR_ROLE_STORE: that it covers, at most WR_MAX_STORE_FIELDS */
-	struct wr_arg arg, arg2;
+	__u16 role; /* enum wr_role */
+	__u16 type; /* index into types: what arg points to */
 	__u32 next; /* WR_ROLE_STORE without attach cookies: the next probe of the same instruction; 0 = none
 		     */
+	__u64 fields[WR_MAX_TYPE_FIELDS / 64]; /* WR_ROLE_STORE: the type's fields that it licenses, a bit
+						  each, counted from its first */
+	struct wr_arg arg, arg2;
 };
-_Static_assert(sizeof(struct wr_probe) == 52, "wr_probe");
+_Static_assert(sizeof(struct wr_probe) == 64, "wr_probe");
 
 /* Kind of a guarded field: which invariant holds and how to walk on. */
 enum wr_field_kind {

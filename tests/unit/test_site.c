@@ -54,6 +54,23 @@ static void arguments_and_objects_as_at_entry(void **state)
 	expect(CHOOSE("\x48\x83\xe4\xc0\x53\xc3"), 0, 0, true, false);
 }
 
+static void one_instruction(void **state)
+{
+	(void)state;
+	/* push r12; nop; call; jne far; jmp near */
+	assert_false(site_stepped((const uint8_t *)"\x41\x54\xc3", 3));
+	assert_false(site_stepped((const uint8_t *)"\x90\xc3", 2));
+	assert_false(site_stepped((const uint8_t *)"\xe8\x00\x00\x00\x00", 5));
+	assert_false(site_stepped((const uint8_t *)"\x0f\x85\x00\x00\x00\x00\xc3", 7));
+	assert_false(site_stepped((const uint8_t *)"\xeb\x10", 2));
+	/* mov [rdi+8],esi; or dword [rdi],1; mov r12,rax; ret; nothing */
+	assert_true(site_stepped((const uint8_t *)"\x89\x77\x08\xc3", 4));
+	assert_true(site_stepped((const uint8_t *)"\x83\x0f\x01", 3));
+	assert_true(site_stepped((const uint8_t *)"\x49\x89\xc4", 3));
+	assert_true(site_stepped((const uint8_t *)"\xc3", 1));
+	assert_true(site_stepped(NULL, 0));
+}
+
 static void control_flow(void **state)
 {
 	(void)state;
@@ -103,8 +120,11 @@ static void damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(first_push),	cmocka_unit_test(arguments_and_objects_as_at_entry),
-		cmocka_unit_test(control_flow), cmocka_unit_test(nop5),
+		cmocka_unit_test(first_push),
+		cmocka_unit_test(arguments_and_objects_as_at_entry),
+		cmocka_unit_test(one_instruction),
+		cmocka_unit_test(control_flow),
+		cmocka_unit_test(nop5),
 		cmocka_unit_test(damaged),
 	};
 

@@ -35,11 +35,9 @@ static bool is_nop5(const cs_insn *i)
 	return i->size == 5 && !memcmp(i->bytes, "\x0f\x1f\x44\x00\x00", 5);
 }
 
-static bool is_emulated(const cs_insn *i)
+static bool is_emulated(const uint8_t *b, size_t size)
 {
-	const uint8_t *b = i->bytes;
-
-	switch (i->size) {
+	switch (size) {
 	case 1:
 		return b[0] == 0x90 || (b[0] >= 0x50 && b[0] <= 0x57);
 	case 2:
@@ -50,11 +48,9 @@ static bool is_emulated(const cs_insn *i)
 }
 
 /* Relative jump or call: emulated too. */
-static bool is_branch(const cs_insn *i)
+static bool is_branch(const uint8_t *b, size_t size)
 {
-	const uint8_t *b = i->bytes;
-
-	switch (i->size) {
+	switch (size) {
 	case 2:
 		return b[0] == 0xeb || (b[0] >= 0x70 && b[0] <= 0x7f);
 	case 5:
@@ -247,7 +243,8 @@ static bool choose_emulated(const struct code *c, struct site *ret)
 	for (int n = 0; n < PROLOGUE_MAX && decode(c, at); n++) {
 		size_t size = c->insn->size;
 		uint32_t before = pushed;
-		bool emulated = is_emulated(c->insn), branch = is_branch(c->insn);
+		bool emulated = is_emulated(c->insn->bytes, size);
+		bool branch = is_branch(c->insn->bytes, size);
 		bool on = pass(c->insn, &pushed);
 
 		/* a push cannot be in a loop that begins before it, a jump can */
@@ -275,6 +272,16 @@ static void choose_stepped(const struct code *c, struct site *ret)
 	while (decode(c, at) && is_nop5(c->insn) && at + 5 < c->size && is_leaf(c))
 		at += 5;
 	*ret = (struct site){.offset = at, .stepped = true, .looped = jumps_to(c, at)};
+}
+
+bool site_stepped(const uint8_t *code, size_t size)
+{
+	/* no instruction of these begins another: no need to know where it ends */
+	for (size_t n = 1; n <= 6 && n <= size; n++) {
+		if (is_emulated(code, n) || is_branch(code, n))
+			return false;
+	}
+	return true;
 }
 
 int site_choose(const uint8_t *code, size_t size, struct site *ret)

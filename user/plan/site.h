@@ -31,4 +31,7 @@ struct site {
  */
 int site_choose(const uint8_t *code, size_t size, struct site *ret);
 
+/* Would a probe on the instruction that begins code[0..size) be single-stepped? */
+bool site_stepped(const uint8_t *code, size_t size);
+
 #endif

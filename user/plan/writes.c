@@ -11,7 +11,8 @@
 #include "plan/writes_priv.h"
 #include "util/grow.h"
 
-#define CODE_MAX 4096 /* bytes of a function looked at for a probe site */
+#define CODE_MAX  4096 /* bytes of a function looked at for a probe site */
+#define CODE_INSN 15   /* bytes of the longest instruction */
 
 static const char *const role_names[WR_ROLE_MAX] = {
 	[WR_ROLE_NONE] = "none",     [WR_ROLE_INSERT] = "insert",   [WR_ROLE_CHECK] = "check",
@@ -56,16 +57,6 @@ int plan_missing(struct writes_plan *p, const char *fmt, ...)
 	return ret;
 }
 
-static bool planned(const struct writes_plan *p, uint64_t entry, unsigned role, unsigned type)
-{
-	for (size_t i = 0; i < p->n_probes; i++) {
-		if (p->probe[i].entry == entry && p->probe[i].wire.role == role &&
-		    p->probe[i].wire.type == type)
-			return true;
-	}
-	return false;
-}
-
 static void wire_arg(struct wr_arg *w, const struct arg_path *a, uint32_t pushed)
 {
 	w->used = 1;
@@ -84,6 +75,28 @@ static bool reg_kept(const struct arg_path *a)
 	       a->reg == 7;
 }
 
+/* The row that stands there with this role already; for a store also with this object. Its licence is
+ * widened. */
+static bool planned(struct writes_plan *p, const struct plan_row *row)
+{
+	for (size_t i = 0; i < p->n_probes; i++) {
+		struct plan_probe *r = &p->probe[i];
+		struct wr_arg arg = {0};
+
+		if (r->entry != row->vaddr || r->wire.role != row->role || r->wire.type != row->type)
+			continue;
+		if (row->role == WR_ROLE_STORE) {
+			wire_arg(&arg, &row->obj[0], 0);
+			if (memcmp(&arg, &r->wire.arg, sizeof(arg)) != 0)
+				continue;
+		}
+		for (size_t k = 0; k < WR_MAX_TYPE_FIELDS / 64; k++)
+			r->wire.fields[k] |= row->fields[k];
+		return true;
+	}
+	return false;
+}
+
 /* Moves row r from the function's entry to the cheapest place of its prologue. */
 static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, uint64_t size,
 			const struct plan_row *row, struct site *site)
@@ -94,11 +107,15 @@ static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, u
 	struct site s;
 
 	*site = (struct site){.stepped = true};
+	if (row->inlined)
+		size = CODE_INSN;
 	if (size > left)
 		size = left;
 	if (size > CODE_MAX)
 		size = CODE_MAX;
 	code = size ? elf_bytes(f, r->entry, size) : NULL;
+	if (code)
+		site->stepped = site_stepped(code, size);
 	if (!code || row->inlined || (row->n_obj > 0 && !reg_kept(&row->obj[0])) ||
 	    (row->n_obj > 1 && !reg_kept(&row->obj[1])))
 		return;
@@ -113,7 +130,7 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	struct plan_probe *r;
 	struct site site;
 
-	if (planned(p, row->vaddr, row->role, row->type))
+	if (planned(p, row))
 		return 0;
 	if (p->n_probes == WR_MAX_PROBES)
 		return err_set(err, -E2BIG, "more than %d probes are needed", WR_MAX_PROBES);
@@ -123,8 +140,7 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	*r = (struct plan_probe){.entry = row->vaddr, .inlined = row->inlined};
 	r->wire.role = (uint16_t)row->role;
 	r->wire.type = (uint16_t)row->type;
-	r->wire.field = row->n_fields ? row->field : WR_NO_FIELD;
-	r->wire.n_fields = row->n_fields;
+	memcpy(r->wire.fields, row->fields, sizeof(r->wire.fields));
 	choose_site(in, r, row->size, row, &site);
 	r->vaddr = row->vaddr + site.offset;
 	r->stepped = site.stepped;

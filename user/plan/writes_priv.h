@@ -10,8 +10,8 @@ struct plan_row {
 	const char *function;
 	uint64_t vaddr, size; /* entry; size 0: not known, the probe stands at the entry */
 	bool inlined;
-	unsigned role, type;	  /* type: index in the kernel's table */
-	uint16_t field, n_fields; /* WR_ROLE_STORE */
+	unsigned role, type;			  /* type: index in the kernel's table */
+	uint64_t fields[WR_MAX_TYPE_FIELDS / 64]; /* WR_ROLE_STORE */
 	unsigned n_obj;
 	struct arg_path obj[2];
 };

@@ -89,26 +89,22 @@ int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, con
 	return 0;
 }
 
-/* First and number of the type's fields in the kernel's table that bytes [offset, offset + width) touch and
- * that are judged. */
-static unsigned fields_at(const struct writes_plan *p, unsigned type, uint32_t offset, uint32_t width,
-			  uint16_t *first)
+/* The type's fields in the kernel's table that the site licenses. false: none of them is judged. */
+static bool fields_of(const struct writes_plan *p, unsigned type, const struct writer_site *s,
+		      uint64_t fields[WR_MAX_TYPE_FIELDS / 64])
 {
 	const struct wr_type *t = &p->type[type];
-	unsigned n = 0;
 	bool judged = false;
 
-	for (unsigned i = 0; i < t->n_fields && n < WR_MAX_STORE_FIELDS; i++) {
+	for (unsigned i = 0; i < t->n_fields; i++) {
 		const struct wr_field *f = &p->field[t->first_field + i];
 
-		if (f->off + f->width <= offset || f->off >= offset + width)
+		if (f->off + f->width <= s->offset || f->off >= s->offset + s->width)
 			continue;
-		if (!n)
-			*first = (uint16_t)i;
-		n = i - *first + 1u;
+		fields[i / 64] |= 1ull << (i % 64);
 		judged |= (f->flags & WR_FF_SHADOW) != 0;
 	}
-	return judged ? n : 0;
+	return judged;
 }
 
 /* Does type a contain type b, as nodes? */
@@ -175,8 +171,7 @@ int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, cons
 				       .n_obj = 1};
 		int ret;
 
-		row.n_fields = (uint16_t)fields_at(p, row.type, s->offset, s->width, &row.field);
-		if (!row.n_fields || licensed_by_holder(p, in, w, base, s))
+		if (!fields_of(p, row.type, s, row.fields) || licensed_by_holder(p, in, w, base, s))
 			continue;
 		row.obj[0].reg = s->base_reg;
 		row.obj[0].arg = -1;

@@ -45,10 +45,12 @@ static void unjudge(struct writes_trace *t, const struct wr_probe *probe)
 {
 	const struct wr_type *type = &t->plan->type[probe->type];
 
-	for (uint32_t i = 0; i < probe->n_fields; i++) {
-		uint32_t key = type->first_field + probe->field + i;
+	for (uint32_t i = 0; i < type->n_fields; i++) {
+		uint32_t key = type->first_field + i;
 		struct wr_field f = t->plan->field[key];
 
+		if (!(probe->fields[i / 64] >> (i % 64) & 1))
+			continue;
 		t->unjudged[key] = true;
 		f.flags &= (uint8_t)~WR_FF_SHADOW;
 		bpf_map__update_elem(t->skel->maps.fields, &key, sizeof(key), &f, sizeof(f), BPF_ANY);
