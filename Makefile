@@ -16,7 +16,7 @@ ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iuser -I$(BUILD)/bpf -I$(BUILD)/
 CORE_LIBS  := -ldw -lelf -ljansson -lcapstone -liberty
 TRACE_LIBS := -lbpf
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_x86 -D__bpf__ -Wall -Wextra -Werror -Wno-unused-parameter \
-              -Wno-address-of-packed-member -Ivmlinux/$(ARCH) -I. -Ibpf
+              -Wno-address-of-packed-member -Ivmlinux/$(ARCH) -I. -Ibpf -include bpf/lib/compat.bpf.h
 
 # Pure modules: no libbpf. Unit tests link libcore.a without -lbpf, so a stray call fails the build.
 CORE_DIRS := util elf dwarf layout proc spec plan unwind symbol sock writes stalls space find inspect report

@@ -218,7 +218,7 @@ int exit_call(struct trace_event_raw_sys_exit *ctx)
 		c->flags |= STALLS_CALL_RESTART;
 		return 0;
 	}
-	call_end(cfg, c, ctx->ret);
+	call_end(ctx, cfg, c, ctx->ret);
 	if (cfg->bytes_from_exit && ctx->ret > 0 && c->n_fds == 1 && c->fd[0].is_sock)
 		flow_note(c->fd[0].inode, ctx->ret, c->flags & STALLS_CALL_SEND);
 	return 0;
@@ -255,7 +255,7 @@ static __always_inline void fd_lost(struct trace_event_raw_sys_enter *ctx, __u32
 		len = ABI_STACK_BYTES;
 	len += sizeof(*e) - ABI_STACK_BYTES;
 	hdr_fill(&e->h, STALLS_CLOSED, len);
-	emit(e, len);
+	emit(ctx, e, len);
 }
 
 SEC("tp")

@@ -81,7 +81,7 @@ static __always_inline void hit_stack(struct watch_hit *h, const struct bpf_perf
 	h->stack.flags |= ABI_STACK_SYSCALL;
 }
 
-static __always_inline void hit_emit(struct watch_hit *h)
+static __always_inline void hit_emit(void *ctx, struct watch_hit *h)
 {
 	__u64 len = h->stack.len;
 
@@ -91,7 +91,7 @@ static __always_inline void hit_emit(struct watch_hit *h)
 	if (len > ABI_STACK_BYTES)
 		return;
 	h->hdr.size = WATCH_HIT_HEAD + (__u32)len;
-	emit(h, WATCH_HIT_HEAD + len);
+	emit(ctx, h, WATCH_HIT_HEAD + len);
 }
 
 static __always_inline void hit_record(struct watch_slot *s, __u32 no, __u32 flags, bool hot,
@@ -122,7 +122,7 @@ static __always_inline void hit_record(struct watch_slot *s, __u32 no, __u32 fla
 	h->stack.flags = 0;
 	if (!hot)
 		hit_stack(h, ctx);
-	hit_emit(h);
+	hit_emit((void *)ctx, h);
 }
 
 /* A system call stores a word in up to eight pieces, and each of them traps, some 20 us after the one before.

@@ -244,7 +244,7 @@ static __always_inline struct wr_probe *probe_of(__u32 *index, __u64 now)
 	return bpf_map_lookup_elem(&probes, index);
 }
 
-static __always_inline void object_probe(__u64 addr, __u32 index, __u64 now)
+static __always_inline void object_probe(void *ctx, __u64 addr, __u32 index, __u64 now)
 {
 	__u32 level = scratch_take();
 	struct wr_scratch *s = scratch_at(level);
@@ -254,6 +254,7 @@ static __always_inline void object_probe(__u64 addr, __u32 index, __u64 now)
 	s->now = now;
 	s->probe = index;
 	wr_object_hit(level, addr);
+	emit_flush(ctx, level);
 	scratch_give(level);
 }
 
@@ -269,7 +270,7 @@ int on_object(struct pt_regs *ctx)
 		return 0;
 	addr = arg_get(ctx, &p->arg);
 	if (addr)
-		object_probe(addr, index, now);
+		object_probe(ctx, addr, index, now);
 	return 0;
 }
 
@@ -286,7 +287,7 @@ int on_destroy(struct pt_regs *ctx)
 	addr = arg_get(ctx, &p->arg);
 	/* most messages that end are in no guarded object */
 	if (addr && (bpf_map_lookup_elem(&nodes, &addr) || bpf_map_lookup_elem(&objects, &addr)))
-		object_probe(addr, index, now);
+		object_probe(ctx, addr, index, now);
 	return 0;
 }
 

@@ -143,7 +143,8 @@ static __always_inline void call_unwatch(struct stalls_call *c)
 	}
 }
 
-static __always_inline void call_end(const struct stalls_cfg *cfg, struct stalls_call *c, __s64 ret)
+static __always_inline void call_end(void *ctx, const struct stalls_cfg *cfg, struct stalls_call *c,
+				     __s64 ret)
 {
 	__u64 now = bpf_ktime_get_ns();
 
@@ -151,7 +152,7 @@ static __always_inline void call_end(const struct stalls_cfg *cfg, struct stalls
 		struct stalls_ended e = {.entry_ns = c->entry_ns, .ret = ret, .nr = c->nr, .flags = c->flags};
 
 		hdr_fill(&e.h, STALLS_ENDED, sizeof(e));
-		emit(&e, sizeof(e));
+		emit(ctx, &e, sizeof(e));
 	}
 	call_unwatch(c);
 	c->entry_ns = 0;

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How a record leaves the kernel, and how what could not leave is counted. One `events` and one `lost` map
- * per object. */
+/*
+ * How a record leaves the kernel, and how what could not leave is counted. One `events` and one `lost` map
+ * per object. Kernels without ring buffers (before 5.8) get perf buffers instead: user space makes `events`
+ * one of them before it loads the object (user/trace/fit.h), by the same mark in the kernel's types.
+ */
 #ifndef CULPRIT_EMIT_BPF_H
 #define CULPRIT_EMIT_BPF_H
 
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "compat.bpf.h"
 #include "../abi/base.h"
 
 struct {
@@ -42,12 +47,16 @@ static __always_inline void hdr_fill(struct abi_hdr *h, __u32 kind, __u32 size)
 	bpf_get_current_comm(h->comm, sizeof(h->comm));
 }
 
-/* rec must start with a filled struct abi_hdr; size is what is copied. Counts the loss if the ring is full.
- */
-static __always_inline long emit(void *rec, __u64 size)
+/* ctx: the program's own. rec must start with a filled struct abi_hdr; size is what is copied. Counts the
+ * loss if there is no room. */
+static __always_inline long emit(void *ctx, void *rec, __u64 size)
 {
-	long err = bpf_ringbuf_output(&events, rec, size, 0);
+	long err;
 
+	if (HAS_HELPER(ringbuf_output))
+		err = bpf_ringbuf_output(&events, rec, size, 0);
+	else
+		err = bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, rec, size);
 	if (err)
 		lost_add(ABI_LOST_RING);
 	return err;

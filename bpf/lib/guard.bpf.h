@@ -8,8 +8,6 @@
 
 #include "writes_maps.bpf.h"
 
-#define WR_MAX_CANDIDATES 16 /* sent per probe hit */
-
 /* 1: v is a vtable that type i may have, or that is not known. */
 int wr_vptr_ok(__u32 i, __u64 v)
 {
@@ -160,7 +158,7 @@ int wr_emit_candidate(__u32 level)
 		__builtin_memset(&c->last_good, 0, sizeof(c->last_good));
 		__builtin_memset(c->touch, 0, sizeof(c->touch));
 	}
-	emit(c, sizeof(*c));
+	emit_later(level, c, sizeof(*c));
 	return 0;
 }
 

@@ -6,8 +6,15 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include "../abi/writes.h"
-#include "emit.bpf.h"
 #include "slots.bpf.h"
+
+#define WR_LEVELS	  4
+#define WR_MAX_CANDIDATES 16 /* sent per probe hit */
+
+#define EMIT_LATER_BYTES  sizeof(struct wr_candidate)
+#define EMIT_LATER_MAX	  WR_MAX_CANDIDATES
+#define EMIT_LATER_LEVELS WR_LEVELS
+#include "emit_later.bpf.h"
 
 #define ARRAY_MAP(name, val, n)                                                                              \
 	struct {                                                                                             \
@@ -108,7 +115,6 @@ struct wr_scratch {
  * scratch of its own. A hit that is preempted between the addition and the comparison only makes the other
  * one look further.
  */
-#define WR_LEVELS 4
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, WR_LEVELS);

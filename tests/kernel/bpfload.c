@@ -19,6 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trace/btf.h"
+#include "trace/fit.h"
+
 #define LOG_SIZE (16 * 1024 * 1024)
 #define TAIL	 2000
 
@@ -92,6 +95,9 @@ static int load_one(const char *path, const char *name, const char *btf, char *l
 	prog = bpf_object__find_program_by_name(obj, name);
 	section = bpf_program__section_name(prog);
 	keeps = keeps_stack(prog);
+	rc = fit_object(obj, btf, NULL);
+	if (rc)
+		goto out;
 	bpf_program__set_log_buf(prog, log, LOG_SIZE);
 	without_multi(prog);
 	log[0] = '\0';
@@ -107,6 +113,7 @@ static int load_one(const char *path, const char *name, const char *btf, char *l
 	fflush(stdout);
 	json_decref(unresolved);
 	unresolved = NULL;
+out:
 	bpf_object__close(obj);
 	return rc ? 1 : 0;
 }
@@ -129,6 +136,8 @@ static int load_all(const char *path, const char *btf, char *log)
 
 int main(int argc, char **argv)
 {
+	enum btf_source source;
+	struct err err = {0};
 	const char *btf = NULL;
 	int first = 1, failed = 0, n;
 	char *log;
@@ -140,6 +149,10 @@ int main(int argc, char **argv)
 	log = malloc(LOG_SIZE);
 	if (first >= argc || !log) {
 		fprintf(stderr, "usage: bpfload [--btf FILE] OBJECT.bpf.o...\n");
+		return 2;
+	}
+	if (btf_choose(btf, &btf, &source, &err)) {
+		fprintf(stderr, "bpfload: %s\n", err.msg);
 		return 2;
 	}
 	libbpf_set_print(on_print);

@@ -1,9 +1,9 @@
 # The kernel matrix: tools/install-deps.sh vm installs what it needs.
 .PHONY: vmtest
 
-$(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(STATIC_OBJ)
+$(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -static -Wl,--wrap=dlopen -o $@ $^ $(TRACE_LIBS) -lelf -ljansson -lz -lzstd
+	$(Q)$(CC) $(ALL_CFLAGS) -static -Wl,--wrap=dlopen -o $@ $^ $(STATIC_LIBS)
 
 kernel-helpers: $(KTEST)/bpfload
 

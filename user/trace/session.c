@@ -13,6 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proc/process.h"
+#include "proc/task.h"
+#include "trace/force.h"
 #include "trace/session.h"
 
 #define DEFAULT_TICK_MS 100
@@ -71,7 +74,23 @@ enum wait_source { WAIT_RING, WAIT_SIGNAL, WAIT_TICK, WAIT_TARGET, WAIT_DEADLINE
 struct waiter {
 	int ep;
 	int fd[WAIT_MAX]; /* WAIT_RING belongs to the transport */
+	pid_t pid;	  /* 0: WAIT_TARGET tells */
+	uint64_t started; /* in clock ticks since boot: another process may get the pid */
 };
+
+/* When the process was started; 0 if there is none, or a dead one that nobody has waited for. */
+static uint64_t started(pid_t pid)
+{
+	struct proc_status status;
+	struct proc_thread main;
+
+	if (proc_thread_read(&main, pid, pid))
+		return 0;
+	/* a main thread that ended is kept until the others have ended too */
+	if (strchr("ZX", main.state) && (proc_status_read(&status, pid, NULL) || status.threads < 2))
+		return 0;
+	return main.start_ticks;
+}
 
 static int waiter_add(struct waiter *w, enum wait_source s, int fd, struct err *err)
 {
@@ -102,6 +121,21 @@ static int timer_fd(double first_s, double interval_s)
 	return fd;
 }
 
+/* Since 5.3 the target's end wakes us. Before, its start time is compared at every tick. */
+static int waiter_add_target(struct waiter *w, pid_t pid, struct err *err)
+{
+	int fd = -1;
+
+	errno = ENOSYS;
+	if (!forced(FORCE_NOPIDFD))
+		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd >= 0 || errno != ENOSYS)
+		return waiter_add(w, WAIT_TARGET, fd, err);
+	w->pid = pid;
+	w->started = started(pid);
+	return w->started ? 0 : -ESRCH;
+}
+
 static int waiter_open(struct waiter *w, const struct session_cfg *cfg, const struct transport *t,
 		       struct err *err)
 {
@@ -122,9 +156,7 @@ static int waiter_open(struct waiter *w, const struct session_cfg *cfg, const st
 		rc = waiter_add(w, WAIT_TICK, timer_fd(tick_s, tick_s), err);
 	if (!rc && cfg->duration_s > 0)
 		rc = waiter_add(w, WAIT_DEADLINE, timer_fd(cfg->duration_s, 0), err);
-	if (!rc)
-		rc = waiter_add(w, WAIT_TARGET, (int)syscall(SYS_pidfd_open, cfg->pid, 0), err);
-	return rc;
+	return rc ? rc : waiter_add_target(w, cfg->pid, err);
 }
 
 static void waiter_close(struct waiter *w)
@@ -182,6 +214,10 @@ static int session_step(struct waiter *w, struct transport *t, const struct sess
 		case WAIT_TICK:
 			if (read(w->fd[WAIT_TICK], &expirations, sizeof(expirations)) < 0)
 				break;
+			if (w->pid && started(w->pid) != w->started) {
+				*why = END_TARGET_EXIT;
+				return 1;
+			}
 			rc = ops->tick ? ops->tick(ctx, mono_now_ns(), false, err) : 0;
 			if (rc < 0)
 				return rc;
@@ -236,7 +272,7 @@ int session_run(const struct session_cfg *cfg, struct transport *t, const struct
 void session_usage_start(struct session_usage *u)
 {
 	*u = (struct session_usage){.wall_ns = mono_now_ns(), .cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID)};
-	u->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	u->stats_fd = forced(FORCE_NOSTATS) ? -1 : bpf_enable_stats(BPF_STATS_RUN_TIME);
 }
 
 void session_usage_add(struct session_usage *u, const struct bpf_object *obj)

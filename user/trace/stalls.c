@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "trace/fit.h"
+#include "trace/force.h"
 #include "trace/stalls_priv.h"
 #include "util/grow.h"
 
@@ -72,7 +74,9 @@ int stalls_trace_open(struct stalls_trace **ret, const struct stalls_trace_opts 
 		return err_set(err, -ENOMEM, "out of memory");
 	t->opts = *opts;
 	t->skel = stalls_bpf__open_opts(&o);
-	rc = t->skel ? stalls_bpf__load(t->skel) : -errno;
+	rc = t->skel ? fit_object(t->skel->obj, opts->btf, err) : -errno;
+	if (!rc)
+		rc = stalls_bpf__load(t->skel);
 	if (rc) {
 		err_set(err, rc, "the kernel refuses the programs that follow calls: %s", strerror(-rc));
 		err_hint(err, "`culprit doctor` tells what this kernel allows");
@@ -278,10 +282,14 @@ static int attach_bytes(struct stalls_trace *t)
 static struct bpf_link *attach_site(struct stalls_trace *t, const struct rpc_site *s)
 {
 	LIBBPF_OPTS(bpf_uprobe_opts, o, .bpf_cookie = STALLS_COOKIE(s->arg, s->pushed));
-	/* of all processes that run this file: bound to a pid it would see the main thread only */
-	struct bpf_link *link =
-		bpf_program__attach_uprobe_opts(t->skel->progs.rpc_call, -1, s->path, s->cheap, &o);
+	struct bpf_link *link = NULL;
 
+	if (forced(FORCE_NOLINK))
+		o.attach_mode = PROBE_ATTACH_MODE_PERF;
+	errno = EOPNOTSUPP;
+	/* of all processes that run this file: bound to a pid it would see the main thread only */
+	if (!forced(FORCE_NOCOOKIE))
+		link = bpf_program__attach_uprobe_opts(t->skel->progs.rpc_call, -1, s->path, s->cheap, &o);
 	if (link || s->arg != 1)
 		return link;
 	o.bpf_cookie = 0;

@@ -10,6 +10,7 @@
 #include "proc/mem.h"
 #include "symbol/kernel.h"
 #include "threads.skel.h"
+#include "trace/force.h"
 #include "trace/session.h"
 #include "trace/threads.h"
 #include "trace/threads_proc.h"
@@ -235,7 +236,7 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 		return err_set(err, -ENOMEM, "out of memory");
 	t->pid = opts->pid;
 	t->image = opts->image;
-	rc = opts->proc_only ? 0 : open_iterators(t, opts->btf);
+	rc = opts->proc_only ? 0 : forced(FORCE_NOITER) ? -EOPNOTSUPP : open_iterators(t, opts->btf);
 	if (opts->proc_only || rc) {
 		snprintf(t->why, sizeof(t->why), "%s", opts->proc_only ? "not asked for" : strerror(-rc));
 		close_iterators(t);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "trace/force.h"
 #include "trace/tracefs.h"
 
 static int own_mount(void)
@@ -83,6 +84,7 @@ int tracefs_attach(const struct tracefs *t, const char *category, const char *na
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .sample_period = 1, .wakeup_events = 1};
+	LIBBPF_OPTS(bpf_perf_event_opts, opts, .force_ioctl_attach = forced(FORCE_NOLINK));
 	int id = tracepoint_id(t, category, name), fd, rc;
 
 	if (id < 0)
@@ -92,7 +94,7 @@ int tracefs_attach(const struct tracefs *t, const char *category, const char *na
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	*ret = bpf_program__attach_perf_event(prog, fd);
+	*ret = bpf_program__attach_perf_event_opts(prog, fd, &opts);
 	if (*ret)
 		return 0;
 	rc = -errno;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proc/mem.h"
+#include "trace/fit.h"
 #include "trace/hwbp.h"
 #include "trace/session.h"
 #include "watch.skel.h"
@@ -161,6 +162,8 @@ static int object_load(struct watch *w, struct transport *t, struct err *err)
 	bpf_map__set_max_entries(w->skel->maps.events, RING_BYTES);
 	if (w->cfg.slots_fd >= 0)
 		code = bpf_map__reuse_fd(w->skel->maps.watch_slots, w->cfg.slots_fd);
+	if (!code)
+		code = fit_object(w->skel->obj, w->cfg.btf, err);
 	if (!code)
 		code = watch_bpf__load(w->skel);
 	if (code)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "trace/watch_nodes.h"
+#include "trace/force.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -30,6 +31,7 @@ int watch_nodes_create(struct watch_nodes **ret, int nodes_fd, int objects_fd, c
 	n->objects_fd = objects_fd;
 	n->types = types;
 	n->n_types = n_types;
+	n->no_batch = forced(FORCE_NOBATCH);
 	return 0;
 }
 

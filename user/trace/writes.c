@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "trace/fit.h"
+#include "trace/force.h"
 #include "trace/session.h"
 #include "trace/writes.h"
 #include "trace/writes_priv.h"
@@ -100,8 +102,9 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 	t->plan = plan;
 	t->pid = pid;
 	t->bias = bias;
-	t->multi = multi_works();
-	t->cookies = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
+	t->multi = !forced(FORCE_NOMULTI) && multi_works();
+	t->cookies = !forced(FORCE_NOCOOKIE) &&
+		     libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
 	t->skel = writes_bpf__open_opts(&opts);
 	if (!t->skel) {
 		r = err_set(err, -errno, "cannot open the kernel programs of 'writes': %s", strerror(errno));
@@ -117,6 +120,9 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 	bpf_map__set_max_entries(t->skel->maps.hits, n);
 	if (!t->cookies)
 		bpf_map__set_max_entries(t->skel->maps.sites, n);
+	r = fit_object(t->skel->obj, btf, err);
+	if (r)
+		goto out;
 	r = writes_bpf__load(t->skel);
 	if (r) {
 		err_set(err, r, "the kernel refused the programs of 'writes': %s", strerror(-r));

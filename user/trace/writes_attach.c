@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "trace/force.h"
 #include "trace/writes_priv.h"
 #include "writes.skel.h"
 #include "util/grow.h"
@@ -22,7 +23,9 @@ struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_pro
 		return bpf_program__attach_uprobe_multi(prog, pid, path, NULL, &opts);
 	}
 	if (n == 1) {
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = t->cookies ? cookies[0] : 0);
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = t->cookies ? cookies[0] : 0,
+			    .attach_mode = forced(FORCE_NOLINK) ? PROBE_ATTACH_MODE_PERF
+								: PROBE_ATTACH_MODE_DEFAULT);
 
 		return bpf_program__attach_uprobe_opts(prog, pid, path, offsets[0], &opts);
 	}
