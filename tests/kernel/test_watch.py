@@ -344,6 +344,51 @@ def test_writer_of_a_wild_store(start_target):
     assert target.status()
 
 
+ACCOUNT = re.compile(r"zbs::Chunk::read_perf_.*: watched ([\d.]+) of ([\d.]+) word-seconds.*?"
+                     r"(?:of that ([\d.]+) of ([\d.]+) \(.*\) at words damaged already)?$")
+
+
+def account(summary):
+    """The chance to see a store to a word of read_perf_ that is damaged already, and to one that is not, as the session tells it."""
+    note = next(filter(None, map(ACCOUNT.match, summary["notes"])))
+    watched, alive, damaged_watched, damaged_alive = (float(x or 0) for x in note.groups())
+    return damaged_watched / damaged_alive if damaged_alive else 0, (watched - damaged_watched) / (alive - damaged_alive)
+
+
+def test_as_many_are_caught_as_the_account_says(start_target):
+    """The same field, one of 30 objects at random, 5,000 times: some 500 catches, give or take 4.5 %."""
+    target = start_target("--leases", 30, "--rate", 30)
+    session = watch_session(target, "--field", "zbs::Chunk::read_perf_")
+    time.sleep(3)
+    target.fault("wild-store", times=5000, every_ms=10, among=30)
+    wait_until(lambda: len(target.truth("fault")) >= 5000, timeout=150, period=1)
+    code, findings, summary = session.end()
+    truth = target.truth("fault")
+    assert code == 1 and {f["addr"] for f in findings} <= {t["addr"] for t in truth}
+    caught = summary["counters"]["watch_stores"] / len(truth)
+    chance, _ = account(summary)
+    print(f"caught {caught:.4f}, the account says {chance:.4f}")
+    assert 0.85 < caught / chance < 1.15
+
+
+def test_promoted_field_has_ten_times_the_chance(start_target):
+    """The same field of another object each time: after the first damage its words get the turns, whoever the victims were."""
+    target = start_target("--leases", 300, "--rate", 1000)
+    session = watch_session(target)
+    time.sleep(8)
+    _, findings, summary = session.end()
+    assert findings == []
+    note = next(n for n in summary["notes"] if "random guarded word" in n)
+    unpromoted = float(re.search(r"was ([\d.e-]+) %", note).group(1)) / 100
+    session = watch_session(target)
+    time.sleep(2)
+    target.fault("wild-store", times=40, every_ms=300)
+    (code, _, summary), _ = damaged(target, session, 40)
+    _, promoted = account(summary)
+    print(f"unpromoted {unpromoted:.2g}, promoted {promoted:.2g}")
+    assert code == 1 and promoted > 10 * unpromoted
+
+
 def test_writer_by_a_system_call(start_target):
     target = start_target("--rate", 1000)
     session = watch_session(target, "--field", "zbs::Chunk::total_perf_")

@@ -144,7 +144,7 @@ void PrintUsage()
 	       "  --inline-setters     also store into cached leases by inlined setters\n"
 	       "  --seed N             of all random choices (1)\n\n"
 	       "Commands: status | fault NAME [KEY=VALUE]... | heal | quit\n"
-	       "Memory faults (times=N every_ms=M object=same|random field=NAME settle_ms=N crash=1):\n"
+	       "Memory faults (times=N every_ms=M object=same|random among=N field=NAME settle_ms=N crash=1):\n"
 	       "  wild-store    8-byte store of 0xfffc0000 into read_perf_ through a stale pointer\n"
 	       "  overrun       a neighbouring block's fill runs over a chunk's first 24 bytes\n"
 	       "  torn-store    4-byte store into the upper half of a pointer\n"

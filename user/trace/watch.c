@@ -251,7 +251,7 @@ static void slot_off(struct watch *w, unsigned i, enum slots_end why, uint64_t n
 		w->n.missed += counted - e.calls;
 	s->before = s->now;
 	s->now.arming = 0;
-	slots_disarmed(w->slots, i, why, at);
+	slots_disarmed(w->slots, i, why, e.hits, at);
 }
 
 /* What must hold of the word's node before it is watched. *vptr: 0 if there is none to compare at a hit. */
@@ -342,7 +342,7 @@ static void slot_tick(struct watch *w, unsigned i, uint64_t now_ns)
 		slot_off(w, i, SLOTS_END_TURN, now_ns);
 		if (!got || slot_arm(w, i, &word))
 			return;
-		slots_gone(w->slots, &word);
+		slots_gone(w->slots, &word, now_ns);
 	}
 }
 
@@ -434,6 +434,19 @@ void watch_stop(struct watch *w, uint64_t now_ns)
 		slot_off(w, i, SLOTS_END_TURN, now_ns);
 }
 
+static void account_place(const char *name, const struct slots_account *a, struct summary *sum)
+{
+	char damaged[96] = "";
+
+	if (a->damaged_alive_ws > 0)
+		snprintf(damaged, sizeof(damaged),
+			 "; of that %.1f of %.1f (%.2g %%) at words damaged already", a->damaged_watched_ws,
+			 a->damaged_alive_ws, 100 * a->damaged_watched_ws / a->damaged_alive_ws);
+	summary_note(sum, false, "%s%s: watched %.1f of %.1f word-seconds (%.2g %%)%s", name,
+		     a->suspect ? ", seen damaged" : "", a->watched_ws, a->alive_ws,
+		     100 * a->watched_ws / a->alive_ws, damaged);
+}
+
 static void account_places(struct watch *w, uint64_t now_ns,
 			   const char *(*name_of)(void *ctx, const struct slots_place *p), void *ctx,
 			   struct summary *sum)
@@ -447,9 +460,7 @@ static void account_places(struct watch *w, uint64_t now_ns,
 			summary_note(sum, false, "%s is written too often to be watched: given up",
 				     name_of(ctx, p));
 		else if ((a.suspect || a.directed) && a.alive_ws > 0)
-			summary_note(sum, false, "%s%s: watched %.1f of %.1f word-seconds (%.2g %%)",
-				     name_of(ctx, p), a.suspect ? ", seen damaged" : "", a.watched_ws,
-				     a.alive_ws, 100 * a.watched_ws / a.alive_ws);
+			account_place(name_of(ctx, p), &a, sum);
 	}
 }
 

@@ -11,6 +11,7 @@
 #define HOT_LIMIT     3
 #define HOT_PAUSE_NS  2000000000ull /* doubles each time */
 #define SUSPECT_SHARE 75	    /* per cent of the turns, when anything is suspected */
+#define FRUITLESS     4		    /* turns of damaged words in a row */
 #define TRIES	      16
 
 struct place {
@@ -19,6 +20,7 @@ struct place {
 	unsigned n_hot;
 	uint64_t paused_until;
 	double watched_ns, alive_ns;
+	double damaged_watched_ns, damaged_alive_ns;
 	uint64_t armings;
 };
 
@@ -32,7 +34,8 @@ struct sample {
 
 struct damaged {
 	struct slots_word w;
-	uint64_t last_turn_ns;
+	uint64_t since_ns, last_turn_ns;
+	bool missing; /* from the walk going on, so far */
 };
 
 struct slot {
@@ -54,6 +57,7 @@ struct slots {
 	size_t n_dir_cur, n_dir_next;
 	struct damaged damaged[MAX_DAMAGED];
 	size_t n_damaged;
+	unsigned fruitless; /* turns of damaged words in a row that saw no store */
 	struct slot slot[SLOTS_MAX];
 	uint64_t start_ns, walk_ns; /* first use; end of the last whole walk */
 	uint64_t alive;
@@ -173,10 +177,23 @@ void slots_direct_object(struct slots *s, uint64_t object)
 	s->object = object;
 }
 
+static double span(uint64_t from, uint64_t to)
+{
+	return to > from ? (double)(to - from) : 0;
+}
+
+static void damaged_drop(struct slots *s, struct damaged *d, uint64_t now_ns)
+{
+	s->place[d->w.place].damaged_alive_ns += span(d->since_ns, now_ns);
+	memmove(d, d + 1, (size_t)(&s->damaged[s->n_damaged--] - (d + 1)) * sizeof(*d));
+}
+
 void slots_walk_begin(struct slots *s)
 {
 	for (size_t i = 0; i < s->n_types; i++)
 		s->type[i].seen = s->type[i].n_next = 0;
+	for (size_t i = 0; i < s->n_damaged; i++)
+		s->damaged[i].missing = true;
 	s->n_dir_next = 0;
 }
 
@@ -188,6 +205,8 @@ void slots_offer(struct slots *s, const struct slots_node *n)
 		return;
 	t = &s->type[n->type];
 	t->seen++;
+	for (size_t i = 0; i < s->n_damaged; i++)
+		s->damaged[i].missing &= s->damaged[i].w.node.object_id != n->object_id;
 	if (s->object && n->object == s->object && s->n_dir_next < MAX_DIRECTED)
 		s->dir_next[s->n_dir_next++] = *n;
 	if (t->n_next < s->cfg.sample) {
@@ -219,6 +238,10 @@ void slots_walk_end(struct slots *s, uint64_t now_ns)
 		double n = first ? (double)t->seen : ((double)t->alive + (double)t->seen) / 2;
 
 		s->place[i].alive_ns += alive_since(s, now_ns, n);
+	}
+	for (size_t i = s->n_damaged; i--;) {
+		if (s->damaged[i].missing)
+			damaged_drop(s, &s->damaged[i], now_ns);
 	}
 	s->walk_ns = now_ns;
 	s->alive = 0;
@@ -275,11 +298,9 @@ void slots_damaged(struct slots *s, const struct slots_node *n, uint16_t field, 
 			at++;
 		if (at < s->n_damaged)
 			continue;
-		if (s->n_damaged == MAX_DAMAGED) { /* the oldest makes room */
-			memmove(s->damaged, s->damaged + 1, (MAX_DAMAGED - 1) * sizeof(s->damaged[0]));
-			s->n_damaged--;
-		}
-		s->damaged[s->n_damaged++] = (struct damaged){.w = w};
+		if (s->n_damaged == MAX_DAMAGED) /* the oldest makes room */
+			damaged_drop(s, s->damaged, now_ns);
+		s->damaged[s->n_damaged++] = (struct damaged){.w = w, .since_ns = now_ns};
 	}
 	if (!s->start_ns)
 		s->start_ns = now_ns;
@@ -303,15 +324,15 @@ static bool usable(const struct place *pl, uint64_t now_ns)
 	return pl->p.weight && !pl->given_up && pl->paused_until <= now_ns;
 }
 
-/* The damaged word whose last turn is longest ago; at most all slots but one are spent on such words. */
+/* The damaged word whose last turn is longest ago. */
 static struct damaged *pick_damaged(struct slots *s, unsigned slot, uint64_t now_ns)
 {
+	unsigned others = 0, most = s->fruitless < FRUITLESS ? s->cfg.n_slots - 1 : 1;
 	struct damaged *best = NULL;
-	unsigned others = 0;
 
 	for (unsigned i = 0; i < s->cfg.n_slots; i++)
 		others += i != slot && s->slot[i].armed && s->slot[i].damaged;
-	if (others && others + 1 >= s->cfg.n_slots)
+	if (others && others >= most)
 		return NULL;
 	for (size_t i = 0; i < s->n_damaged; i++) {
 		struct damaged *d = &s->damaged[i];
@@ -322,6 +343,15 @@ static struct damaged *pick_damaged(struct slots *s, unsigned slot, uint64_t now
 			best = d;
 	}
 	return best;
+}
+
+static struct damaged *damaged_find(struct slots *s, const struct slots_word *w)
+{
+	for (size_t i = 0; i < s->n_damaged; i++) {
+		if (same_word(&s->damaged[i].w, w))
+			return &s->damaged[i];
+	}
+	return NULL;
 }
 
 enum pool { POOL_ANY, POOL_DIRECTED, POOL_SUSPECT };
@@ -355,7 +385,8 @@ static const struct slots_node *node_of(struct slots *s, uint16_t type, uint64_t
 	}
 }
 
-/* A random place by weight and number of living words, then a random node. */
+/* A random place by weight and number of living words, then a random node; damaged words have turns of their
+ * own and are chosen only if there is nothing else. */
 static bool pick_random(struct slots *s, unsigned slot, uint64_t now_ns, enum pool pool,
 			struct slots_word *out)
 {
@@ -381,7 +412,8 @@ static bool pick_random(struct slots *s, unsigned slot, uint64_t now_ns, enum po
 				continue;
 			}
 			*out = word_of(s, i, node_of(s, pl->p.type, n));
-			if (out->addr % out->width == 0 && !held_by_other(s, slot, out))
+			if (out->addr % out->width == 0 && !held_by_other(s, slot, out) &&
+			    (try >= TRIES / 2 || !damaged_find(s, out)))
 				return true;
 			break;
 		}
@@ -418,15 +450,6 @@ bool slots_next(struct slots *s, unsigned slot, uint64_t now_ns, struct slots_wo
 	return pick_random(s, slot, now_ns, pool, out);
 }
 
-static struct damaged *damaged_find(struct slots *s, const struct slots_word *w)
-{
-	for (size_t i = 0; i < s->n_damaged; i++) {
-		if (same_word(&s->damaged[i].w, w))
-			return &s->damaged[i];
-	}
-	return NULL;
-}
-
 void slots_armed(struct slots *s, unsigned slot, const struct slots_word *w, uint64_t now_ns)
 {
 	struct slot *sl = &s->slot[slot];
@@ -445,13 +468,13 @@ void slots_armed(struct slots *s, unsigned slot, const struct slots_word *w, uin
 	s->place[w->place].armings++;
 }
 
-void slots_gone(struct slots *s, const struct slots_word *w)
+void slots_gone(struct slots *s, const struct slots_word *w, uint64_t now_ns)
 {
 	struct damaged *d = damaged_find(s, w);
 	struct sample *t = &s->type[w->node.type];
 
 	if (d)
-		memmove(d, d + 1, (size_t)(&s->damaged[s->n_damaged--] - (d + 1)) * sizeof(*d));
+		damaged_drop(s, d, now_ns);
 	for (size_t i = 0; i < t->n_cur; i++) {
 		if (t->cur[i].node == w->node.node && t->cur[i].object_id == w->node.object_id)
 			t->cur[i--] = t->cur[--t->n_cur];
@@ -462,19 +485,23 @@ void slots_gone(struct slots *s, const struct slots_word *w)
 	}
 }
 
-void slots_disarmed(struct slots *s, unsigned slot, enum slots_end why, uint64_t at_ns)
+void slots_disarmed(struct slots *s, unsigned slot, enum slots_end why, uint64_t hits, uint64_t at_ns)
 {
 	struct slot *sl = &s->slot[slot];
+	double watched = span(sl->since_ns, at_ns);
 	struct place *pl;
 
 	if (!sl->armed)
 		return;
 	sl->armed = false;
 	pl = &s->place[sl->w.place];
-	if (at_ns > sl->since_ns)
-		pl->watched_ns += (double)(at_ns - sl->since_ns);
+	pl->watched_ns += watched;
+	if (sl->damaged) {
+		pl->damaged_watched_ns += watched;
+		s->fruitless = hits ? 0 : s->fruitless + (why != SLOTS_END_FAILED);
+	}
 	if (why == SLOTS_END_RELEASED || why == SLOTS_END_FAILED)
-		slots_gone(s, &sl->w);
+		slots_gone(s, &sl->w, at_ns);
 	if (why != SLOTS_END_HOT)
 		return;
 	pl->paused_until = at_ns + (HOT_PAUSE_NS << pl->n_hot);
@@ -490,17 +517,23 @@ void slots_set_min_turn(struct slots *s, uint64_t turn_ns)
 void slots_account_place(const struct slots *s, size_t place, uint64_t now_ns, struct slots_account *a)
 {
 	const struct place *pl = &s->place[place];
-	double watched = pl->watched_ns;
+	double watched = pl->watched_ns, damaged = pl->damaged_watched_ns, lived = pl->damaged_alive_ns;
 
 	for (unsigned i = 0; i < s->cfg.n_slots; i++) {
 		const struct slot *sl = &s->slot[i];
 
-		if (sl->armed && sl->w.place == place && now_ns > sl->since_ns)
-			watched += (double)(now_ns - sl->since_ns);
+		if (!sl->armed || sl->w.place != place)
+			continue;
+		watched += span(sl->since_ns, now_ns);
+		damaged += sl->damaged ? span(sl->since_ns, now_ns) : 0;
 	}
+	for (size_t i = 0; i < s->n_damaged; i++)
+		lived += s->damaged[i].w.place == place ? span(s->damaged[i].since_ns, now_ns) : 0;
 	*a = (struct slots_account){
 		.watched_ws = watched / 1e9,
 		.alive_ws = (pl->alive_ns + alive_since(s, now_ns, (double)s->type[pl->p.type].alive)) / 1e9,
+		.damaged_watched_ws = damaged / 1e9,
+		.damaged_alive_ws = lived / 1e9,
 		.armings = pl->armings,
 		.hot = pl->n_hot,
 		.given_up = pl->given_up,
@@ -519,6 +552,8 @@ void slots_account_all(const struct slots *s, uint64_t now_ns, struct slots_acco
 			continue;
 		slots_account_place(s, i, now_ns, &p);
 		a->watched_ws += p.watched_ws;
+		a->damaged_watched_ws += p.damaged_watched_ws;
+		a->damaged_alive_ws += p.damaged_alive_ws;
 		a->alive_ws += p.alive_ws;
 		a->armings += p.armings;
 		a->hot += p.hot;

@@ -88,15 +88,22 @@ enum slots_end {
 	SLOTS_END_FAILED, /* could not be armed, or the node had gone before it was */
 };
 void slots_armed(struct slots *s, unsigned slot, const struct slots_word *w, uint64_t now_ns);
-/* at_ns: when it stopped watching; a word that was never armed may be given to say that it has gone. */
-void slots_disarmed(struct slots *s, unsigned slot, enum slots_end why, uint64_t at_ns);
-void slots_gone(struct slots *s, const struct slots_word *w); /* chosen by slots_next, but dead by then */
+/*
+ * at_ns: when it stopped watching; hits: stores it saw. Damaged words hold all slots but one while stores
+ * come back to them; when several of their turns in a row saw none, the fault goes elsewhere each time: one
+ * slot stays at them, the others look at the same field of other objects.
+ */
+void slots_disarmed(struct slots *s, unsigned slot, enum slots_end why, uint64_t hits, uint64_t at_ns);
+void slots_gone(struct slots *s, const struct slots_word *w,
+		uint64_t now_ns); /* chosen by slots_next, but dead by then */
 /* Turns at least this long (what a move costs on this machine is known to the caller only). */
 void slots_set_min_turn(struct slots *s, uint64_t turn_ns);
 
 struct slots_account {
 	double watched_ws; /* word-seconds held by a slot */
 	double alive_ws;   /* word-seconds of all living words */
+	double damaged_watched_ws,
+		damaged_alive_ws; /* the part of both that belongs to words damaged already */
 	uint64_t armings;
 	uint64_t hot;  /* armings ended as SLOTS_END_HOT */
 	bool given_up; /* hot three times: not watched any more */
@@ -104,7 +111,7 @@ struct slots_account {
 	bool directed;
 };
 /* Of one place up to now. watched_ws / alive_ws is the chance that one store at a random time to a random
- * word of it is seen. */
+ * word of it is seen; likewise for the damaged words alone, and for the others by the differences. */
 void slots_account_place(const struct slots *s, size_t place, uint64_t now_ns, struct slots_account *a);
 /* Of all places that may be watched. */
 void slots_account_all(const struct slots *s, uint64_t now_ns, struct slots_account *a);

@@ -98,8 +98,11 @@ bool MemoryFaults::PickTarget(const MemoryFault &fault, const FaultParams &param
 	std::string name = params.Text("field", fault.field ? fault.field : "");
 	ChunkField field;
 
-	if (!targets_.empty() && params.Text("object", "random") == "same") {
-		*target = targets_.front();
+	size_t among = static_cast<size_t>(
+		params.Text("object", "random") == "same" ? 1 : params.Number("among", 0));
+
+	if (among && targets_.size() >= among) {
+		*target = targets_[random_() % among];
 		return true;
 	}
 	if (!name.empty() && !FindChunkField(name, &field)) {
