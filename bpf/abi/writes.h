@@ -25,6 +25,8 @@
 #define WR_MAX_WALK	   40 /* nodes visited at one touch */
 #define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
 #define WR_TOUCHES	   8
+#define WR_NEAR_SIDE	   64 /* bytes kept on each side of a suspicious word */
+#define WR_NEAR_BYTES	   (2 * WR_NEAR_SIDE + 8)
 #define WR_DEEP_EVERY	   8 /* touches of an object: then its sub-messages are looked at too */
 #define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
 #define WR_MAX_DEREF	   3
@@ -281,8 +283,13 @@ struct wr_candidate {
 	__u32 n_touches;
 	__u32 object_flags;
 	struct wr_touch touch[WR_TOUCHES];
+	__u64 near_start; /* of near[]: a multiple of 8; the word may be gone when the record is looked at */
+	__u32 near_len;	  /* 0: could not be read in one piece */
+	__u32 pad2;
+	__u8 near[WR_NEAR_BYTES];
 };
-_Static_assert(sizeof(struct wr_candidate) == 48 + 88 + 24 + 4 * WR_PATH_DEPTH + 32 + 8 + 32 * WR_TOUCHES,
+_Static_assert(sizeof(struct wr_candidate) ==
+		       48 + 88 + 24 + 4 * WR_PATH_DEPTH + 32 + 8 + 32 * WR_TOUCHES + 16 + WR_NEAR_BYTES,
 	       "wr_candidate");
 
 #endif

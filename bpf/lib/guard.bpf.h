@@ -122,6 +122,16 @@ static __always_inline __u32 repeated_check(const struct wr_field *f, const void
 	return allocated < current || allocated > total ? WR_BAD_REPEATED : WR_BAD_NONE;
 }
 
+/* What stands around the suspicious word now. */
+static __always_inline void candidate_near(struct wr_candidate *c)
+{
+	c->near_start = (c->word_addr & ~7ull) - WR_NEAR_SIDE;
+	c->pad2 = 0;
+	c->near_len = WR_NEAR_BYTES;
+	if (bpf_probe_read_user(c->near, WR_NEAR_BYTES, (void *)c->near_start))
+		c->near_len = 0;
+}
+
 /* Sends s->cand, whose field, reason, word, values and node are set. */
 int wr_emit_candidate(__u32 level)
 {
@@ -158,6 +168,7 @@ int wr_emit_candidate(__u32 level)
 		__builtin_memset(&c->last_good, 0, sizeof(c->last_good));
 		__builtin_memset(c->touch, 0, sizeof(c->touch));
 	}
+	candidate_near(c);
 	emit_later(level, c, sizeof(*c));
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Files of /proc; the first byte chooses which. */
 #include "fuzz.h"
+#include "proc/direct.h"
 #include "proc/fd.h"
 #include "proc/maps.h"
 #include "proc/process.h"
@@ -53,6 +54,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'e':
 		if (!proc_epoll_parse(text, &epoll))
 			proc_epoll_deinit(&epoll);
+		break;
+	case 'd':
+		proc_fdinfo_direct(text);
 		break;
 	}
 	free(text);

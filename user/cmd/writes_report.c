@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/writes_report.h"
+#include "cmd/writes_story.h"
 #include "proc/process.h"
 #include "report/write.h"
 
@@ -219,9 +220,10 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 void run_tell(struct run *r, uint64_t now_ns, bool final)
 {
 	struct report_clock clock = report_clock_now();
-	const struct engine_finding *f;
+	struct engine_finding *f;
 
 	while ((f = engine_tell(r->engine, now_ns, r->watch && !r->watch_failed, final))) {
+		story_finish(r, f);
 		if (r->o->c.json)
 			json_line(stdout, json_bad_write(&f->w, &clock, f->again));
 		else
@@ -259,6 +261,8 @@ int run_report(struct run *r)
 
 	if (r->watch)
 		writes_watch_stop(r->watch, now);
+	if (r->end != END_TARGET_EXIT)
+		story_wait(r);
 	run_tell(r, now, true);
 	summarize(r, now, &s);
 	cost = costs(r, now, &n);

@@ -4,6 +4,7 @@
 #define CULPRIT_CMD_WRITES_REPORT_H
 
 #include "cmd/writes_run.h"
+#include "story/elsewhere.h"
 #include "symbol/image.h"
 #include "trace/session.h"
 #include "trace/transport.h"
@@ -23,6 +24,8 @@ struct run {
 	struct writes_sweep *sweep;
 	char no_watch[512]; /* why */
 	bool watch_failed;
+	struct searches *searches;
+	size_t n_stories;
 	struct session_usage usage;
 	enum session_end end;
 	uint64_t start_ns, second_ns;

@@ -8,6 +8,7 @@
 
 #include "cmd/writes_run.h"
 #include "cmd/writes_report.h"
+#include "cmd/writes_story.h"
 #include "proc/mem.h"
 #include "proc/process.h"
 #include "report/write.h"
@@ -66,9 +67,10 @@ static void sink(void *ctx, const struct abi_hdr *rec)
 /* A finding is announced when it is made; the report follows when it is ripe. */
 static void announce(struct run *r, uint64_t now_ns)
 {
-	const struct engine_finding *f;
+	struct engine_finding *f;
 
 	while ((f = engine_announce(r->engine))) {
+		story_begin(r, f);
 		if (!r->o->c.quiet)
 			fprintf(stderr,
 				"\r\033[K"
@@ -117,6 +119,7 @@ static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	announce(r, now_ns);
 	if (last)
 		return 0;
+	story_tick(r);
 	run_tell(r, now_ns, false);
 	each_second(r, now_ns);
 	if (sweep_trusted(r))
@@ -216,6 +219,8 @@ static int arm(struct run *r, struct err *err)
 		ret = image_open(&r->image, r->o->c.pid, r->o->c.debuginfo, err);
 	if (!ret)
 		ret = engine_create(&r->engine, r->p->plan, &facts, r->o->c.pid, err);
+	if (!ret && searches_create(&r->searches, r->o->c.pid, r->o->c.debuginfo))
+		ret = err_set(err, -ENOMEM, "out of memory");
 	if (!ret)
 		ret = transport_create(&r->transport, sink, r, err);
 	if (!ret)
@@ -246,6 +251,7 @@ static void disarm(struct run *r)
 	writes_trace_close(r->trace);
 	transport_destroy(r->transport);
 	engine_destroy(r->engine);
+	searches_destroy(r->searches);
 	image_close(r->image);
 }
 

@@ -79,6 +79,7 @@ void bad_write_deinit(struct bad_write *w)
 	frames_deinit(&w->writer.stack);
 	free(w->explanation);
 	free(w->next);
+	story_deinit(&w->story);
 	*w = (struct bad_write){0};
 }
 

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "report/story.h"
+
 #define FINDING_COMM_LEN 16
 
 /* One frame of a user stack. Inlined frames come before the frame that holds them. */
@@ -89,6 +91,7 @@ struct bad_write {
 	unsigned hits;	   /* times the writer was seen at it */
 	char *explanation; /* one or two sentences: why this is a bad write */
 	char *next;	   /* what to run or look at next; NULL if nothing */
+	struct write_story story;
 };
 void bad_write_deinit(struct bad_write *w);
 

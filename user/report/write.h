@@ -10,6 +10,11 @@ void text_bad_write(FILE *f, const struct bad_write *w, const struct report_cloc
 /* again: it was written before, this one replaces that. */
 json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, bool again);
 
+/* What surrounds a bad write: keys of docs/json.md into `to`; lines of text. */
+void json_story(json_t *to, const struct write_story *s);
+void text_story(FILE *f, const struct bad_write *w);
+void text_unseen(FILE *f, const struct unseen *u);
+
 /* One probed function: all its sites and roles. */
 struct write_cost {
 	const char *function;

@@ -40,6 +40,7 @@ json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, 
 	json_object_set_new(v, "writer", writer(w, c));
 	json_object_set_new(v, "hits", json_integer(w->hits));
 	json_object_set_new(v, "previous_owner", json_null());
+	json_story(v, &w->story);
 	json_object_set_new(v, "explanation", json_str(w->explanation));
 	json_object_set_new(v, "replaces", json_boolean(again));
 	json_object_set_new(v, "next", json_str(w->next));

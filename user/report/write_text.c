@@ -39,7 +39,7 @@ static void writer_lines(FILE *f, const struct bad_write *w)
 		w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
 
 	if (!w->has_writer) {
-		fprintf(f, "  writer    not seen: no watchpoint held this word at that moment\n");
+		text_unseen(f, &w->story.unseen);
 		return;
 	}
 	fprintf(f, "  writer    %s", top && top->symbol ? top->symbol : "?");
@@ -83,6 +83,7 @@ void text_bad_write(FILE *f, const struct bad_write *w, const struct report_cloc
 	fprintf(f, "  %s at 0x%" PRIx64 ", %u bytes\n", w->path, w->addr, w->width);
 	writer_lines(f, w);
 	window_lines(f, w, c);
+	text_story(f, w);
 	fprintf(f, "  why       %s\n", w->explanation);
 	if (w->next && !w->has_writer)
 		fprintf(f, "  next      %s\n", w->next);

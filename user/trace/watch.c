@@ -20,14 +20,22 @@
 #define WALK_PAUSE_NS 200000000ull
 #define CPUS_CHECK_NS 1000000000ull
 #define ARM_TRIES     8
+#define PAST	      512 /* armings remembered */
 #define MOVE_SHARE                                                                                           \
 	100 /* a slot's turn is at least this many times what moving all slots costs: 1 % of one CPU */
 
 struct armed {
 	uint64_t arming; /* 0: none */
+	uint64_t since_ns;
 	struct slots_word word;
 	bool has_value;
 	uint64_t value; /* of the word after the last known store */
+};
+
+/* An arming that is over. */
+struct past {
+	uint64_t addr, from, to;
+	uint32_t width;
 };
 
 struct watch_slot_state {
@@ -46,6 +54,8 @@ struct watch {
 	struct watch_slot_state slot[WATCH_SLOTS];
 	unsigned n_slots, n_wanted;
 	uint64_t armings, cpus_checked_ns;
+	struct past past[PAST];
+	size_t n_past; /* ever */
 	struct slots_node batch[WALK_BATCH];
 	bool walking;
 	uint64_t walk_ns; /* end of the last round */
@@ -249,6 +259,8 @@ static void slot_off(struct watch *w, unsigned i, enum slots_end why, uint64_t n
 	w->n.died += why == SLOTS_END_RELEASED;
 	if (counted > e.calls)
 		w->n.missed += counted - e.calls;
+	w->past[w->n_past++ % PAST] = (struct past){
+		.addr = s->now.word.addr, .width = s->now.word.width, .from = s->now.since_ns, .to = at};
 	s->before = s->now;
 	s->now.arming = 0;
 	slots_disarmed(w->slots, i, why, e.hits, at);
@@ -300,13 +312,18 @@ static bool slot_arm(struct watch *w, unsigned i, const struct slots_word *word)
 	began = mono_now_ns();
 	s->on = true;
 	slots_armed(w->slots, i, word, began);
-	s->now = (struct armed){.arming = e.arming, .word = *word, .has_value = known, .value = before};
+	s->now = (struct armed){.arming = e.arming,
+				.since_ns = UINT64_MAX,
+				.word = *word,
+				.has_value = known,
+				.value = before};
 	if (hwbp_move(s->hw, word->addr, word->width, NULL)) {
 		w->n.failed++;
 		slot_off(w, i, SLOTS_END_FAILED, began);
 		return false;
 	}
 	w->n.moves++;
+	s->now.since_ns = mono_now_ns(); /* from here on it traps */
 	w->move_ns +=
 		((double)(mono_now_ns() - began) - w->move_ns) / (w->n.moves < 32 ? (double)w->n.moves : 32);
 	/* whoever destroyed it before the entry was written found no slot to release */
@@ -426,6 +443,35 @@ bool watch_record(struct watch *w, const struct abi_hdr *rec, struct watch_store
 	a->has_value = !(h->flags & WATCH_HIT_NOREAD);
 	a->value = h->value;
 	return true;
+}
+
+/* What one arming, [from, to), has of the time asked for. */
+static enum watch_cover covers(const struct past *p, uint64_t addr, unsigned width, uint64_t from,
+			       uint64_t to)
+{
+	if (addr < p->addr || addr + width > p->addr + p->width || p->from >= to || p->to <= from)
+		return COVER_NONE;
+	return p->from <= from && p->to >= to ? COVER_WHOLE : COVER_PART;
+}
+
+enum watch_cover watch_covered(const struct watch *w, uint64_t addr, unsigned width, uint64_t from,
+			       uint64_t to)
+{
+	enum watch_cover best = COVER_NONE, c;
+
+	for (size_t i = 0; i < PAST && i < w->n_past; i++) {
+		c = covers(&w->past[i], addr, width, from, to);
+		best = c > best ? c : best;
+	}
+	for (unsigned i = 0; i < w->n_slots; i++) {
+		const struct armed *a = &w->slot[i].now;
+		struct past p = {
+			.addr = a->word.addr, .width = a->word.width, .from = a->since_ns, .to = UINT64_MAX};
+
+		c = w->slot[i].on ? covers(&p, addr, width, from, to) : COVER_NONE;
+		best = c > best ? c : best;
+	}
+	return best;
 }
 
 void watch_stop(struct watch *w, uint64_t now_ns)

@@ -15,6 +15,7 @@
 
 #include "../../bpf/abi/watch.h"
 #include "report/finding.h"
+#include "story/unseen.h"
 #include "trace/transport.h"
 #include "util/err.h"
 #include "writes/slots.h"
@@ -68,6 +69,11 @@ struct watch_store {
 /* Takes records of enum watch_kind; others are left alone. True: *ret is a store. Disarms a word that is hit
  * too often. */
 bool watch_record(struct watch *w, const struct abi_hdr *rec, struct watch_store *ret);
+
+/* Stood a watchpoint on these bytes from `from` to `to`? Of the last armings only: older ones count as none.
+ */
+enum watch_cover watch_covered(const struct watch *w, uint64_t addr, unsigned width, uint64_t from,
+			       uint64_t to);
 
 /* Watches no more, keeps the account: for the time between the target's end and the report. */
 void watch_stop(struct watch *w, uint64_t now_ns);

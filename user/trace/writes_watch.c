@@ -148,6 +148,12 @@ void writes_watch_damaged(struct writes_watch *w, const struct engine_finding *f
 	slots_damaged(w->slots, &n, f->field, f->w.addr, f->w.width, now_ns);
 }
 
+enum watch_cover writes_watch_covered(const struct writes_watch *w, uint64_t addr, unsigned width,
+				      uint64_t from, uint64_t to)
+{
+	return watch_covered(w->watch, addr, width, from, to);
+}
+
 void writes_watch_stop(struct writes_watch *w, uint64_t now_ns)
 {
 	watch_stop(w->watch, now_ns);

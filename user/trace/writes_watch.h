@@ -4,6 +4,7 @@
 #ifndef CULPRIT_TRACE_WRITES_WATCH_H
 #define CULPRIT_TRACE_WRITES_WATCH_H
 
+#include "story/unseen.h"
 #include "symbol/image.h"
 #include "trace/transport.h"
 #include "trace/writes.h"
@@ -35,6 +36,9 @@ void writes_watch_record(struct writes_watch *w, const struct abi_hdr *rec);
 int writes_watch_tick(struct writes_watch *w, uint64_t now_ns, struct err *err);
 /* A damaged word that still lives gets a slot first. */
 void writes_watch_damaged(struct writes_watch *w, const struct engine_finding *f, uint64_t now_ns);
+/* As watch_covered. */
+enum watch_cover writes_watch_covered(const struct writes_watch *w, uint64_t addr, unsigned width,
+				      uint64_t from, uint64_t to);
 /* Nothing is watched any more. */
 void writes_watch_stop(struct writes_watch *w, uint64_t now_ns);
 void writes_watch_account(struct writes_watch *w, uint64_t now_ns, struct summary *s);

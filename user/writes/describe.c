@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "writes/engine_priv.h"
+#include "story/near.h"
 #include "writes/rules.h"
 
 #define MAX_CALLS 64
@@ -154,6 +155,26 @@ static int describe_place(const struct engine *e, struct bad_write *w, unsigned 
 	return w->object_type && w->node_type && w->field && w->next ? 0 : -ENOMEM;
 }
 
+_Static_assert(WR_NEAR_BYTES == STORY_BYTES && WR_NEAR_SIDE == STORY_SIDE, "neighbourhood");
+
+/* The bytes around the word: as the kernel saw them when it found the damage, else as they are now. */
+static int surround(const struct engine *e, struct bad_write *w, const struct wr_candidate *c, unsigned type,
+		    uint64_t node)
+{
+	struct neighbourhood *n = &w->story.near;
+
+	if (c && c->near_len == STORY_BYTES && c->near_start == near_start(w->addr)) {
+		n->start = c->near_start;
+		n->len = STORY_BYTES;
+		memcpy(n->bytes, c->near, STORY_BYTES);
+	} else {
+		near_read(n, w->addr, e->facts.read, e->facts.ctx);
+	}
+	if (!n->len || type >= e->plan->n_types)
+		return 0;
+	return near_decode(n, e->plan->info[type].guard, node, w->addr, w->width);
+}
+
 int describe_candidate(const struct engine *e, const struct wr_candidate *c, struct bad_write *w)
 {
 	const struct guard_field *g = plan_guard_field(e->plan, c->node_type, c->field);
@@ -182,6 +203,8 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 	ret = describe_place(e, w, c->object_type, c->node_type, c->field);
 	if (!ret)
 		ret = window(e, c, good.ts_ns, w);
+	if (!ret)
+		ret = surround(e, w, c, c->node_type, c->node);
 	if (!ret && (!w->path || !w->explanation))
 		ret = -ENOMEM;
 	if (ret)
@@ -224,6 +247,8 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	ret = describe_place(e, w, known ? o.type : h->type, h->type, h->field);
 	free(w->next); /* the writer is known */
 	w->next = NULL;
+	if (!ret)
+		ret = surround(e, w, NULL, h->type, h->node);
 	if (!ret)
 		ret = describe_writer(w, h);
 	if (!ret && (!w->path || !w->explanation))

@@ -156,6 +156,8 @@ static void confirm(struct engine *e, const struct wr_candidate *c)
 		w.hits = f->w.hits;
 		memset(&f->w.writer, 0, sizeof(f->w.writer));
 		explain_writer(&w, f->w.explanation);
+		w.story.elsewhere = f->w.story.elsewhere; /* gathered since it was announced */
+		memset(&f->w.story.elsewhere, 0, sizeof(f->w.story.elsewhere));
 		bad_write_deinit(&f->w);
 		f->w = w;
 		return;
@@ -377,7 +379,7 @@ void engine_hit(struct engine *e, const struct engine_hit *h)
 	e->n_findings++;
 }
 
-const struct engine_finding *engine_announce(struct engine *e)
+struct engine_finding *engine_announce(struct engine *e)
 {
 	for (size_t i = 0; i < e->n_findings; i++) {
 		if (!e->finding[i].announced) {
@@ -395,7 +397,7 @@ static bool ripe(const struct engine_finding *f, uint64_t now_ns, bool watching)
 	return now_ns >= f->found_ns + (hope ? ENGINE_HOPE_NS : ENGINE_RIPE_NS);
 }
 
-const struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final)
+struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final)
 {
 	for (size_t i = 0; i < e->n_findings; i++) {
 		struct engine_finding *f = &e->finding[i];

@@ -90,13 +90,13 @@ void engine_tick(struct engine *e, uint64_t now_ns, bool final);
 size_t engine_n_findings(const struct engine *e);
 const struct engine_finding *engine_finding(const struct engine *e, size_t i); /* in order of discovery */
 /* The next new finding, each once; NULL: none. */
-const struct engine_finding *engine_announce(struct engine *e);
+struct engine_finding *engine_announce(struct engine *e);
 /*
  * The next finding that is ripe for the report, each once, and once more if its writer becomes known
  * afterwards. Ripe: it is not expected to be taken back or completed any more. watching: watchpoints may
  * still name its writer. final: all are ripe.
  */
-const struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final);
+struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watching, bool final);
 void engine_stats(const struct engine *e, struct engine_stats *s);
 /* Notes on fields whose invariants hold in hardly any object: the layout is not what the debuginfo says. ""
  * when i is the end. */
