@@ -124,6 +124,28 @@ static __always_inline bool object_new(struct wr_scratch *s, __u64 addr, __u32 t
 	return true;
 }
 
+/* An object that was born a moment ago and has not been looked at: its bases' constructors run. */
+static __always_inline bool newborn(const struct wr_object *o, __u64 now)
+{
+	struct wr_cfg *g = cfg_get();
+
+	return g && (o->flags & WR_OBJ_BORN) && !o->n_touches && now - o->since_ns < g->licence_ns;
+}
+
+/* May object o be looked at: it has been before, or it is built by now? */
+static __always_inline bool object_built(const struct wr_object *o, __u64 addr)
+{
+	struct wr_node *n;
+	__u64 vptr = 0;
+
+	if (!(o->flags & WR_OBJ_BORN))
+		return true;
+	n = bpf_map_lookup_elem(&nodes, &addr);
+	if (n && n->object_id == o->id)
+		return true;
+	return !bpf_probe_read_user(&vptr, 8, (void *)addr) && wr_vptr_ok(o->type, vptr);
+}
+
 /* Words of the node or object at addr that a watchpoint holds are of no interest any more. */
 static __always_inline void watch_release(__u64 addr)
 {
@@ -181,6 +203,14 @@ int wr_object_hit(__u32 level, __u64 addr)
 		bpf_map_delete_elem(&objects, &addr);
 		count(WR_C_REPLACED);
 		o = NULL;
+	}
+	if (o && role != WR_ROLE_INSERT && !object_built(o, addr)) {
+		if (role == WR_ROLE_DESTROY) { /* of a class that was not known to be derived from the type */
+			bpf_map_delete_elem(&objects, &addr);
+			count(WR_C_DESTROYED);
+		}
+		count(WR_C_NOT_ADOPTED);
+		return 0;
 	}
 	s->object = addr;
 	s->bad = 0;
@@ -258,6 +288,32 @@ static __always_inline void object_probe(void *ctx, __u64 addr, __u32 index, __u
 	scratch_give(level);
 }
 
+static __always_inline void node_mutated(__u64 addr, __u64 now, __u32 probe)
+{
+	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
+
+	if (!n)
+		return;
+	__sync_fetch_and_add(&n->mutate_seq, 1);
+	n->mutate_ns = now;
+	count(WR_C_MUTATIONS);
+	object_touched(n->object, now, probe, false);
+}
+
+static __always_inline void altered(struct pt_regs *ctx, __u64 addr, __u32 index, __u64 now)
+{
+	struct wr_probe *p = bpf_map_lookup_elem(&probes, &index);
+
+	if (!p || p->role != WR_ROLE_ALTER)
+		return;
+	node_mutated(addr, now, index);
+	if (!p->arg2.used)
+		return;
+	addr = arg_get(ctx, &p->arg2);
+	if (addr)
+		node_mutated(addr, now, index);
+}
+
 SEC("uprobe.multi")
 int on_object(struct pt_regs *ctx)
 {
@@ -269,8 +325,10 @@ int on_object(struct pt_regs *ctx)
 	if (!p)
 		return 0;
 	addr = arg_get(ctx, &p->arg);
-	if (addr)
-		object_probe(ctx, addr, index, now);
+	if (!addr)
+		return 0;
+	object_probe(ctx, addr, index, now);
+	altered(ctx, addr, index, now);
 	return 0;
 }
 
@@ -289,18 +347,6 @@ int on_destroy(struct pt_regs *ctx)
 	if (addr && (bpf_map_lookup_elem(&nodes, &addr) || bpf_map_lookup_elem(&objects, &addr)))
 		object_probe(ctx, addr, index, now);
 	return 0;
-}
-
-static __always_inline void node_mutated(__u64 addr, __u64 now, __u32 probe)
-{
-	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
-
-	if (!n)
-		return;
-	__sync_fetch_and_add(&n->mutate_seq, 1);
-	n->mutate_ns = now;
-	count(WR_C_MUTATIONS);
-	object_touched(n->object, now, probe, false);
 }
 
 static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_probe *p)
@@ -347,6 +393,44 @@ static __always_inline void called(__u64 now, __u32 probe)
 	bpf_map_update_elem(&calls, &key, &t, BPF_ANY);
 }
 
+/* Something is about to be built at addr: whatever was known there has gone. Returns true if it is an object
+ * whose constructor has begun already. */
+static __always_inline bool built_anew(__u64 addr, __u64 now)
+{
+	struct wr_object *o = bpf_map_lookup_elem(&objects, &addr);
+
+	if (o && newborn(o, now))
+		return true;
+	bpf_map_delete_elem(&nodes, &addr);
+	if (o && !bpf_map_delete_elem(&objects, &addr))
+		count(WR_C_REPLACED);
+	watch_release(addr);
+	return false;
+}
+
+static __always_inline void object_born(__u64 addr, __u64 now, __u32 type)
+{
+	__u32 level = scratch_take();
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_object *o;
+
+	if (!s)
+		return;
+	o = &s->object_new;
+	__builtin_memset(o, 0, sizeof(*o));
+	o->id = (now << 8) | (bpf_get_smp_processor_id() & 0xff);
+	o->since_ns = now;
+	o->type = type;
+	o->flags = WR_OBJ_BORN;
+	if (bpf_map_update_elem(&objects, &addr, o, BPF_ANY)) {
+		count(WR_C_OBJECTS_FULL);
+		lost_add(ABI_LOST_MAP);
+	} else {
+		count(WR_C_INSERTED);
+	}
+	scratch_give(level);
+}
+
 SEC("uprobe.multi")
 int on_node(struct pt_regs *ctx)
 {
@@ -370,10 +454,15 @@ int on_node(struct pt_regs *ctx)
 		return 0;
 	switch (p->role) {
 	case WR_ROLE_CREATE:
-		bpf_map_delete_elem(&nodes, &addr);
-		if (!bpf_map_delete_elem(&objects, &addr))
-			count(WR_C_REPLACED);
-		watch_release(addr);
+		built_anew(addr, now);
+		break;
+	case WR_ROLE_BIRTH:
+		if (built_anew(addr, now))
+			break;
+		if (p->arg2.used && arg_get(ctx, &p->arg2))
+			count(WR_C_ON_ARENA);
+		else
+			object_born(addr, now, p->type);
 		break;
 	case WR_ROLE_MUTATE:
 		node_mutated(addr, now, index);

@@ -52,6 +52,10 @@ enum wr_role {
 	WR_ROLE_MUTATE,	 /* arg is a node a legitimate writer is about to change; arg2 too if used (Swap) */
 	WR_ROLE_STORE,	 /* arg is a node of which a legitimate store is about to change `fields` */
 	WR_ROLE_TOUCH,	 /* no arg: the thread and time of the call are kept in calls */
+	WR_ROLE_BIRTH,	 /* arg is memory in which an object is about to be built, to be followed from now on;
+			    not if arg2 is used and not NULL: it belongs to an arena, and ends unseen */
+	WR_ROLE_ALTER,	 /* CHECK and then MUTATE: all that tells of the object is that it is about to be
+			    changed */
 	WR_ROLE_MAX,
 };
 
@@ -154,6 +158,8 @@ _Static_assert(sizeof(struct wr_touch) == 32, "wr_touch");
 
 enum wr_object_flags {
 	WR_OBJ_ADOPTED = 1, /* was in the cache before the session; since_ns is its first touch */
+	WR_OBJ_BORN = 2,    /* taken in when its constructor began: since_ns; has no node until something
+			       looks at it */
 };
 
 /* objects: address of the object -> this. */
@@ -232,6 +238,7 @@ enum wr_counter {
 	WR_C_SLOTS_RELEASED, /* watch slots released by a destruction */
 	WR_C_PURGED,	     /* objects forgotten by user space after a gap; the kernel never counts here */
 	WR_C_BUSY,	     /* probe hits ignored: all scratch of this CPU in use by preempted threads */
+	WR_C_ON_ARENA,	     /* objects built on an arena: not followed */
 	WR_C_MAX = 32,
 };
 

@@ -53,3 +53,13 @@ $(KTEST)/heap_objects: tests/kernel/heap_objects.cc
 	$(Q)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -pthread -o $@ $<
 
 kernel-helpers: $(KTEST)/legacy_chunk $(KTEST)/heap_objects
+
+# messages held in all the ways there are
+$(KTEST)/holders: tests/kernel/holders.cc tests/kernel/holders.proto
+	@echo "  CXX     $<"
+	$(Q)mkdir -p $(@D)/holders.gen
+	$(Q)$(PROTOC) -I tests/kernel --cpp_out=$(@D)/holders.gen tests/kernel/holders.proto
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -pthread -I$(@D)/holders.gen -o $@ $< \
+		$(@D)/holders.gen/holders.pb.cc -lprotobuf
+
+kernel-helpers: $(KTEST)/holders

@@ -100,6 +100,7 @@ static void note_losses(const struct run *r, struct summary *s)
 		{WR_C_READ_FAILED, "times a message could not be read in the kernel (not resident)"},
 		{WR_C_ARG_FAILED, "times a function's argument could not be followed to the object"},
 		{WR_C_DEADLINE, "probe hits were ignored because this program was held up"},
+		{WR_C_ON_ARENA, "objects were built on an arena, where they end unseen: not followed"},
 		{WR_C_BUSY, "probe hits were ignored: too many preempted ones on one CPU"},
 	};
 
@@ -178,6 +179,28 @@ static void note_sweep(const struct run *r, struct summary *s)
 				: "no destruction was seen that would show that ends of objects are noticed");
 }
 
+/* Types without functions of the user's: what their constructors told. */
+static void note_nursery(const struct run *r, struct summary *s)
+{
+	struct nursery_stats n;
+
+	if (!r->nursery)
+		return;
+	writes_nursery_stats(r->nursery, &n);
+	summary_count(s, "taken up from constructors", n.adopted);
+	if (n.strange)
+		summary_note(
+			s, true,
+			"%llu objects built by the type's constructors have another's vtable: not followed",
+			(unsigned long long)n.strange);
+	if (n.left)
+		summary_note(s, true, "%llu times a part of a new object was left out: more than is walked",
+			     (unsigned long long)n.left);
+	summary_note(s, false,
+		     "objects built before the session were followed only from when a member function "
+		     "changed them");
+}
+
 static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 {
 	const struct writes_plan *p = r->p->plan;
@@ -207,8 +230,11 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 	note_engine(r, s);
 	if (!r->counters[WR_C_CHECKS])
 		summary_note(s, true,
-			     "no object was seen at all: none of the insert, check and remove functions was "
-			     "called");
+			     r->nursery ? "no object was seen to be changed or destroyed: none of the "
+					  "type's constructors, destructors and mutators was called on one"
+					: "no object was seen at all: none of the insert, check and remove "
+					  "functions was called");
+	note_nursery(r, s);
 	note_sweep(r, s);
 	if (r->watch)
 		writes_watch_account(r->watch, now_ns, s);

@@ -9,6 +9,7 @@
 #include "trace/session.h"
 #include "trace/transport.h"
 #include "trace/writes.h"
+#include "trace/writes_nursery.h"
 #include "trace/writes_sweep.h"
 #include "trace/writes_watch.h"
 #include "writes/engine.h"
@@ -22,7 +23,8 @@ struct run {
 	struct writes_trace *trace;
 	struct writes_watch *watch; /* NULL: none */
 	struct writes_sweep *sweep;
-	char no_watch[512]; /* why */
+	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */
+	char no_watch[512];		/* why */
 	bool watch_failed;
 	struct searches *searches;
 	size_t n_stories;

@@ -124,6 +124,8 @@ static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	each_second(r, now_ns);
 	if (sweep_trusted(r))
 		writes_sweep_tick(r->sweep, now_ns, TICK_MS * 1000000ull);
+	if (r->nursery && !r->p->plan->ends_missed)
+		writes_nursery_tick(r->nursery, now_ns, TICK_MS * 1000000ull);
 	if (r->watch && writes_watch_tick(r->watch, now_ns, err)) {
 		snprintf(r->no_watch, sizeof(r->no_watch), "watchpoints were given up: %.400s", err->msg);
 		writes_watch_stop(r->watch, now_ns);
@@ -231,6 +233,10 @@ static int arm(struct run *r, struct err *err)
 	if (!ret)
 		ret = writes_sweep_create(&r->sweep, r->p->plan, &facts, r->engine,
 					  writes_trace_map_fd(r->trace, "nodes"), r->o->c.pid, err);
+	if (!ret && r->p->plan->births)
+		ret = writes_nursery_create(&r->nursery, r->p->plan, &facts, writes_sweep_engine(r->sweep),
+					    writes_trace_map_fd(r->trace, "objects"),
+					    writes_trace_map_fd(r->trace, "nodes"), err);
 	if (!ret)
 		ret = open_watch(r, &facts, err);
 	if (ret)
@@ -247,6 +253,7 @@ static int arm(struct run *r, struct err *err)
 static void disarm(struct run *r)
 {
 	writes_watch_close(r->watch);
+	writes_nursery_destroy(r->nursery);
 	writes_sweep_destroy(r->sweep);
 	writes_trace_close(r->trace);
 	transport_destroy(r->transport);

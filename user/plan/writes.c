@@ -18,6 +18,7 @@ static const char *const role_names[WR_ROLE_MAX] = {
 	[WR_ROLE_NONE] = "none",     [WR_ROLE_INSERT] = "insert",   [WR_ROLE_CHECK] = "check",
 	[WR_ROLE_REMOVE] = "remove", [WR_ROLE_DESTROY] = "destroy", [WR_ROLE_CREATE] = "create",
 	[WR_ROLE_MUTATE] = "mutate", [WR_ROLE_STORE] = "store",	    [WR_ROLE_TOUCH] = "touch",
+	[WR_ROLE_BIRTH] = "birth",   [WR_ROLE_ALTER] = "alter",
 };
 
 const char *wr_role_name(unsigned role)

@@ -54,6 +54,7 @@ struct writes_plan {
 	struct wr_field field[WR_MAX_FIELDS];
 	struct plan_probe *probe;
 	struct plan_coverage coverage;
+	bool births;	  /* some type is followed from its constructors: no function of it was named */
 	bool ends_missed; /* some destructor has no probe: an object in the table may be gone */
 	/* Sites that should be probed but cannot be, and why; each counts as planned and failed. */
 	char **missing;

@@ -153,6 +153,7 @@ static enum group group_of(unsigned role)
 	case WR_ROLE_STORE:
 		return GROUP_STORE;
 	case WR_ROLE_CREATE:
+	case WR_ROLE_BIRTH:
 	case WR_ROLE_MUTATE:
 	case WR_ROLE_TOUCH:
 		return GROUP_NODE;

@@ -104,6 +104,11 @@ void writes_sweep_destroy(struct writes_sweep *w)
 	free(w);
 }
 
+struct sweep *writes_sweep_engine(struct writes_sweep *w)
+{
+	return w->sweep;
+}
+
 void writes_sweep_tick(struct writes_sweep *w, uint64_t now_ns, uint64_t tick_ns)
 {
 	uint64_t start = mono_now_ns();

@@ -15,6 +15,8 @@ int writes_sweep_create(struct writes_sweep **ret, const struct writes_plan *pla
 			const struct engine_facts *facts, struct engine *engine, int nodes_fd, pid_t pid,
 			struct err *err);
 void writes_sweep_destroy(struct writes_sweep *s); /* NULL is fine */
+/* What it looks with. */
+struct sweep *writes_sweep_engine(struct writes_sweep *s);
 /* A few batches, at most 2 % of one CPU if called every tick_ns. */
 void writes_sweep_tick(struct writes_sweep *s, uint64_t now_ns, uint64_t tick_ns);
 /* Rounds done, and the longest of them. */

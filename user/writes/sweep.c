@@ -64,7 +64,7 @@ static bool licensed(const struct wr_node *own, uint64_t whole, unsigned field)
 }
 
 static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr_object *o, unsigned field,
-		    unsigned reason, uint64_t now_ns)
+		    unsigned reason, unsigned flags, uint64_t now_ns)
 {
 	const struct wr_field *f = &s->plan->field[s->plan->type[v->node.type].first_field + field];
 	struct wr_candidate c = {
@@ -85,6 +85,7 @@ static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr
 		.field = (uint16_t)field,
 		.reason = (uint16_t)reason,
 		.depth = v->node.depth,
+		.flags = (uint8_t)flags,
 		.word_width = f->width < 8 ? f->width : 8,
 		.last_good = o->last_good,
 		.n_touches = o->n_touches,
@@ -127,7 +128,24 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 		    !licensed(&again, whole, i))
 			reason = WR_BAD_UNEXPLAINED;
 		if (reason)
-			suspect(s, v, &o, i, reason, now_ns);
+			suspect(s, v, &o, i, reason, 0, now_ns);
+	}
+}
+
+void sweep_first_sight(struct sweep *s, const struct sweep_node *v, const struct wr_object *o,
+		       uint64_t now_ns)
+{
+	const struct wr_type *t = &s->plan->type[v->node.type];
+
+	for (unsigned i = 0; i < t->n_fields; i++) {
+		const struct wr_field *f = &s->plan->field[t->first_field + i];
+		unsigned reason;
+
+		if (f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR || f->kind == WR_F_VPTR)
+			continue;
+		reason = suspicion(f, rule_field_value(f, v->bytes));
+		if (reason)
+			suspect(s, v, o, i, reason, WR_CAND_FIRST_SIGHT, now_ns);
 	}
 }
 

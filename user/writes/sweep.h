@@ -35,6 +35,9 @@ void sweep_destroy(struct sweep *s); /* NULL is fine */
 /* Looks at up to max nodes, SWEEP_BATCH at a time. Returns how many it looked at. *end: a round was
  * completed. */
 size_t sweep_step(struct sweep *s, uint64_t now_ns, size_t max, bool *end);
+/* A node that user space has just read and put into the table: what its values alone tell. o: its object. */
+void sweep_first_sight(struct sweep *s, const struct sweep_node *v, const struct wr_object *o,
+		       uint64_t now_ns);
 /* Suspects handed to the engine so far. */
 uint64_t sweep_suspects(const struct sweep *s);
 
