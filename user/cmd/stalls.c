@@ -20,6 +20,12 @@ static const char help_head[] =
 	"      --threshold MS      a call is stuck when it has lasted so long (default 1000)\n"
 	"      --spec S            RPC functions: a built-in name (zbs) or a file; default: overrides of "
 	"protobuf's RpcChannel\n"
+	"      --framing F         RPCs are framed as by `baidu_std` (brpc) or `grpc`: names calls of "
+	"asynchronous "
+	"clients and servers\n"
+	"                          by their bytes on the wire (of which nothing else is kept); may be "
+	"repeated; "
+	"others: docs/spec.md\n"
 	"      --without HOOK      do without `sock` (tracepoints of sent and received bytes), `calls` "
 	"(tracepoints of system\n"
 	"                          calls) or `iter` (task iterator), as on a kernel that lacks it; may be "
@@ -44,7 +50,7 @@ static const char help_tail[] =
 	"  culprit stalls -p 1234 --dry-run                       what would be attached, and what replaces "
 	"what is missing\n";
 
-enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_WITHOUT };
+enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_FRAMING, OPT_WITHOUT };
 
 static int option_without(struct stalls_opts *o, const char *arg, struct err *err)
 {
@@ -79,6 +85,7 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 	static const struct option longs[] = {COMMON_LONG,
 					      {"threshold", 1, 0, OPT_THRESHOLD},
 					      {"spec", 1, 0, OPT_SPEC},
+					      {"framing", 1, 0, OPT_FRAMING},
 					      {"without", 1, 0, OPT_WITHOUT},
 					      {0}};
 	int opt, rc;
@@ -99,6 +106,9 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 		case OPT_SPEC:
 			o->spec = optarg;
 			break;
+		case OPT_FRAMING:
+			rc = stalls_wire_option(o, optarg, err);
+			break;
 		case OPT_WITHOUT:
 			rc = option_without(o, optarg, err);
 			break;
@@ -116,19 +126,28 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 	return 0;
 }
 
+static void print_hooks(FILE *f, const struct hook *h, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%-20s %-18s %s%s%s\n", h[i].what, hook_state_name(h[i].state), h[i].source,
+			h[i].why[0] ? ": " : "", h[i].why);
+}
+
 static void print_plan(FILE *f, const struct stalls_run *r)
 {
+	const struct hook *h;
 	size_t n;
-	const struct hook *h = stalls_trace_hooks(r->trace, &n);
 
 	fprintf(f, "threads: %s%s%s\n", autopsy_source_name(threads_source(r->threads)),
 		threads_source_why(r->threads) ? "; no task iterator: " : "",
 		threads_source_why(r->threads) ? threads_source_why(r->threads) : "");
 	fprintf(f, "sockets: %s\n",
 		threads_socks_why(r->threads) ? threads_socks_why(r->threads) : "sock_diag");
-	for (size_t i = 0; i < n; i++)
-		fprintf(f, "%-20s %-18s %s%s%s\n", h[i].what, hook_state_name(h[i].state), h[i].source,
-			h[i].why[0] ? ": " : "", h[i].why);
+	h = stalls_trace_hooks(r->trace, &n);
+	print_hooks(f, h, n);
+	h = r->payload ? payload_hooks(r->payload, &n) : NULL;
+	if (h)
+		print_hooks(f, h, n);
 	for (size_t i = 0; i < r->rpc.n_notes; i++)
 		fprintf(f, "note: %s\n", r->rpc.note[i]);
 }
@@ -160,12 +179,15 @@ static int open_all(struct stalls_run *r, struct err *err)
 	rc = stalls_trace_open(&r->trace, &so, err);
 	if (!rc)
 		rc = stalls_trace_attach(r->trace, o->common.dry_run, err);
+	if (!rc)
+		rc = stalls_wire_open(r, err);
 	return rc;
 }
 
 static void close_all(struct stalls_run *r)
 {
 	stalls_trace_close(r->trace);
+	stalls_wire_close(r);
 	transport_destroy(r->transport);
 	stall_engine_destroy(r->engine);
 	threads_close(r->threads);

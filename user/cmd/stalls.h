@@ -10,7 +10,9 @@
 #include "stalls/budget.h"
 #include "stalls/engine.h"
 #include "stalls/pace.h"
+#include "stalls/wire.h"
 #include "symbol/image.h"
+#include "trace/payload.h"
 #include "trace/session.h"
 #include "trace/stalls.h"
 #include "trace/threads.h"
@@ -21,6 +23,8 @@ struct stalls_opts {
 	uint64_t threshold_ns;
 	const char *spec;
 	bool no_sock, no_calls, no_iter;
+	struct framing framing[WIRE_FRAMINGS]; /* --framing */
+	size_t n_framings;
 };
 
 struct stalls_run {
@@ -34,6 +38,8 @@ struct stalls_run {
 	struct stalls_trace *trace;
 	struct transport *transport;
 	struct stall_engine *engine;
+	struct payload *payload; /* NULL: no framing is described */
+	struct wire *wire;
 	struct session_usage usage;
 	/* the looks */
 	struct pace pace;
@@ -49,6 +55,16 @@ struct stalls_run {
 int stalls_start(struct stalls_run *r, struct err *err);
 int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err);
 void stalls_progress(void *ctx, char *buf, size_t len);
+/* stalls_wire.c: RPCs by the frames on the wire, where the spec or --framing describes them. */
+int stalls_wire_option(struct stalls_opts *o, const char *arg, struct err *err);
+int stalls_wire_open(struct stalls_run *r, struct err *err);
+int stalls_wire_start(struct stalls_run *r, struct err *err);
+void stalls_wire_event(struct stalls_run *r, const struct abi_hdr *rec);
+void stalls_wire_forget(struct stalls_run *r, const struct stalls_tables *now, uint64_t now_ns);
+bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pending *out);
+void stalls_wire_account(const struct stalls_run *r, struct summary *s);
+void stalls_wire_close(struct stalls_run *r);
+
 /* Prints tables and summary; returns the exit code. */
 int stalls_finish(struct stalls_run *r, enum session_end why);
 

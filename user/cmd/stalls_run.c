@@ -17,6 +17,7 @@ static void on_record(void *ctx, const struct abi_hdr *rec)
 	struct stalls_run *r = ctx;
 
 	stall_engine_event(r->engine, rec);
+	stalls_wire_event(r, rec);
 }
 
 static int frame_param(void *ctx, size_t index, const char *name, uint64_t *value)
@@ -98,6 +99,7 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 		r->looks++;
 		if (l.now_ns - r->forget_ns > FORGET_EVERY_NS) {
 			stalls_trace_forget(r->trace, &tables, l.now_ns);
+			stalls_wire_forget(r, &tables, l.now_ns);
 			r->forget_ns = l.now_ns;
 		}
 	}
@@ -122,6 +124,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 				       .method_name = method_name,
 				       .unwind_copy = unwind_copy,
 				       .shared = shared,
+				       .wire = r->wire ? stalls_wire_oldest : NULL,
 				       .found = on_found};
 	int rc = stall_engine_create(&r->engine, &cfg, &ops, err);
 
@@ -130,6 +133,8 @@ int stalls_start(struct stalls_run *r, struct err *err)
 	if (!rc)
 		rc = stalls_trace_add_to(r->trace, r->transport, err);
 	session_usage_add(&r->usage, stalls_trace_object(r->trace));
+	if (!rc)
+		rc = stalls_wire_start(r, err);
 	if (!rc)
 		rc = look(r, true, err);
 	if (rc)
@@ -198,11 +203,8 @@ void stalls_progress(void *ctx, char *buf, size_t len)
 		 n == 1 ? "" : "s");
 }
 
-static void account_hooks(const struct stalls_run *r, struct summary *s)
+static void count_hooks(const struct hook *h, size_t n, struct summary *s)
 {
-	size_t n;
-	const struct hook *h = stalls_trace_hooks(r->trace, &n);
-
 	for (size_t i = 0; i < n; i++) {
 		s->probes_planned += h[i].state == HOOK_ATTACHED || h[i].state == HOOK_FAILED ||
 				     h[i].state == HOOK_DROPPED;
@@ -212,6 +214,18 @@ static void account_hooks(const struct stalls_run *r, struct summary *s)
 			summary_note(s, true, "not attached: %s (%s), and maybe more: see --dry-run",
 				     h[i].source, h[i].why);
 	}
+}
+
+static void account_hooks(const struct stalls_run *r, struct summary *s)
+{
+	const struct hook *h;
+	size_t n;
+
+	h = stalls_trace_hooks(r->trace, &n);
+	count_hooks(h, n, s);
+	h = r->payload ? payload_hooks(r->payload, &n) : NULL;
+	if (h)
+		count_hooks(h, n, s);
 	if (r->n_dropped)
 		summary_note(s, true,
 			     "over the budget of %g%% of one CPU (%.0f runs a second, other processes' calls "
@@ -258,6 +272,7 @@ static void account(struct stalls_run *r, enum session_end why, struct summary *
 	s->ended = session_end_name(why);
 	account_hooks(r, s);
 	account_lost(r, s);
+	stalls_wire_account(r, s);
 	stall_engine_counts(r->engine, &healthy, &unclear);
 	summary_count(s, "looks", r->looks);
 	summary_count(s, "long waits judged healthy in the last look", healthy);
@@ -313,6 +328,8 @@ int stalls_finish(struct stalls_run *r, enum session_end why)
 	account(r, why, &s);
 	if (!stalls_trace_tables(r->trace, NULL, &t, NULL))
 		rpc_ledger_build(&ledger, &t, now, method_name, rpc_running, r);
+	if (r->wire)
+		wire_ledger(r->wire, &ledger, now);
 	session_usage_finish(&r->usage, &s);
 	print_end(r, lives, lives ? n : 0, &ledger, &s);
 	rc = n ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;

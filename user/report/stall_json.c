@@ -84,11 +84,14 @@ json_t *json_rpc_ledger(const struct rpc_ledger *l)
 
 		json_array_append_new(
 			a,
-			json_pack("{s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "peer", json_str(r->peer),
-				  "method", json_str(r->method), "calls", (json_int_t)r->calls, "in_flight",
-				  (json_int_t)r->in_flight, "unanswered", (json_int_t)r->unanswered,
-				  "oldest_ms", ms_or_null(r->oldest_ns), "p50_ms", ms_or_null(r->p50_ns),
-				  "p99_ms", ms_or_null(r->p99_ns), "max_ms", ms_or_null(r->max_ns)));
+			json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "peer",
+				  json_str(r->peer), "method", json_str(r->method), "by", rpc_by_name(r->by),
+				  "calls", (json_int_t)r->calls, "in_flight", (json_int_t)r->in_flight,
+				  "unanswered", (json_int_t)r->unanswered, "errors",
+				  r->by == RPC_BY_CALL ? json_null() : json_integer((json_int_t)r->errors),
+				  "timed_out", (json_int_t)r->timed_out, "oldest_ms",
+				  ms_or_null(r->oldest_ns), "p50_ms", ms_or_null(r->p50_ns), "p99_ms",
+				  ms_or_null(r->p99_ns), "max_ms", ms_or_null(r->max_ns)));
 	}
 	return a;
 }

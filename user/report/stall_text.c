@@ -136,19 +136,26 @@ static const char *time_or_dash(uint64_t ns, char buf[16])
 
 void text_rpc_ledger(FILE *f, const struct rpc_ledger *l)
 {
-	char n[32], d[4][16];
+	char n[32], d[4][16], errors[24];
 
 	if (!l->n)
 		return;
-	fprintf(f, "  %-22s %-36s %9s %9s %8s %8s %8s %8s %9s\n", "PEER", "METHOD", "CALLS", "IN FLIGHT",
-		"OLDEST", "P50", "P99", "MAX", "NO REPLY");
+	fprintf(f, "  %-22s %-36s %-11s %9s %9s %8s %8s %8s %8s %8s %7s %9s\n", "PEER", "METHOD", "SEEN BY",
+		"CALLS", "IN FLIGHT", "OLDEST", "P50", "P99", "MAX", "NO REPLY", "ERRORS", "TIMED OUT");
 	for (size_t i = 0; i < l->n; i++) {
 		const struct rpc_line *r = &l->v[i];
 
-		fprintf(f, "  %-22s %-36s %9s %9" PRIu64 " %8s %8s %8s %8s %9" PRIu64 "\n", r->peer,
-			r->method, text_count(r->calls, n), r->in_flight, time_or_dash(r->oldest_ns, d[0]),
-			time_or_dash(r->p50_ns, d[1]), time_or_dash(r->p99_ns, d[2]),
-			time_or_dash(r->max_ns, d[3]), r->unanswered);
+		if (r->by == RPC_BY_CALL)
+			strcpy(errors, "-");
+		else
+			snprintf(errors, sizeof(errors), "%" PRIu64, r->errors);
+		fprintf(f,
+			"  %-22s %-36s %-11s %9s %9" PRIu64 " %8s %8s %8s %8s %8" PRIu64 " %7s %9" PRIu64
+			"\n",
+			r->peer, r->method, rpc_by_name(r->by), text_count(r->calls, n), r->in_flight,
+			time_or_dash(r->oldest_ns, d[0]), time_or_dash(r->p50_ns, d[1]),
+			time_or_dash(r->p99_ns, d[2]), time_or_dash(r->max_ns, d[3]), r->unanswered, errors,
+			r->timed_out);
 	}
 	fputc('\n', f);
 }

@@ -57,6 +57,7 @@ static int end_section(struct parser *ps)
 	const struct spec_cache *c;
 	const struct spec_rpc *r;
 	unsigned line = ps->line;
+	const char *why;
 	int rc = 0;
 
 	if (ps->in == IN_CACHE) {
@@ -67,8 +68,12 @@ static int end_section(struct parser *ps)
 	} else if (ps->in == IN_RPC) {
 		r = &ps->spec->rpc[ps->spec->n_rpc - 1];
 		ps->line = r->line;
-		if (!r->n_channel && !r->n_server)
-			rc = fail_at(ps, ps->start, "[rpc %s] has neither channel nor server", r->name);
+		why = framing_check(&r->framing);
+		if (why)
+			rc = fail_at(ps, ps->start, "[rpc %s]: %s", r->name, why);
+		else if (!r->n_channel && !r->n_server && r->framing.kind == FRAMING_NONE)
+			rc = fail_at(ps, ps->start, "[rpc %s] has neither channel nor server nor framing",
+				     r->name);
 	}
 	ps->line = line;
 	return rc;
@@ -159,6 +164,9 @@ static int cache_key(struct parser *ps, struct text key, struct text value)
 static int rpc_key(struct parser *ps, struct text key, struct text value)
 {
 	struct spec_rpc *r = &ps->spec->rpc[ps->spec->n_rpc - 1];
+	const char *why;
+	size_t bad;
+	int rc;
 
 	if (is(key, "method_arg"))
 		return set_once(ps, &r->method_arg, key, value);
@@ -166,8 +174,20 @@ static int rpc_key(struct parser *ps, struct text key, struct text value)
 		return spec_add_string(&r->channel, &r->n_channel, value.p, value.n);
 	if (is(key, "server"))
 		return spec_add_string(&r->server, &r->n_server, value.p, value.n);
-	return fail_at(ps, key.p, "unknown key '%.*s' in [rpc %s]: channel, method_arg or server", (int)key.n,
-		       key.p, r->name);
+	rc = framing_set(&r->framing, key.p, key.n, value.p, value.n, &bad, &why);
+	if (rc == -EINVAL)
+		return fail_at(ps, value.p + bad, "%s", why);
+	if (rc == -EEXIST)
+		return fail_at(ps, key.p, "a second %.*s in one section", (int)key.n, key.p);
+	if (rc != -ENOENT)
+		return rc;
+	return fail_at(
+		ps, key.p,
+		"unknown key '%.*s' in [rpc %s]: channel, method_arg, server, framing, magic, header, "
+		"length, "
+		"meta, id, method, method_name, request, response, error, timed_out, timeout, longpoll or "
+		"capture",
+		(int)key.n, key.p, r->name);
 }
 
 static int key_value(struct parser *ps, struct text t)

@@ -264,6 +264,7 @@ void spec_free(struct spec *s)
 		free_strings(r->channel, r->n_channel);
 		free_strings(r->server, r->n_server);
 		free(r->method_arg);
+		framing_deinit(&r->framing);
 		free(r->name);
 	}
 	free(s->cache);

@@ -11,7 +11,8 @@
  *   touch   = FUNCTION               (carries no object; named in a finding's window)
  *   destroy = FUNCTION
  *
- * Keys but type and method_arg may be repeated. '#' and ';' start a comment line. ARG: see dbg_arg_path().
+ * A [rpc NAME] may also say how its messages are framed: docs/spec.md. Keys but type and method_arg may be
+ * repeated. '#' and ';' start a comment line. ARG: see dbg_arg_path().
  */
 #ifndef CULPRIT_SPEC_H
 #define CULPRIT_SPEC_H
@@ -19,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "framing/framing.h"
 #include "util/err.h"
 
 enum spec_role { SPEC_INSERT, SPEC_CHECK, SPEC_REMOVE, SPEC_DESTROY, SPEC_TOUCH, SPEC_N_ROLES };
@@ -47,6 +49,7 @@ struct spec_rpc {
 	char *method_arg; /* where the MethodDescriptor is, "arg1" by default */
 	char **server;	  /* functions (glob patterns with *) that handle requests on the server side */
 	size_t n_server;
+	struct framing framing; /* how its messages are framed on the wire; kind FRAMING_NONE: not said */
 	unsigned line;
 };
 

@@ -17,6 +17,7 @@
 #include "stalls/autopsy.h"
 #include "stalls/rpc.h"
 #include "stalls/tables.h"
+#include "stalls/wire.h"
 #include "util/err.h"
 
 struct stall_engine;
@@ -42,6 +43,10 @@ struct stall_engine_ops {
 	/* whether the target's parent or a child of it has this socket, too; true where that cannot be read.
 	 * NULL: true */
 	bool (*shared)(void *ctx, uint64_t inode);
+	/* the request that has waited longest on a socket, ours or a client's, by its frames; NULL: not
+	 * available
+	 */
+	bool (*wire)(void *ctx, uint64_t inode, bool ours, struct wire_pending *out);
 	/* a new finding; valid until stall_engine_destroy, blocked_ns of that moment */
 	void (*found)(void *ctx, const struct stall *s);
 };

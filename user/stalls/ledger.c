@@ -40,7 +40,7 @@ uint64_t rpc_quantile(const uint32_t bucket[STALLS_BUCKETS], double share)
 	return bucket_end_ns(STALLS_BUCKETS - 1);
 }
 
-static unsigned bucket_of(uint64_t ns)
+unsigned rpc_bucket(uint64_t ns)
 {
 	uint64_t us = ns / 1000;
 	unsigned log = 63 - (unsigned)__builtin_clzll(us | 1);
@@ -109,7 +109,7 @@ static void add_last(struct part *v, size_t *n, const struct rpc_row *row, uint6
 	} else {
 		uint64_t ns = r->last_recv_ns - r->entry_ns;
 
-		p->sum.bucket[bucket_of(ns)]++;
+		p->sum.bucket[rpc_bucket(ns)]++;
 		if (ns > p->sum.max_ns)
 			p->sum.max_ns = ns;
 	}
@@ -127,13 +127,18 @@ static void peer_text(const struct stalls_method_key *k, char *buf, size_t len)
 		snprintf(buf, len, "%s", k->family == AF_UNIX ? "unix" : "-");
 }
 
+static uint64_t trouble(const struct rpc_line *l)
+{
+	return l->in_flight + l->unanswered + l->timed_out + l->errors;
+}
+
 static int by_trouble(const void *a, const void *b)
 {
 	const struct rpc_line *x = a, *y = b;
 	int c;
 
-	if (x->in_flight + x->unanswered != y->in_flight + y->unanswered)
-		return x->in_flight + x->unanswered < y->in_flight + y->unanswered ? 1 : -1;
+	if (trouble(x) != trouble(y))
+		return trouble(x) < trouble(y) ? 1 : -1;
 	if (x->calls != y->calls)
 		return x->calls < y->calls ? 1 : -1;
 	c = strcmp(x->method, y->method);
@@ -179,9 +184,36 @@ int rpc_ledger_build(struct rpc_ledger *ret, const struct stalls_tables *t, uint
 	}
 	ret->n = n;
 	free(v);
-	if (n)
-		qsort(ret->v, n, sizeof(*ret->v), by_trouble);
+	rpc_ledger_merge(ret);
 	return 0;
+}
+
+const char *rpc_by_name(enum rpc_by b)
+{
+	static const char *const names[] = {"call", "wire client", "wire server"};
+
+	return names[b];
+}
+
+static bool on_wire_too(const struct rpc_ledger *l, const struct rpc_line *x)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].by == RPC_BY_WIRE_CLIENT && !strcmp(l->v[i].peer, x->peer) &&
+		    !strcmp(l->v[i].method, x->method))
+			return true;
+	return false;
+}
+
+void rpc_ledger_merge(struct rpc_ledger *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].by != RPC_BY_CALL || !on_wire_too(l, &l->v[i]))
+			l->v[n++] = l->v[i];
+	l->n = n;
+	if (n)
+		qsort(l->v, n, sizeof(*l->v), by_trouble);
 }
 
 void rpc_ledger_deinit(struct rpc_ledger *l)

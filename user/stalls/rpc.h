@@ -47,12 +47,19 @@ void rpc_read_stack(const struct rpc_names *names, const struct frames *st, stru
  */
 bool rpc_stub_method(const char *symbol, char *buf, size_t len);
 
+/* Where a line of the ledger comes from: calls of CallMethod, or frames on the wire. */
+enum rpc_by { RPC_BY_CALL, RPC_BY_WIRE_CLIENT, RPC_BY_WIRE_SERVER };
+const char *rpc_by_name(enum rpc_by b); /* "call", "wire client", "wire server" */
+
 /* One line of the ledger. Times in ns, 0 unknown. */
 struct rpc_line {
+	enum rpc_by by;
 	char peer[64];		     /* "10.0.0.1:10100"; "-" if the calling threads do not send themselves */
 	char method[RPC_METHOD_LEN]; /* "?" if the name could not be read */
 	uint64_t calls, in_flight, unanswered;
-	uint64_t oldest_ns;		 /* of those in flight */
+	uint64_t errors;    /* answers that are errors; on the wire only */
+	uint64_t timed_out; /* by their own time or the answer's word; on the wire, and by the daemon's log */
+	uint64_t oldest_ns; /* of those in flight */
 	uint64_t p50_ns, p99_ns, max_ns; /* of answered calls: entry to the last byte received */
 };
 
@@ -69,6 +76,11 @@ int rpc_ledger_build(struct rpc_ledger *ret, const struct stalls_tables *t, uint
 		     int (*name)(void *ctx, uint64_t method, char *buf, size_t len),
 		     bool (*running)(void *ctx, pid_t tid, const struct stalls_rpc *r), void *ctx);
 void rpc_ledger_deinit(struct rpc_ledger *l);
+/* After lines were added: sorts, and leaves of two lines about the same client's calls the wire's, which is
+ * exact. */
+void rpc_ledger_merge(struct rpc_ledger *l);
+/* Bucket of struct stalls_method, and of every other histogram that rpc_quantile() reads. */
+unsigned rpc_bucket(uint64_t ns);
 
 /* The upper edge, in ns, of the bucket in which the given share (0..1) of all counts is reached; 0 if there
  * are none. */
