@@ -20,7 +20,7 @@ $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libcore-san.a
 unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
 
--include tests/target/target.mk tests/kernel/kernel.mk tests/vm/vm.mk tests/bench/bench.mk
+-include tests/target/target.mk tests/kernel/kernel.mk tests/setters/setters.mk tests/vm/vm.mk tests/bench/bench.mk
 include tests/analyze.mk tests/fuzz/fuzz.mk
 
 check:

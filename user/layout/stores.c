@@ -5,6 +5,7 @@
 #include <string.h>
 #include "util/hash.h"
 
+#include "layout/flow.h"
 #include "layout/stores.h"
 #include "util/grow.h"
 
@@ -16,11 +17,23 @@ struct code {
 	UT_hash_handle hh;
 };
 
+#define MAX_JOINS 64
+
+/* What registers hold where a forward jump goes to, until it is reached. */
+struct joins {
+	struct {
+		uint64_t at;
+		struct flow flow;
+	} v[MAX_JOINS];
+	size_t n;
+};
+
 struct stores {
 	struct dbg *d;
 	csh cs;
 	cs_insn *insn;
 	struct code *code;
+	struct joins joins; /* of the function being read */
 };
 
 int stores_create(struct stores **ret, struct dbg *d, struct err *err)
@@ -62,20 +75,6 @@ void stores_destroy(struct stores *s)
 		cs_free(s->insn, 1);
 	cs_close(&s->cs);
 	free(s);
-}
-
-/* DWARF's number of a 64-bit general register (System V AMD64 ABI, figure 3.36). */
-static uint8_t dwarf_reg(x86_reg r)
-{
-	static const x86_reg order[] = {X86_REG_RAX, X86_REG_RDX, X86_REG_RCX, X86_REG_RBX,
-					X86_REG_RSI, X86_REG_RDI, X86_REG_RBP, X86_REG_RSP,
-					X86_REG_R8,  X86_REG_R9,  X86_REG_R10, X86_REG_R11,
-					X86_REG_R12, X86_REG_R13, X86_REG_R14, X86_REG_R15};
-
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		if (order[i] == r)
-			return (uint8_t)i;
-	return STORE_NO_REG;
 }
 
 /* Instructions whose first operand, if in memory, is only read; and those that write their own stack frame.
@@ -170,32 +169,92 @@ static bool fills_memory(const struct stores *s, const cs_insn *in)
 	return false;
 }
 
+/* A call, or a jump that may be one, with an address in rdi that is a constant away from some register. */
+static bool is_call(const struct flow *flow, const cs_insn *in, struct store *st)
+{
+	const struct flow_reg *rdi = &flow->reg[STORE_REG_RDI];
+
+	if ((in->id != X86_INS_CALL && in->id != X86_INS_JMP) || rdi->kind != FLOW_ADDRESS)
+		return false;
+	st->call = true;
+	st->base = STORE_REG_RDI;
+	st->disp = rdi->disp;
+	st->from = rdi->base;
+	return true;
+}
+
 /* 1 = a store. For xchg and xadd either operand may be the one in memory. */
-static bool as_store(const struct stores *s, const cs_insn *in, struct store *st)
+static bool as_store(const struct stores *s, const struct flow *flow, const cs_insn *in, struct store *st)
 {
 	const cs_x86 *x = &in->detail->x86;
 	const cs_x86_op *op = &x->operands[0];
 
 	memset(st, 0, sizeof(*st));
 	st->vaddr = in->address;
-	st->base = STORE_NO_REG;
+	st->base = st->from = STORE_NO_REG;
 	if (is_string(in->id) || string_movsd(in) || fills_memory(s, in)) {
 		st->string = true;
 		return true;
 	}
+	if (is_call(flow, in, st))
+		return true;
 	if (!x->op_count || reads_only(in->id) || (in->id == X86_INS_IMUL && x->op_count == 1))
 		return false;
 	if (op->type != X86_OP_MEM && in->id == X86_INS_XCHG && x->op_count == 2)
 		op = &x->operands[1];
 	if (op->type != X86_OP_MEM)
 		return false;
-	st->base = dwarf_reg(op->mem.base);
+	st->base = flow_reg64(op->mem.base);
 	st->indexed = op->mem.index != X86_REG_INVALID || op->mem.segment == X86_REG_FS ||
 		      op->mem.segment == X86_REG_GS;
 	st->disp = op->mem.disp;
 	st->width = op->size;
-	st->bit_or = in->id == X86_INS_OR;
+	st->bits_known = st->width <= 4 && flow_bits(flow, in, &st->bits);
 	return true;
+}
+
+/* A jump within the function. */
+static bool stays(const cs_insn *in, const struct dbg_range *r)
+{
+	const cs_x86_op *o = in->detail->x86.operands;
+
+	return in->id == X86_INS_JMP && o->type == X86_OP_IMM && (uint64_t)o->imm >= r->lo &&
+	       (uint64_t)o->imm < r->hi;
+}
+
+static bool is_jump(const cs_insn *in)
+{
+	for (int g = 0; g < in->detail->groups_count; g++)
+		if (in->detail->groups[g] == X86_GRP_JUMP)
+			return true;
+	return false;
+}
+
+static void join_add(struct joins *j, const cs_insn *in, const struct flow *flow)
+{
+	const cs_x86 *x = &in->detail->x86;
+
+	if (!is_jump(in) || x->op_count != 1 || x->operands[0].type != X86_OP_IMM ||
+	    (uint64_t)x->operands[0].imm <= in->address || j->n == MAX_JOINS)
+		return;
+	j->v[j->n].at = (uint64_t)x->operands[0].imm;
+	j->v[j->n++].flow = *flow;
+}
+
+/* Where nothing is known of the way from above, what is known of a jump to here serves. */
+static void join_take(struct joins *j, uint64_t at, struct flow *flow)
+{
+	static const struct flow nothing;
+
+	for (size_t i = 0; i < j->n;) {
+		if (j->v[i].at > at) {
+			i++;
+			continue;
+		}
+		if (j->v[i].at == at && !memcmp(flow, &nothing, sizeof(nothing)))
+			*flow = j->v[i].flow;
+		j->v[i] = j->v[--j->n];
+	}
 }
 
 static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
@@ -205,7 +264,10 @@ static int decode(struct stores *s, struct code *c, const struct dbg_range *r)
 	const uint8_t *p = elf_bytes(dbg_binary(s->d), r->lo, r->hi - r->lo);
 	size_t left = r->hi - r->lo;
 	uint64_t at = r->lo;
+	struct flow flow = {0};
+	struct joins *joins = &s->joins;
 
+	joins->n = 0;
 	if (!p)
 		return -EILSEQ;
 	while (left) {
@@ -219,8 +281,11 @@ static int decode(struct stores *s, struct code *c, const struct dbg_range *r)
 			at += sizeof(endbr64);
 			continue;
 		}
-		if (as_store(s, s->insn, &st) && add(c, &st))
+		join_take(joins, s->insn->address, &flow);
+		join_add(joins, s->insn, &flow);
+		if (as_store(s, &flow, s->insn, &st) && !stays(s->insn, r) && add(c, &st))
 			return -ENOMEM;
+		flow_step(&flow, s->cs, s->insn);
 	}
 	return 0;
 }

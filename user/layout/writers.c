@@ -53,10 +53,17 @@ int writer_add_site(struct finder *x, const struct writer_site *s)
 {
 	struct writers *w = x->w;
 
-	for (size_t i = 0; i < w->n_site; i++)
-		if (w->site[i].vaddr == s->vaddr && w->site[i].type == s->type &&
-		    w->site[i].delta == s->delta)
-			return 0;
+	for (size_t i = 0; i < w->n_site; i++) {
+		struct writer_site *o = &w->site[i];
+
+		if (o->vaddr != s->vaddr || o->type != s->type ||
+		    memcmp(&o->obj, &s->obj, sizeof(o->obj)) != 0)
+			continue;
+		for (size_t k = 0; k < WRITER_FIELD_WORDS; k++)
+			o->covers[k] |= s->covers[k];
+		o->in_range |= s->in_range;
+		return 0;
+	}
 	if (GROW(&w->site, w->n_site))
 		return -ENOMEM;
 	w->site[w->n_site++] = *s;
@@ -147,7 +154,7 @@ bool writer_may_store(struct finder *x, const struct dbg_entry *e)
 	if (!e->die || stores_of(x->stores, e->die, &st, &n))
 		return true;
 	for (size_t i = 0; i < n; i++)
-		if (st[i].string || st[i].base != STORE_REG_RSP)
+		if (!st[i].call && (st[i].string || st[i].base != STORE_REG_RSP))
 			return true;
 	return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Who may legitimately write an object of a guarded type: functions (probed at entry, licence for the whole
- * object) and store instructions of inlined setters (licence for their bytes only).
+ * object) and instructions of inlined setters (licence for their fields only).
  */
 #ifndef CULPRIT_WRITERS_H
 #define CULPRIT_WRITERS_H
@@ -28,13 +28,22 @@ struct writer_func {
 	struct arg_path obj[2];
 };
 
+/* What shows that a field of an object is written. */
+enum writer_source {
+	WRITER_BY_STORE, /* a store into the field */
+	WRITER_BY_BITS,	 /* a store that sets or clears its has-bit */
+	WRITER_BY_CALL,	 /* a call with its address */
+	WRITER_BY_ENTRY, /* begin of an inlined setter's code, where DWARF says what `this` is */
+};
+
+#define WRITER_FIELD_WORDS 4 /* of 64 fields: those behind have no sites */
+
 struct writer_site {
-	uint64_t vaddr;	    /* the store instruction */
-	uint32_t type;	    /* index in the guard table */
-	uint8_t base_reg;   /* DWARF number; object = base_reg + delta */
-	int64_t delta;	    /* displacement - offset */
-	uint32_t offset;    /* first byte written, in the object */
-	uint32_t width;	    /* bytes written; may cover several fields */
+	uint64_t vaddr; /* the instruction */
+	uint32_t type;	/* index in the guard table */
+	enum writer_source source;
+	struct arg_path obj;		     /* of the object, at vaddr */
+	uint64_t covers[WRITER_FIELD_WORDS]; /* fields of the type that are licensed, by index */
 	const char *setter; /* demangled name of the setter it was found for; owned by the dbg */
 	const char *caller; /* symbol of the function that holds it; owned by the dbg */
 	bool in_range; /* inside an inlined instance's ranges (else found by scanning the whole function) */

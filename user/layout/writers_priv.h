@@ -13,6 +13,8 @@ struct part_class {
 	uint32_t offset; /* in the type */
 	bool generated;	 /* by protoc: its members may write message fields directly; others only by (inlined)
 			    setters */
+	int32_t *bit_field; /* of each has-bit, its field's index in the type; -1: not known */
+	size_t n_bits;
 };
 
 struct finder {

@@ -4,6 +4,8 @@
 
 #include "plan/writes_priv.h"
 
+#define RESERVED 1024 /* probes kept for the functions of further caches */
+
 /*
  * Inlined in a destructor that has a probe itself, as a member's destructor is in its holder's: what is
  * destroyed there has been forgotten with the holder.
@@ -106,22 +108,23 @@ int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, con
 	return 0;
 }
 
-/* The type's fields in the kernel's table that the site licenses. false: none of them is judged. */
-static bool fields_of(const struct writes_plan *p, unsigned type, const struct writer_site *s,
+/* The type's fields in the kernel's table that the site licenses. false: none of them, or judged ones were
+ * asked for and none is. */
+static bool fields_of(const struct writes_plan *p, unsigned type, const struct writer_site *s, bool judged,
 		      uint64_t fields[WR_MAX_TYPE_FIELDS / 64])
 {
 	const struct wr_type *t = &p->type[type];
-	bool judged = false;
+	bool found = false;
 
 	for (unsigned i = 0; i < t->n_fields; i++) {
-		const struct wr_field *f = &p->field[t->first_field + i];
+		unsigned g = p->info[type].guard_field[i];
 
-		if (f->off + f->width <= s->offset || f->off >= s->offset + s->width)
+		if (g >= WRITER_FIELD_WORDS * 64 || !(s->covers[g / 64] >> (g % 64) & 1))
 			continue;
 		fields[i / 64] |= 1ull << (i % 64);
-		judged |= (f->flags & WR_FF_SHADOW) != 0;
+		found |= !judged || (p->field[t->first_field + i].flags & WR_FF_SHADOW);
 	}
-	return judged;
+	return found;
 }
 
 /* Does type a contain type b, as nodes? */
@@ -175,9 +178,27 @@ static bool licensed_by_holder(const struct writes_plan *p, const struct writes_
 	return false;
 }
 
+/* No room for the site's probe: its fields' changes are not judged. */
+static void unjudge(struct writes_plan *p, unsigned type, const uint64_t fields[WR_MAX_TYPE_FIELDS / 64])
+{
+	const struct wr_type *t = &p->type[type];
+
+	for (unsigned i = 0; i < t->n_fields; i++) {
+		struct wr_field *f = &p->field[t->first_field + i];
+
+		if (!(fields[i / 64] >> (i % 64) & 1) || !(f->flags & WR_FF_SHADOW))
+			continue;
+		f->flags &= (uint8_t)~WR_FF_SHADOW;
+		p->coverage.judged--;
+		p->coverage.changes++;
+	}
+}
+
 int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,
 		    uint32_t base, struct err *err)
 {
+	unsigned left_out = 0;
+
 	for (size_t i = 0; i < w->n_site; i++) {
 		const struct writer_site *s = &w->site[i];
 		struct plan_row row = {.function = s->setter,
@@ -188,14 +209,22 @@ int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, cons
 				       .n_obj = 1};
 		int ret;
 
-		if (!fields_of(p, row.type, s, row.fields) || licensed_by_holder(p, in, w, base, s))
+		if (!fields_of(p, row.type, s, in->setters != SETTERS_ALL, row.fields) ||
+		    licensed_by_holder(p, in, w, base, s))
 			continue;
-		row.obj[0].reg = s->base_reg;
-		row.obj[0].arg = -1;
-		row.obj[0].offs[0] = (int32_t)s->delta;
+		if (p->n_probes + RESERVED > WR_MAX_PROBES) {
+			unjudge(p, row.type, row.fields);
+			left_out++;
+			continue;
+		}
+		row.obj[0] = s->obj;
 		ret = plan_add_row(p, in, &row, err);
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return left_out ? plan_note(p,
+				    "%u instructions of inlined setters have no probe: more than %d probes "
+				    "are not set; changes of their fields are not judged",
+				    left_out, WR_MAX_PROBES - RESERVED)
+			: 0;
 }
