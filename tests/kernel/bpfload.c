@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpfflow.h"
 #include "trace/btf.h"
 #include "trace/fit.h"
 
@@ -78,6 +79,33 @@ static bool keeps_stack(const struct bpf_program *prog)
 	return false;
 }
 
+/* What it uses, after relocation: helpers by number, types of its object's maps, what no old kernel has. */
+static json_t *uses(const struct bpf_program *prog, const struct bpf_object *obj)
+{
+	json_t *helpers = json_array(), *maps = json_object(), *newer = json_array();
+	struct bpfflow use;
+	struct bpf_map *map;
+	int rc = bpfflow(&use, bpf_program__insns(prog), bpf_program__insn_cnt(prog));
+
+	for (int i = 0; i < BPFFLOW_HELPERS; i++)
+		if (use.helper[i])
+			json_array_append_new(helpers, json_integer(i));
+	bpf_object__for_each_map(map, obj)
+		json_object_set_new(maps, bpf_map__name(map), json_integer(bpf_map__type(map)));
+	if (rc)
+		json_array_append_new(newer, json_string("cannot be followed"));
+	if (use.wide_jumps)
+		json_array_append_new(newer, json_string("32-bit jumps"));
+	if (use.atomics)
+		json_array_append_new(newer, json_string("atomics that fetch"));
+	if (use.kfuncs)
+		json_array_append_new(newer, json_string("kernel functions or typed variables"));
+	if (use.calls && use.helper[BPF_FUNC_tail_call])
+		json_array_append_new(newer, json_string("tail calls beside calls"));
+	return json_pack("{s:o, s:o, s:o, s:i, s:i}", "helpers", helpers, "maps", maps, "newer", newer,
+			 "reached", (int)use.reached, "instructions", (int)bpf_program__insn_cnt(prog));
+}
+
 static int load_one(const char *path, const char *name, const char *btf, char *log)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
@@ -104,10 +132,11 @@ static int load_one(const char *path, const char *name, const char *btf, char *l
 	warnings[0] = '\0';
 	unresolved = json_array();
 	rc = bpf_object__load(obj);
-	json_dumpf(json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:s, s:O, s:s, s:s}", "object", file, "program",
-			     name, "section", section, "type", (int)bpf_program__type(prog), "keeps_stack",
-			     keeps, "loaded", rc == 0, "error", rc ? strerror(-rc) : "", "unresolved",
-			     unresolved, "log", rc ? tail_of(log) : "", "warnings", warnings),
+	json_dumpf(json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:s, s:O, s:s, s:s, s:o}", "object", file,
+			     "program", name, "section", section, "type", (int)bpf_program__type(prog),
+			     "keeps_stack", keeps, "loaded", rc == 0, "error", rc ? strerror(-rc) : "",
+			     "unresolved", unresolved, "log", rc ? tail_of(log) : "", "warnings", warnings,
+			     "uses", uses(prog, obj)),
 		   stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);

@@ -1,11 +1,11 @@
 # The kernel matrix: tools/install-deps.sh vm installs what it needs.
 .PHONY: vmtest
 
-$(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
+$(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(BUILD)/obj/tests/kernel/bpfflow.o $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -static -Wl,--wrap=dlopen -o $@ $^ $(STATIC_LIBS)
 
-kernel-helpers: $(KTEST)/bpfload
+kernel-helpers: $(KTEST)/bpfload $(KTEST)/unguarded.bpf.o
 
 vmtest: static target $(KTEST)/bpfload
 	$(Q)tools/install-deps.sh vm
