@@ -83,7 +83,7 @@ int payload_exit(struct trace_event_raw_sys_exit *ctx)
 		return 0;
 	ret = ctx->ret;
 	if (ret > 0 && ret < 0x7fffffff)
-		payload_end(cfg, op, ret);
+		payload_end(ctx, cfg, op, ret);
 	op->entry_ns = 0;
 	return 0;
 }
@@ -113,7 +113,7 @@ int payload_close(struct trace_event_raw_sys_enter *ctx)
 	s->rec.sent = 0;
 	payload_who(&s->rec, (__u64)BPF_CORE_READ(sock, sk));
 	hdr_fill(&s->rec.h, PAYLOAD_CLOSED, sizeof(s->rec) - PAYLOAD_MAX);
-	emit(&s->rec, sizeof(s->rec) - PAYLOAD_MAX);
+	emit(ctx, &s->rec, sizeof(s->rec) - PAYLOAD_MAX);
 	return 0;
 }
 

@@ -205,7 +205,8 @@ static __noinline int payload_copy(struct payload_space *s, __u64 addr, __u64 le
 	return 0;
 }
 
-static __always_inline void payload_end(const struct payload_cfg *cfg, struct payload_op *op, __s64 ret)
+static __always_inline void payload_end(void *ctx, const struct payload_cfg *cfg, struct payload_op *op,
+					__s64 ret)
 {
 	__u32 zero = 0, want;
 	struct payload_space *s = bpf_map_lookup_elem(&space, &zero);
@@ -226,7 +227,7 @@ static __always_inline void payload_end(const struct payload_cfg *cfg, struct pa
 		len = PAYLOAD_MAX;
 	len += sizeof(s->rec) - PAYLOAD_MAX;
 	hdr_fill(&s->rec.h, PAYLOAD_BYTES, len);
-	emit(&s->rec, len);
+	emit(ctx, &s->rec, len);
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../../bpf/abi/payload.h"
+#include "trace/fit.h"
 #include "trace/payload.h"
 #include "trace/tracefs.h"
 
@@ -45,7 +46,9 @@ int payload_open(struct payload **ret, const struct payload_opts *opts, struct e
 	if (!p->opts.capture || p->opts.capture > PAYLOAD_MAX)
 		p->opts.capture = PAYLOAD_MAX;
 	p->skel = payload_bpf__open_opts(&o);
-	rc = p->skel ? payload_bpf__load(p->skel) : -errno;
+	rc = p->skel ? fit_object(p->skel->obj, opts->btf, err) : -errno;
+	if (!rc)
+		rc = payload_bpf__load(p->skel);
 	if (rc) {
 		err_set(err, rc, "the kernel refuses the programs that read RPC frames: %s", strerror(-rc));
 		payload_close(p);
