@@ -2,6 +2,7 @@
 import json
 import lzma
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -129,8 +130,9 @@ def test_built_in_by_release(target, made, tmp_path):
     objects = sorted(map(str, (BUILD / "bpf").glob("*.bpf.o")))
     subprocess.run([str(ROOT / "tools" / "embed-btf"), str(made.parent), str(tmp_path / "work"), str(source), *objects], check=True)
     parts = [path for path in (BUILD / "obj" / "user").glob("*.o")] + list((BUILD / "obj" / "user" / "cmd").glob("*.o"))
+    libraries = " ".join(re.findall(r"^(?:CORE|TRACE)_LIBS *:=.*$", (ROOT / "Makefile").read_text(), re.M)[::-1])
     subprocess.run(["gcc", "-o", str(program), str(source), *map(str, parts), str(BUILD / "libtrace.a"), str(BUILD / "libcore.a"),
-                    "-lbpf", "-ldw", "-lelf", "-ljansson", "-lcapstone", "-liberty"], check=True)
+                    *re.findall(r"-l\w+", libraries)], check=True)
     done = hidden(program, "doctor", "--json")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "built in" in capability(done, "kernel BTF")["used_for"]
