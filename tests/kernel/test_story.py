@@ -4,7 +4,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from conftest import TARGET_DEBUG
+import pytest
+
+from conftest import TARGET_DEBUG, wait_until
 from test_writes import Writes, WATCH
 
 
@@ -108,4 +110,41 @@ def test_a_writer_that_was_seen_leaves_no_question(start_target):
     writes, found, truth = story(target, "wild-store", WATCH, seconds=7, times=15, every_ms=200, object="same")
     assert found["writer"]["function"] == truth["function"], writes.findings
     assert found["unseen"] is None and found["elsewhere"]["hits"] is not None
+    target.heal()
+
+
+def direct_read(target, settle_ms, *options, seconds):
+    """A read with O_DIRECT over a chunk of a pinned lease, while a session looks at that lease."""
+    fault = subprocess.Popen([str(target.binary), "ctl", str(target.control), "fault", "direct-read", f"settle_ms={settle_ms}"],
+                             stdout=subprocess.DEVNULL)
+    planned = wait_until(lambda: target.truth("planned", "direct-read") or fault.poll())
+    if not isinstance(planned, list):
+        pytest.skip("no direct I/O here")
+    writes = Writes(target, *(o.format(**planned[0]) for o in options), seconds=seconds)
+    code = writes.result()
+    assert fault.wait(timeout=30) == 0
+    (truth, ) = target.truth("fault", "direct-read")
+    return writes, code, truth
+
+
+def test_direct_io_that_no_watchpoint_sees(start_target):
+    target = start_target("--rate", 4000)
+    writes, code, truth = direct_read(target, 8000, WATCH, "--object", "{object}", "--field", "zbs::Chunk::read_perf_", seconds=12)
+    assert code == 1, writes.summary
+    (found, ) = [f for f in writes.findings if f["addr"] == truth["field_addr"]]
+    assert (found["new"], found["reason"], found["writer"]) == (truth["new"], "wild-pointer", None)
+    assert found["last_good"] is not None
+    causes = {u["cause"]: u["text"] for u in found["unseen"]}
+    assert "direct-io" in causes and "direct." in causes["direct-io"]  # names the file
+    # the watchpoints had four words to choose from: all the time, or but for a move
+    assert found["unseen"][0]["cause"] in ("no-instruction", "not-watched")
+    assert "shared-memory" not in causes
+    target.heal()
+    assert target.stop() == 0
+
+
+def test_direct_io_is_no_cause_where_no_file_is_open_for_it(start_target):
+    target = start_target("--rate", 4000)
+    _, found, _ = story(target, "torn-store")
+    assert "direct-io" not in [u["cause"] for u in found["unseen"]]
     target.heal()

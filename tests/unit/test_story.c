@@ -104,21 +104,21 @@ static void test_unseen(void **state)
 	f.cover = COVER_PART;
 	assert_string_equal(causes(&u, &f), "not-watched");
 	f.cover = COVER_WHOLE; /* then it was nothing that a debug register sees */
-	assert_string_equal(causes(&u, &f), "other-process");
+	assert_string_equal(causes(&u, &f), "no-instruction");
 	assert_non_null(strstr(u.v[0].text, "process_vm_writev"));
 	f.hits_lost = true;
-	assert_string_equal(causes(&u, &f), "other-process hit-lost");
+	assert_string_equal(causes(&u, &f), "no-instruction hit-lost");
 	f.hits_lost = false;
 	f.direct = files;
 	f.n_direct = 4;
-	assert_string_equal(causes(&u, &f), "other-process direct-io");
+	assert_string_equal(causes(&u, &f), "no-instruction direct-io");
 	assert_non_null(strstr(u.v[1].text, "fd 5 (/c) and 1 more"));
 	assert_null(strstr(u.v[0].text, "process_vm_writev"));
 	f.shared = true;
 	f.map_name = "/dev/shm/x";
 	f.n_device = 1;
 	f.device = files;
-	assert_string_equal(causes(&u, &f), "other-process direct-io device shared-memory");
+	assert_string_equal(causes(&u, &f), "no-instruction direct-io device shared-memory");
 	f = (struct unseen_facts){.before_session = true};
 	assert_string_equal(causes(&u, &f),
 			    "before-session direct-io shared-memory"); /* nothing is ruled out */

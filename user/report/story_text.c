@@ -60,7 +60,7 @@ void text_unseen(FILE *f, const struct unseen *u)
 	if (!u->n)
 		fprintf(f, "  writer    not seen: no watchpoint held this word at that moment\n");
 	for (size_t i = 0; i < u->n; i++)
-		fprintf(f, "  %-9s %s%s\n", i ? "" : "writer", i ? "or " : "not seen: ", u->v[i].text);
+		fprintf(f, "  %-9s %s%s\n", i ? "" : "writer", i ? "perhaps " : "not seen: ", u->v[i].text);
 }
 
 void text_story(FILE *f, const struct bad_write *w)

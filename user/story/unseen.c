@@ -114,7 +114,7 @@ int unseen_explain(struct unseen *out, const struct unseen_facts *f)
 			out, "shared-memory",
 			"by another process, if the word lies in shared memory: its mapping is not known");
 	if (!ret && watched)
-		ret = cause(out, "other-process",
+		ret = cause(out, "no-instruction",
 			    "a watchpoint stood on this word all the time, over all threads and system calls "
 			    "of the "
 			    "process, and saw no store: so it was no instruction of this process%s",

@@ -57,4 +57,15 @@ __attribute__((noinline)) bool JournalReader::ReadRecord(void *block)
 	return true;
 }
 
+__attribute__((noinline)) bool BlockReader::ReadBlock(int file, void *block)
+{
+	constexpr size_t kSize = 512;
+	ssize_t got = pread(file, block, kSize, 0);
+
+	if (got != static_cast<ssize_t>(kSize))
+		return false;
+	blocks_++;
+	return true;
+}
+
 } // namespace zbs::chunk

@@ -71,4 +71,18 @@ class JournalReader
 	uint64_t records_ = 0;
 };
 
+// Blocks of 512 bytes that come in by direct I/O, so that the disk does the store.
+class BlockReader
+{
+      public:
+	bool ReadBlock(int file, void *block);
+	uint64_t blocks() const
+	{
+		return blocks_;
+	}
+
+      private:
+	uint64_t blocks_ = 0;
+};
+
 } // namespace zbs::chunk

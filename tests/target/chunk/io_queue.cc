@@ -23,6 +23,9 @@ __attribute__((noinline)) bool IOQueue::Submit(const IORequest &request)
 	case IOKind::kReadRecord:
 		ok = journal_.AppendRecord(request.value) && journal_.ReadRecord(request.target);
 		break;
+	case IOKind::kReadBlock:
+		ok = blocks_.ReadBlock(request.file, request.target);
+		break;
 	}
 	submitted_++;
 	return ok;

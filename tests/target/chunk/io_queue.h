@@ -26,6 +26,7 @@ class IOQueue
 	SlotTable slots_;
 	FlagMap flags_;
 	JournalReader journal_;
+	BlockReader blocks_;
 	uint64_t submitted_ = 0;
 };
 

@@ -8,13 +8,14 @@
 namespace zbs::chunk
 {
 
-enum class IOKind { kTouchZone, kFillBuffer, kMarkSlot, kToggleFlag, kReadRecord };
+enum class IOKind { kTouchZone, kFillBuffer, kMarkSlot, kToggleFlag, kReadRecord, kReadBlock };
 
 struct IORequest {
 	IOKind kind = IOKind::kTouchZone;
 	void *target = nullptr;
 	uint64_t value = 0; // offset, stamp, mark, bit number or record, by kind
 	size_t words = 0;   // kFillBuffer: 8-byte words to fill
+	int file = -1;	    // kReadBlock: open for direct I/O
 	// Called on the thread that did it, when it is done or has failed.
 	std::function<void(bool ok)> done;
 };

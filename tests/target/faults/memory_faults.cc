@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "faults/chunk_fields.h"
+#include "faults/direct_block.h"
 #include "thread.h"
 
 namespace zbs
@@ -49,6 +50,9 @@ const MemoryFault faults[] = {
 	// "JRNL0001"
 	{"read-reused", "zbs::chunk::JournalReader::ReadRecord", "total_perf", chunk::IOKind::kReadRecord, 0,
 	 8, 0x313030304c4e524a, Want::kAny, 0},
+	// "DBLK0001", by DMA. Time to look at the new chunk before.
+	{"direct-read", "zbs::chunk::BlockReader::ReadBlock", "read_perf", chunk::IOKind::kReadBlock, 0, 8,
+	 0x313030304b4c4244, Want::kNull, 1500},
 };
 
 const MemoryFault *FindFault(const std::string &name)
@@ -124,6 +128,12 @@ bool MemoryFaults::PickTarget(const MemoryFault &fault, const FaultParams &param
 
 			if ((fault.want == Want::kNull && now) || (fault.want == Want::kSet && !now))
 				continue;
+			if (fault.kind == chunk::IOKind::kReadBlock) {
+				chunk = reinterpret_cast<uint8_t *>(PlantAlignedChunk(lease, index));
+				index = 0;
+				if (!chunk)
+					return false;
+			}
 			target->chunk = chunk;
 			target->field = chunk + field.offset;
 			target->path = "chunks_[" + std::to_string(index) + "]" +
@@ -159,6 +169,14 @@ bool MemoryFaults::Store(const MemoryFault &fault, Target *target, std::string *
 	request.target = target->address;
 	request.value = fault.value;
 	request.words = target->width / sizeof(uint64_t);
+	if (fault.kind == chunk::IOKind::kReadBlock) {
+		request.target = target->chunk;
+		request.file = OpenDirectFile(directory_, target->chunk, target->address, &fault.value,
+					      target->width, error);
+		if (request.file < 0)
+			return false;
+		files_.push_back(request.file);
+	}
 	request.done = [outcome](bool ok) {
 		outcome->set_value({ok, gettid(), ThreadName(), MonotonicNs()});
 	};
@@ -221,6 +239,12 @@ bool MemoryFaults::Inject(const std::string &name, const FaultParams &params, st
 	injected_.store(0);
 	if (!PickTarget(*fault, params, &target, error))
 		return false;
+	directory_ = params.Text("dir", "/var/tmp");
+	JsonObject plan; // for a tool that is to look at the object before it is damaged
+	plan.Text("event", "planned").Text("name", name);
+	plan.Hex("object", reinterpret_cast<uintptr_t>(target.lease.get()));
+	plan.Hex("field_addr", reinterpret_cast<uintptr_t>(target.field));
+	truth_->Write(plan);
 	SleepMs(static_cast<uint64_t>(params.Number("settle_ms", fault->settle_ms)));
 	if (!Store(*fault, &target, error)) {
 		meta_->UnpinLease(target.lease.get());
@@ -255,6 +279,9 @@ void MemoryFaults::Heal()
 			memcpy(target->address, target->old, target->width);
 	});
 	targets_.clear();
+	for (int file : files_)
+		close(file);
+	files_.clear();
 }
 
 } // namespace zbs

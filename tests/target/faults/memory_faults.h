@@ -62,6 +62,8 @@ class MemoryFaults
 	std::condition_variable healed_;
 	bool healing_ = false;
 	std::vector<Target> targets_;
+	std::string directory_;
+	std::vector<int> files_; // of direct reads
 	std::atomic<uint64_t> injected_{0};
 	std::thread repeater_;
 };
