@@ -22,6 +22,7 @@ enum abi_kind {
 	ABI_KIND_STALLS = 0x300,  /* bpf/abi/stalls.h */
 	ABI_KIND_THREADS = 0x400, /* bpf/abi/threads.h */
 	ABI_KIND_PAYLOAD = 0x500, /* bpf/abi/payload.h */
+	ABI_KIND_CRASH = 0x600,	  /* bpf/abi/crash.h */
 };
 
 /* Head of every record. size counts the whole record, head included. */

@@ -263,6 +263,7 @@ enum wr_candidate_flags {
 	WR_CAND_REPEATED =
 		4, /* the word was already pending with this very value: sent again at destruction */
 	WR_CAND_LICENSED = 8, /* a licence covers this field */
+	WR_CAND_LAST = 16, /* user space: as it stood when the process died; nobody can change it any more */
 };
 
 /* WR_REC_CANDIDATE: one suspicious field of one node. */

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include <unistd.h>
+
 #include "control.h"
 #include "daemon.h"
 #include "log.h"
@@ -18,6 +20,17 @@ std::atomic<bool> interrupted{false};
 void OnSignal(int)
 {
 	interrupted.store(true);
+}
+
+// As glog's: writes what it can, and dies of the same signal, sent by itself.
+void OnCrash(int number)
+{
+	static const char text[] = "*** fatal signal ***\n";
+
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(1);
+	signal(number, SIG_DFL);
+	kill(getpid(), number);
 }
 
 int RunClient(int argc, char **argv)
@@ -58,6 +71,8 @@ int main(int argc, char **argv)
 	signal(SIGINT, OnSignal);
 	signal(SIGTERM, OnSignal);
 	signal(SIGPIPE, SIG_IGN);
+	if (options.crash_handler)
+		signal(SIGSEGV, OnCrash);
 
 	zbs::Daemon daemon(options);
 	if (!daemon.Start(&error)) {

@@ -25,6 +25,7 @@ enum {
 	kRate,
 	kRpcRate,
 	kInline,
+	kCrashHandler,
 	kSeed,
 	kServerOnly,
 	kHelp
@@ -41,6 +42,7 @@ const struct option long_options[] = {
 	{"rate", required_argument, nullptr, kRate},
 	{"rpc-rate", required_argument, nullptr, kRpcRate},
 	{"inline-setters", no_argument, nullptr, kInline},
+	{"crash-handler", no_argument, nullptr, kCrashHandler},
 	{"seed", required_argument, nullptr, kSeed},
 	{"server-only", no_argument, nullptr, kServerOnly},
 	{"help", no_argument, nullptr, kHelp},
@@ -116,6 +118,9 @@ bool ParseOne(int option, const char *name, const char *text, Options *options)
 	case kInline:
 		options->inline_setters = true;
 		return true;
+	case kCrashHandler:
+		options->crash_handler = true;
+		return true;
 	case kServerOnly:
 		options->server_only = true;
 		return true;
@@ -142,6 +147,7 @@ void PrintUsage()
 	       "  --rate N|max         lease operations a second, all threads together (2000)\n"
 	       "  --rpc-rate N|max     RPCs a second (50)\n"
 	       "  --inline-setters     also store into cached leases by inlined setters\n"
+	       "  --crash-handler      take a fatal signal, log it and raise it again, as glog does\n"
 	       "  --seed N             of all random choices (1)\n\n"
 	       "Commands: status | fault NAME [KEY=VALUE]... | heal | quit\n"
 	       "Memory faults (times=N every_ms=M object=same|random among=N field=NAME settle_ms=N "

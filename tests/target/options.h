@@ -19,6 +19,7 @@ struct Options {
 	bool has_connect = false;
 	bool server_only = false;
 	bool inline_setters = false;
+	bool crash_handler = false;
 	uint32_t rpc_rate = 50;
 	libmeta::LoadOptions load;
 };

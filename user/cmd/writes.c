@@ -33,6 +33,9 @@ static const char HELP[] =
 	"                          Without functions, T's own members serve\n"
 	"      --setters MODE      probes on inlined setters: auto (default; dropped if over budget), all, "
 	"off\n\n"
+	"When to stop:\n"
+	"      --until-crash       follow the target until it dies (no time limit unless -d is given), and "
+	"tell at once what it died of\n\n"
 	"Watchpoints:\n"
 	"      --field T::f        all of them on this field\n"
 	"      --object ADDR       all of them on the words of this object\n\n";
@@ -42,6 +45,7 @@ static const char EXAMPLES[] = "\nExamples:\n"
 			       "  culprit writes -p 31516 --spec zbs -d 0 --field zbs::Chunk::read_perf_\n"
 			       "  culprit writes -n mydaemon --type my::Msg --insert my::Cache::Put:arg1 "
 			       "--check my::Cache::Get:arg1 --json\n"
+			       "  culprit writes -p 31516 --spec zbs --until-crash -q --json >crash.json\n"
 			       "  culprit writes -p 31516 --spec zbs --dry-run\n";
 
 enum {
@@ -54,7 +58,8 @@ enum {
 	OPT_TOUCH,
 	OPT_FIELD,
 	OPT_OBJECT,
-	OPT_SETTERS
+	OPT_SETTERS,
+	OPT_UNTIL_CRASH
 };
 
 static const struct option LONG[] = {
@@ -69,6 +74,7 @@ static const struct option LONG[] = {
 	{"field", 1, 0, OPT_FIELD},
 	{"object", 1, 0, OPT_OBJECT},
 	{"setters", 1, 0, OPT_SETTERS},
+	{"until-crash", 0, 0, OPT_UNTIL_CRASH},
 	{0},
 };
 
@@ -130,6 +136,9 @@ static int own_option(struct writes_opts *o, int opt, const char *arg)
 		return parse_object(o, arg);
 	case OPT_SETTERS:
 		return parse_setters(o, arg);
+	case OPT_UNTIL_CRASH:
+		o->until_crash = true;
+		return 0;
 	}
 	return usage("writes", "unknown option"); /* getopt has said which */
 }
@@ -138,6 +147,7 @@ static int own_option(struct writes_opts *o, int opt, const char *arg)
 static int parse(int argc, char **argv, struct writes_opts *o)
 {
 	struct err err = {0};
+	bool limited = false;
 	int opt, ret;
 
 	common_init(&o->c);
@@ -147,6 +157,7 @@ static int parse(int argc, char **argv, struct writes_opts *o)
 			printf("%s%s%s", HELP, COMMON_HELP, EXAMPLES);
 			return -1;
 		}
+		limited |= opt == 'd';
 		ret = common_option(&o->c, opt, optarg, &err);
 		if (ret < 0)
 			return usage("writes", "%s", err.msg);
@@ -154,6 +165,8 @@ static int parse(int argc, char **argv, struct writes_opts *o)
 		if (ret)
 			return ret;
 	}
+	if (o->until_crash && !limited)
+		o->c.duration_s = 0;
 	if (optind < argc)
 		return usage("writes", "what is '%s'? functions are given with --insert, --check...",
 			     argv[optind]);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/writes_crash.h"
 #include "cmd/writes_report.h"
 #include "cmd/writes_story.h"
 #include "proc/process.h"
@@ -213,7 +214,7 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 	s->probes_failed = writes_trace_failed(r->trace) + (unsigned)p->n_missing;
 	s->events_seen = transport_seen(r->transport);
 	s->events_lost = run_lost(r);
-	s->findings = engine_n_findings(r->engine);
+	s->findings = engine_n_findings(r->engine) + engine_n_forgotten(r->engine);
 	if (!proc_status_read(&st, r->o->c.pid, NULL))
 		s->threads = st.threads;
 	summary_count(s, "checks", r->counters[WR_C_CHECKS]);
@@ -235,6 +236,7 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 					: "no object was seen at all: none of the insert, check and remove "
 					  "functions was called");
 	note_nursery(r, s);
+	death_note(r, s);
 	note_sweep(r, s);
 	if (r->watch)
 		writes_watch_account(r->watch, now_ns, s);
@@ -287,8 +289,9 @@ int run_report(struct run *r)
 
 	if (r->watch)
 		writes_watch_stop(r->watch, now);
-	if (r->end != END_TARGET_EXIT)
+	if (r->end != END_TARGET_EXIT && !r->death_ns)
 		story_wait(r);
+	death_report(r, now);
 	run_tell(r, now, true);
 	summarize(r, now, &s);
 	cost = costs(r, now, &n);

@@ -12,6 +12,7 @@
 #include "trace/writes_nursery.h"
 #include "trace/writes_sweep.h"
 #include "trace/writes_watch.h"
+#include "writes/crash.h"
 #include "writes/engine.h"
 
 struct run {
@@ -26,6 +27,12 @@ struct run {
 	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */
 	char no_watch[512];		/* why */
 	bool watch_failed;
+	struct crash_watch *crash;
+	struct crash_trace *crash_trace; /* NULL: */
+	char no_crash[256];		 /* why the target's end cannot be seen */
+	struct proc_maps maps;		 /* as last looked at */
+	uint64_t death_ns;		 /* the fatal signal was heard of; 0: not yet */
+	bool crashed;
 	struct searches *searches;
 	size_t n_stories;
 	struct session_usage usage;

@@ -7,11 +7,13 @@
 #include <string.h>
 
 #include "cmd/writes_run.h"
+#include "cmd/writes_crash.h"
 #include "cmd/writes_report.h"
 #include "cmd/writes_story.h"
 #include "proc/mem.h"
 #include "proc/process.h"
 #include "report/write.h"
+#include "trace/crash.h"
 #include "trace/verbose.h"
 
 #define TICK_MS	    50
@@ -24,6 +26,11 @@ static ssize_t fact_read(void *ctx, uint64_t addr, void *buf, size_t len)
 	const struct run *r = ctx;
 
 	return proc_mem_read(r->o->c.pid, addr, buf, len);
+}
+
+static bool fact_mapped(void *ctx, uint64_t addr)
+{
+	return death_mapped(ctx, addr);
 }
 
 static bool fact_object(void *ctx, uint64_t addr, struct wr_object *o)
@@ -60,6 +67,7 @@ static void sink(void *ctx, const struct abi_hdr *rec)
 	struct run *r = ctx;
 
 	engine_record(r->engine, rec);
+	death_record(r, rec);
 	if (r->watch)
 		writes_watch_record(r->watch, rec);
 }
@@ -90,6 +98,7 @@ static void each_second(struct run *r, uint64_t now_ns)
 		return;
 	r->second_ns = now_ns;
 	writes_trace_deadline(r->trace, now_ns + DEADLINE_NS);
+	death_each_second(r);
 	writes_trace_counters(r->trace, r->counters);
 	r->overhead_pct = run_overhead(r, now_ns, &r->store_pct);
 	if (r->o->setters == SETTERS_AUTO && !r->stores_dropped && now_ns > r->start_ns + WARM_NS &&
@@ -114,11 +123,12 @@ static bool sweep_trusted(const struct run *r)
 static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 {
 	struct run *r = ctx;
+	bool dead = death_tick(r, now_ns);
 
 	engine_tick(r->engine, now_ns, last);
 	announce(r, now_ns);
-	if (last)
-		return 0;
+	if (last || dead)
+		return dead;
 	story_tick(r);
 	run_tell(r, now_ns, false);
 	each_second(r, now_ns);
@@ -208,6 +218,7 @@ static int arm(struct run *r, struct err *err)
 {
 	struct engine_facts facts = {.ctx = r,
 				     .read = fact_read,
+				     .mapped = fact_mapped,
 				     .object = fact_object,
 				     .node = fact_node,
 				     .calls = fact_calls,
@@ -238,11 +249,15 @@ static int arm(struct run *r, struct err *err)
 					    writes_trace_map_fd(r->trace, "objects"),
 					    writes_trace_map_fd(r->trace, "nodes"), err);
 	if (!ret)
+		ret = death_arm(r, err);
+	if (!ret)
 		ret = open_watch(r, &facts, err);
 	if (ret)
 		return ret;
 	session_usage_start(&r->usage);
 	writes_trace_usage(r->trace, &r->usage);
+	if (r->crash_trace)
+		crash_trace_usage(r->crash_trace, &r->usage);
 	ret = writes_trace_attach(r->trace, err);
 	r->start_ns = r->second_ns = mono_now_ns();
 	if (!ret)
@@ -253,6 +268,7 @@ static int arm(struct run *r, struct err *err)
 static void disarm(struct run *r)
 {
 	writes_watch_close(r->watch);
+	death_disarm(r);
 	writes_nursery_destroy(r->nursery);
 	writes_sweep_destroy(r->sweep);
 	writes_trace_close(r->trace);

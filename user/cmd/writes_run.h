@@ -19,6 +19,7 @@ struct writes_opts {
 	const char *field; /* --field T::f */
 	uint64_t object;   /* --object ADDR, 0 = any */
 	enum setters_mode setters;
+	bool until_crash;
 };
 
 /* What is known before anything is attached. */

@@ -133,6 +133,8 @@ static char *explain(const struct engine *e, const struct wr_candidate *c, const
 			   "may have been its work");
 	if (c->flags & WR_CAND_DESTROY)
 		fprintf(f, "; found when the object was being destroyed");
+	if (c->flags & WR_CAND_LAST)
+		fprintf(f, "; so it stood when the process died");
 	return fclose(f) ? NULL : s;
 }
 
@@ -192,6 +194,9 @@ int describe_candidate(const struct engine *e, const struct wr_candidate *c, str
 				.old_value = c->old_value,
 				.has_old = !(c->flags & WR_CAND_FIRST_SIGHT)};
 	w->confidence = c->reason == WR_BAD_UNEXPLAINED ? CONF_LIKELY : CONF_CERTAIN;
+	/* it could not be looked at a second time: a writer may have been at work on it */
+	if ((c->flags & WR_CAND_LAST) && (c->flags & WR_CAND_LICENSED) && c->probe == ENGINE_SWEEP)
+		w->confidence = CONF_POSSIBLE;
 	memcpy(found.comm, c->hdr.comm, sizeof(found.comm));
 	w->last_good = touch_of(e, &good);
 	w->found = touch_of(e, &found);

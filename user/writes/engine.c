@@ -132,8 +132,15 @@ static void look_for_writer(struct engine *e, struct engine_finding *f)
 static struct engine_finding *finding_new(struct engine *e)
 {
 	if (e->n_findings == ENGINE_MAX_FINDINGS) {
-		e->stats.overflow++;
-		return NULL;
+		if (!e->finding[0].told) {
+			e->stats.overflow++;
+			return NULL;
+		}
+		/* the oldest has been written out: it makes room */
+		bad_write_deinit(&e->finding[0].w);
+		memmove(&e->finding[0], &e->finding[1], (ENGINE_MAX_FINDINGS - 1) * sizeof(e->finding[0]));
+		e->n_findings--;
+		e->n_forgotten++;
 	}
 	return &e->finding[e->n_findings];
 }
@@ -241,7 +248,7 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 	}
 	if (distrusted(e, c))
 		return;
-	if (c->flags & WR_CAND_DESTROY) {
+	if (c->flags & (WR_CAND_DESTROY | WR_CAND_LAST)) {
 		if (verify_still_bad(e, c, c->new_value))
 			confirm(e, c);
 		else
@@ -329,6 +336,24 @@ void engine_tick(struct engine *e, uint64_t now_ns, bool final)
 	}
 }
 
+void engine_last_sight(struct engine *e, uint64_t node, const void *bytes, size_t len)
+{
+	for (size_t i = 0; i < e->n_pending; i++) {
+		struct wr_candidate *c = &e->pending[i].c;
+		uint64_t off = c->word_addr - node, v = 0;
+		struct wr_node n;
+
+		if (c->node != node || off + c->word_width > len)
+			continue;
+		memcpy(&v, (const char *)bytes + off, c->word_width);
+		if (v != c->new_value || !verify_still_bad(e, c, v) ||
+		    (e->facts.node(e->facts.ctx, node, &n) && explained(e, c, &n)))
+			continue;
+		c->flags |= WR_CAND_LAST;
+		confirm(e, c);
+	}
+}
+
 static void keep_evidence(struct engine *e, const struct engine_hit *h)
 {
 	struct evidence *v = &e->evidence[e->n_evidence % EVIDENCE];
@@ -410,9 +435,26 @@ struct engine_finding *engine_tell(struct engine *e, uint64_t now_ns, bool watch
 	return NULL;
 }
 
+void engine_tell_again(struct engine *e, const struct bad_write *w)
+{
+	for (size_t i = 0; i < e->n_findings; i++) {
+		struct engine_finding *f = &e->finding[i];
+
+		if (&f->w == w && f->told) {
+			f->told = false;
+			f->again = true;
+		}
+	}
+}
+
 size_t engine_n_findings(const struct engine *e)
 {
 	return e->n_findings;
+}
+
+size_t engine_n_forgotten(const struct engine *e)
+{
+	return e->n_forgotten;
 }
 
 const struct engine_finding *engine_finding(const struct engine *e, size_t i)

@@ -31,7 +31,11 @@
 /* What the engine asks for. All about the live target; false or negative: gone or unreadable. */
 struct engine_facts {
 	void *ctx;
-	ssize_t (*read)(void *ctx, uint64_t addr, void *buf, size_t len); /* as proc_mem_read */
+	/* as proc_mem_read; -ESRCH: the process is gone */
+	ssize_t (*read)(void *ctx, uint64_t addr, void *buf, size_t len);
+	/* Was the address mapped when the process was last looked at? Asked when it is gone; NULL: not known.
+	 */
+	bool (*mapped)(void *ctx, uint64_t addr);
 	bool (*object)(void *ctx, uint64_t addr, struct wr_object *o);
 	bool (*node)(void *ctx, uint64_t addr, struct wr_node *n);
 	size_t (*calls)(void *ctx, struct wr_touch *v, size_t max); /* of touch functions */
@@ -87,7 +91,18 @@ void engine_hit(struct engine *e, const struct engine_hit *hit);
 /* Judges what is ripe. final: the session ends; what could not be confirmed is dropped. */
 void engine_tick(struct engine *e, uint64_t now_ns, bool final);
 
+/*
+ * The target is dying, and this is what stands in a node: what a check suspected there and nobody has
+ * explained since is confirmed by it.
+ */
+void engine_last_sight(struct engine *e, uint64_t node, const void *bytes, size_t len);
+
+/* A finding that was told is told once more. */
+void engine_tell_again(struct engine *e, const struct bad_write *w);
+
 size_t engine_n_findings(const struct engine *e);
+/* Those that were told and made room for newer ones. */
+size_t engine_n_forgotten(const struct engine *e);
 const struct engine_finding *engine_finding(const struct engine *e, size_t i); /* in order of discovery */
 /* The next new finding, each once; NULL: none. */
 struct engine_finding *engine_announce(struct engine *e);

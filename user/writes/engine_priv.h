@@ -34,6 +34,7 @@ struct engine {
 	size_t n_pending;
 	struct engine_finding *finding;
 	size_t n_findings;
+	size_t n_forgotten; /* findings told and no longer kept */
 	struct evidence evidence[EVIDENCE];
 	size_t n_evidence;   /* ever */
 	struct trust *trust; /* per field of the kernel's table */

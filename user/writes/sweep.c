@@ -101,7 +101,7 @@ static void suspect(struct sweep *s, const struct sweep_node *v, const struct wr
 }
 
 /* One node whose memory differs from its shadow in guarded bytes. */
-static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now_ns)
+static void judge_node(struct sweep *s, const struct sweep_node *v, unsigned flags, uint64_t now_ns)
 {
 	const struct wr_type *t = &s->plan->type[v->node.type];
 	struct wr_object o;
@@ -128,7 +128,8 @@ static void judge_node(struct sweep *s, const struct sweep_node *v, uint64_t now
 		    !licensed(&again, whole, i))
 			reason = WR_BAD_UNEXPLAINED;
 		if (reason)
-			suspect(s, v, &o, i, reason, 0, now_ns);
+			suspect(s, v, &o, i, reason,
+				flags | (flags && licensed(&again, whole, i) ? WR_CAND_LICENSED : 0), now_ns);
 	}
 }
 
@@ -185,11 +186,17 @@ size_t sweep_step(struct sweep *s, uint64_t now_ns, size_t max, bool *end)
 		s->source.read(s->source.ctx, s->v, s->len, (size_t)n);
 		for (int i = 0; i < n; i++) {
 			if (s->len[i] && s->v[i].read && differs(s, &s->v[i]))
-				judge_node(s, &s->v[i], now_ns);
+				judge_node(s, &s->v[i], 0, now_ns);
 		}
 		done += (size_t)n;
 	}
 	return done;
+}
+
+void sweep_last_sight(struct sweep *s, const struct sweep_node *v, uint64_t ts_ns)
+{
+	if (v->node.type < s->plan->n_types && v->read && differs(s, v))
+		judge_node(s, v, WR_CAND_LAST, ts_ns);
 }
 
 uint64_t sweep_suspects(const struct sweep *s)

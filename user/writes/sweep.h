@@ -38,6 +38,8 @@ size_t sweep_step(struct sweep *s, uint64_t now_ns, size_t max, bool *end);
 /* A node that user space has just read and put into the table: what its values alone tell. o: its object. */
 void sweep_first_sight(struct sweep *s, const struct sweep_node *v, const struct wr_object *o,
 		       uint64_t now_ns);
+/* A node as it stood when the process died: its read bytes are final. */
+void sweep_last_sight(struct sweep *s, const struct sweep_node *v, uint64_t ts_ns);
 /* Suspects handed to the engine so far. */
 uint64_t sweep_suspects(const struct sweep *s);
 

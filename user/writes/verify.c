@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The second look at a candidate. */
+#include <errno.h>
+
 #include "writes/engine_priv.h"
 #include "writes/rules.h"
 
@@ -12,8 +14,12 @@ static bool read_word(const struct engine *e, uint64_t addr, uint64_t *v)
 static bool readable(const struct engine *e, uint64_t addr)
 {
 	char c;
+	ssize_t n = e->facts.read(e->facts.ctx, addr, &c, 1);
 
-	return e->facts.read(e->facts.ctx, addr, &c, 1) == 1;
+	/* of a process that is gone, nothing can be read: then it is what it had mapped that counts */
+	if (n == -ESRCH)
+		return e->facts.mapped && e->facts.mapped(e->facts.ctx, addr);
+	return n == 1;
 }
 
 static ssize_t rule_read(void *ctx, uint64_t addr, void *buf, size_t len)
@@ -68,7 +74,7 @@ bool verify_still_bad(const struct engine *e, const struct wr_candidate *c, uint
 		return false;
 	if (c->reason != WR_BAD_POINTER && c->reason != WR_BAD_POINTEE)
 		return true; /* a matter of the value alone, which has been compared */
-	if (c->flags & WR_CAND_DESTROY)
+	if (c->flags & (WR_CAND_DESTROY | WR_CAND_LAST))
 		return destroyed_bad(e, c, f, v);
 	if (f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR)
 		return !readable(e, v);
