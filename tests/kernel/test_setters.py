@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, CULPRIT
 
 DIR = BUILD / "setters"
 NO_WRITE = re.compile(r"mutable_(items|nums|tags)$|set_nums$")  # of the message itself
@@ -20,7 +20,7 @@ def built():
 
 def field_of(setter):
     stem = re.match(r"(?:unsafe_arena_)?(?:set_allocated|set|mutable|clear|add|release)_(\w+)$", setter).group(1)
-    return "_oneof_case_" if stem in ("slot", "path") else stem + "_"
+    return "_oneof_case_[0]" if stem in ("slot", "path") else stem + "_"
 
 
 def truth():
@@ -84,3 +84,45 @@ def test_setters_are_licensed(build):
     assert not wrong
     assert len(sites) > 120
     assert len(inexact) <= 0.03 * len(sites)
+
+
+def plan(build, mode):
+    """The plan as `--dry-run --json` tells it, for the fields by name."""
+    target = subprocess.Popen([str(DIR / build)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        while target.stdout.readline() != "ready\n":
+            pass
+        done = subprocess.run([str(CULPRIT), "writes", "-p", str(target.pid), "--type", "st::Rec", "--insert", "adopt", "--setters", mode,
+                               "--dry-run", "--json"], capture_output=True, text=True, timeout=60, check=True)
+    finally:
+        target.kill()
+        target.wait()
+        target.stdin.close()
+        target.stdout.close()
+    line = json.loads(done.stdout)
+    assert line["kind"] == "plan"
+    return line, {(f["type"], f["field"]): f for f in line["fields"]}
+
+
+SCALARS = "i32 i64 u32 u64 s32 x64 f32 f64 flag ready mode w1 w2 w3 w4".split()
+
+
+def test_coverage_is_told():
+    line, fields = plan("gcc", "all")
+    for name in SCALARS:
+        f = fields["st::Rec", name + "_"]
+        assert f["guard"] == "changes" and f["setters"] > 0 and f["uncovered"] == 0 and f["why"] is None, f
+    assert fields["st::Rec", "_oneof_case_[0]"]["guard"] == "invariant"
+    for name in ("nums_", "items_", "name_", "inner_", "place_"):
+        assert fields["st::Rec", name]["guard"] != "changes" and fields["st::Rec", name]["why"]
+    assert sum(p["role"] == "store" for p in line["probes"]) > 100
+    calls = [p for p in line["probes"] if p["role"] == "store" and not p["stepped"]]
+    assert calls  # on calls, which the kernel emulates
+
+
+def test_without_probes_on_setters():
+    line, fields = plan("gcc", "off")
+    assert not [p for p in line["probes"] if p["role"] == "store"]
+    for name in SCALARS:
+        f = fields["st::Rec", name + "_"]
+        assert f["guard"] != "changes" and f["uncovered"] == f["setters"] and "--setters off" in f["why"], f

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "cmd/writes_run.h"
+#include "plan/coverage.h"
 #include "report/report.h"
 #include "trace/session.h"
 
@@ -285,32 +286,31 @@ static void prep_deinit(struct writes_prep *p)
 	spec_free(p->spec);
 }
 
-static void print_fields(const struct writes_plan *p)
+/* The plan as one JSON line. */
+static void plan_json(const struct writes_plan *plan, const struct write_coverage *fields, size_t n)
 {
-	for (unsigned t = 0; t < p->n_types; t++) {
-		const struct guard_type *g = p->info[t].guard;
+	json_t *probes = json_array(), *missing = json_array(), *notes = json_array();
 
-		printf("%s%s, %u bytes%s\n", p->info[t].cache ? "object " : "contains ", g->name, g->size,
-		       g->size > WR_NODE_BYTES ? ", guarded in part" : "");
-		for (size_t i = 0, f = 0; i < g->n_field; i++) {
-			const struct guard_field *gf = &g->field[i];
-			bool guarded = f < p->type[t].n_fields && p->info[t].guard_field[f] == i;
-			bool judged = guarded && (p->field[p->type[t].first_field + f].flags & WR_FF_SHADOW);
+	for (size_t i = 0; i < plan->n_probes; i++) {
+		const struct plan_probe *r = &plan->probe[i];
 
-			f += guarded;
-			printf("  %4u %3u  %-14s %-28s %s%s%s\n", gf->offset, gf->width,
-			       guard_kind_name(gf->kind), gf->path,
-			       guarded ? judged ? "changes judged" : "invariant" : "not checked",
-			       gf->reason[0] ? ": " : "", gf->reason);
-		}
+		json_array_append_new(probes,
+				      json_pack("{s:s, s:I, s:b, s:s}", "role", wr_role_name(r->wire.role),
+						"vaddr", (json_int_t)r->vaddr, "stepped", r->stepped,
+						"function", r->function));
 	}
+	for (size_t i = 0; i < plan->n_missing; i++)
+		json_array_append_new(missing, json_string(plan->missing[i]));
+	for (size_t i = 0; i < plan->n_notes; i++)
+		json_array_append_new(notes, json_string(plan->note[i]));
+	json_line(stdout, json_pack("{s:s, s:o, s:o, s:o, s:o}", "kind", "plan", "fields",
+				    json_write_coverage(fields, n), "probes", probes, "missing", missing,
+				    "notes", notes));
 }
 
-static int dry_run(const struct writes_prep *p)
+static void plan_text(const struct writes_plan *plan, const struct write_coverage *fields, size_t n)
 {
-	const struct writes_plan *plan = p->plan;
-
-	print_fields(plan);
+	text_write_coverage(stdout, fields, n);
 	printf("%zu probes\n", plan->n_probes);
 	for (size_t i = 0; i < plan->n_probes; i++) {
 		const struct plan_probe *r = &plan->probe[i];
@@ -326,7 +326,18 @@ static int dry_run(const struct writes_prep *p)
 		printf("  missing  %s\n", plan->missing[i]);
 	for (size_t i = 0; i < plan->n_notes; i++)
 		printf("  note     %s\n", plan->note[i]);
-	return plan->n_missing ? EXIT_INCOMPLETE : EXIT_NOTHING;
+}
+
+static int dry_run(const struct writes_opts *o, const struct writes_prep *p)
+{
+	struct write_coverage *fields;
+	size_t n;
+
+	if (plan_coverage_rows(p->plan, o->setters, &fields, &n))
+		n = 0;
+	(o->c.json ? plan_json : plan_text)(p->plan, fields, n);
+	free(fields);
+	return p->plan->n_missing ? EXIT_INCOMPLETE : EXIT_NOTHING;
 }
 
 int cmd_writes(int argc, char **argv)
@@ -343,7 +354,7 @@ int cmd_writes(int argc, char **argv)
 	    prepare(&o, &prep, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else
-		ret = o.c.dry_run ? dry_run(&prep) : writes_run(&o, &prep);
+		ret = o.c.dry_run ? dry_run(&o, &prep) : writes_run(&o, &prep);
 	prep_deinit(&prep);
 	return ret;
 }

@@ -6,6 +6,7 @@
 
 #include "cmd/writes_crash.h"
 #include "cmd/writes_report.h"
+#include "plan/coverage.h"
 #include "cmd/writes_story.h"
 #include "proc/process.h"
 #include "report/write.h"
@@ -263,6 +264,8 @@ void run_tell(struct run *r, uint64_t now_ns, bool final)
 static void print_summary(const struct run *r, struct write_cost *cost, size_t n_costs,
 			  const struct summary *s)
 {
+	struct write_coverage *fields;
+	size_t n;
 	json_t *v;
 
 	if (!r->o->c.json) {
@@ -276,6 +279,10 @@ static void print_summary(const struct run *r, struct write_cost *cost, size_t n
 	v = json_summary(s);
 	if (v)
 		json_object_set_new(v, "functions", json_write_costs(cost, n_costs));
+	if (v && !plan_coverage_rows(r->p->plan, r->o->setters, &fields, &n)) {
+		json_object_set_new(v, "fields", json_write_coverage(fields, n));
+		free(fields);
+	}
 	json_line(stdout, v);
 }
 

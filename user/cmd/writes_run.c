@@ -9,6 +9,7 @@
 #include "cmd/writes_run.h"
 #include "cmd/writes_crash.h"
 #include "cmd/writes_report.h"
+#include "plan/coverage.h"
 #include "cmd/writes_story.h"
 #include "proc/mem.h"
 #include "proc/process.h"
@@ -278,6 +279,17 @@ static void disarm(struct run *r)
 	image_close(r->image);
 }
 
+static void print_coverage(const struct run *r)
+{
+	struct write_coverage *fields;
+	size_t n;
+
+	if (plan_coverage_rows(r->p->plan, r->o->setters, &fields, &n))
+		return;
+	text_write_coverage(stderr, fields, n);
+	free(fields);
+}
+
 int writes_run(const struct writes_opts *o, const struct writes_prep *p)
 {
 	static const struct session_ops ops = {.tick = tick, .progress = progress};
@@ -289,6 +301,8 @@ int writes_run(const struct writes_opts *o, const struct writes_prep *p)
 
 	trace_verbose(o->c.verbose > 0);
 	ret = arm(&r, &err);
+	if (!ret && o->c.verbose)
+		print_coverage(&r);
 	if (!ret)
 		ret = session_run(&cfg, r.transport, &ops, &r, &r.end, &err);
 	if (ret)

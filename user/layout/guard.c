@@ -251,6 +251,33 @@ static int has_bits_field(struct builder *b, struct guard_type *t, const struct 
 	return 0;
 }
 
+/* Which field of a oneof is set: its number, or 0. One word for each oneof. */
+static int case_field(struct builder *b, struct guard_type *t, const struct dbg_member *m,
+		      struct guard_field first)
+{
+	struct dbg_type owner = owner_type(b, t->type, m->owner);
+	uint32_t words = m->size / 4;
+
+	for (uint32_t i = 0; i < words; i++) {
+		struct guard_field *f = add_field(t);
+		struct dbg_type_info e;
+
+		if (!f)
+			return -ENOMEM;
+		*f = first;
+		f->offset = first.offset + 4 * i;
+		f->width = 4;
+		if (owner.die && shape_oneof_case(b, owner, i, words, &e, &f->type))
+			enum_field(f, &e);
+		else
+			opaque(f, "which fields the oneof has is not known");
+		f->path = dbg_string(b->d, "%s[%u]", first.path, i);
+		if (!f->path)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int add_members(struct builder *b, size_t type, struct dbg_type cls, const struct frame *fr);
 
 static int class_field(struct builder *b, size_t type, const struct dbg_member *m, const struct frame *fr,
@@ -303,6 +330,15 @@ static int special_member(struct builder *b, struct guard_type *t, const struct 
 
 		t->n_field--;
 		rc = has_bits_field(b, t, m, first);
+		return rc ? rc : 1;
+	}
+	if (f->proto && !strcmp(m->name, "_oneof_case_") && m->info.kind == DBG_ARRAY && m->size &&
+	    m->size % 4 == 0) {
+		struct guard_field first = *f;
+		int rc;
+
+		t->n_field--;
+		rc = case_field(b, t, m, first);
 		return rc ? rc : 1;
 	}
 	if (f->proto && !strcmp(m->name, "_cached_size_") && m->info.kind == DBG_INT) {
@@ -359,7 +395,7 @@ static void by_kind(struct builder *b, size_t type, const struct dbg_member *m, 
 		opaque(f, "array: its elements are not followed");
 		break;
 	case DBG_UNION:
-		opaque(f, "union: which member counts is not known");
+		opaque(f, "union (a oneof holds one of its fields): which counts is not followed");
 		break;
 	default:
 		opaque(f, "%.100s: not understood", *m->info.name ? m->info.name : "its type");

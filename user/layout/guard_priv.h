@@ -38,6 +38,11 @@ uint32_t shape_has_bits(struct builder *b, struct dbg_type cls, bool words_are_a
 bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *member,
 			 struct dbg_type_info *ret, struct dbg_type *type);
 
+/* Enumeration of the fields of message class cls's oneof number `index` of `count`, as x_case() returns it; 0
+ * is "none of them". */
+bool shape_oneof_case(struct builder *b, struct dbg_type cls, uint32_t index, uint32_t count,
+		      struct dbg_type_info *ret, struct dbg_type *type);
+
 /* vtable.c */
 int vtables_read(struct builder *b);
 void vtables_free(struct builder *b);

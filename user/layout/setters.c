@@ -11,6 +11,12 @@
 #include "layout/bits.h"
 #include "layout/setters_priv.h"
 
+/* Of a oneof: which of its fields is set. */
+static bool is_case(const struct guard_field *f)
+{
+	return f->kind == GUARD_ENUM && !strncmp(f->path, "_oneof_case_", 12);
+}
+
 static bool is_scalar(const struct guard_field *f)
 {
 	return f->proto && !f->in_union &&
@@ -27,9 +33,9 @@ bool setter_field(const struct guard_field *f)
 		f->kind == GUARD_PTR || f->kind == GUARD_REPEATED || f->kind == GUARD_REPEATED_PTR);
 }
 
-/* Is it a setter of the stem? *names_it: one that the class declares in public. Templates have their
- * arguments in the name. */
-static bool setter_of(const char *name, const char *stem, bool *names_it)
+/* Behind what names of setters begin with, for each such prefix; NULL: no more of them. "": it is none of
+ * this one. *names_it: one that the class declares in public. */
+static const char *written(const char *name, size_t at, bool *names_it)
 {
 	static const char *const prefix[] = {"set_",
 					     "mutable_",
@@ -44,18 +50,40 @@ static bool setter_of(const char *name, const char *stem, bool *names_it)
 					     "_internal_add_",
 					     "_internal_clear_",
 					     "_internal_release_"};
-	size_t len = strlen(stem);
 
-	for (size_t i = 0; i < sizeof(prefix) / sizeof(prefix[0]); i++) {
-		size_t n = strlen(prefix[i]);
+	if (at >= sizeof(prefix) / sizeof(prefix[0]))
+		return NULL;
+	*names_it = at < 3;
+	return strncmp(name, prefix[at], strlen(prefix[at])) ? "" : name + strlen(prefix[at]);
+}
 
-		if (strncmp(name, prefix[i], n) != 0 || strncmp(name + n, stem, len) != 0 ||
-		    (name[n + len] && name[n + len] != '<'))
-			continue;
-		*names_it = i < 3;
-		return true;
-	}
+/* Is it a setter of the stem? Templates have their arguments in the name. */
+static bool setter_of(const char *name, const char *stem, size_t len, bool *names_it)
+{
+	const char *rest;
+
+	for (size_t i = 0; (rest = written(name, i, names_it)); i++)
+		if (!strncmp(rest, stem, len) && (!rest[len] || rest[len] == '<'))
+			return true;
 	return false;
+}
+
+/* Is it a setter of something that is no field of the type by itself: of what a oneof holds? */
+static bool sets_oneof(const struct guard_type *t, const char *name, bool *names_it)
+{
+	bool setter = false, other;
+	const char *rest;
+
+	for (size_t i = 0; (rest = written(name, i, &other)); i++)
+		setter |= *rest != '\0';
+	for (size_t i = 0; i < t->n_field && setter; i++) {
+		size_t len = strlen(t->field[i].path);
+
+		setter = len < 2 || t->field[i].in_union ||
+			 !setter_of(name, t->field[i].path, len - 1, &other);
+	}
+	*names_it = setter;
+	return setter;
 }
 
 static int add_instances(struct setter_job *j, const struct dbg_func *f)
@@ -121,6 +149,16 @@ static bool of_element(const struct guard_field *f, const char *name, const char
 	return strstr(name, "set_") || (strstr(name, "mutable_") && strstr(signature, "(int)"));
 }
 
+/* Is the function one of those that the job is about? */
+static bool is_writer(const struct setter_job *j, const char *name, bool *names_it)
+{
+	if (!j->f)
+		return whole_object(name);
+	if (is_case(j->f))
+		return sets_oneof(j->x->t, name, names_it);
+	return setter_of(name, j->stem, strlen(j->stem), names_it);
+}
+
 static int add_users(struct jobs *all, const struct dbg_func *f)
 {
 	struct dbg_inline *in = NULL;
@@ -157,8 +195,7 @@ static int collect(void *ctx, const struct dbg_func *f)
 		struct setter_job *j = &all->v[i];
 		bool names_it = false;
 
-		if (j->owner != all->cls ||
-		    !(j->f ? setter_of(name, j->stem, &names_it) : whole_object(name)) ||
+		if (j->owner != all->cls || !is_writer(j, name, &names_it) ||
 		    (j->f && of_element(j->f, name, f->signature)))
 			continue;
 		if (names_it && !j->setter_known) {
@@ -195,6 +232,8 @@ static void mark_inner(struct setter_job *j)
 static const char *reference_reason(const struct guard_field *f)
 {
 	switch (f->kind) {
+	case GUARD_ENUM:
+		return "what a oneof holds is not followed";
 	case GUARD_REPEATED:
 	case GUARD_REPEATED_PTR:
 		return "mutable_x() hands it out: code that has it may change it without a setter";
@@ -231,10 +270,18 @@ static void judge(struct setter_job *j)
 		snprintf(f->reason, sizeof(f->reason),
 			 "%u of %u inlined setters have no instruction that can be probed: %.60s",
 			 f->inlined_uncovered, f->inlined_writers, first_uncovered(j));
-	else if (is_scalar(f))
+	else if (is_scalar(f) && !is_case(f))
 		f->shadow_judged = true;
 	else
 		snprintf(f->reason, sizeof(f->reason), "%s", reference_reason(f));
+}
+
+static void find_owner(struct jobs *all, struct setter_job *j)
+{
+	for (size_t i = 0; i < all->x->n_cls && !j->owner; i++)
+		if (!strcmp(all->x->cls[i].name, j->f->owner))
+			j->owner = &all->x->cls[i];
+	all->n += j->owner != NULL;
 }
 
 /* Adds a job for a field that stands in a class of its own and not in one by value. */
@@ -244,16 +291,18 @@ static void add_job(struct jobs *all, uint32_t field)
 	struct setter_job *j = &all->v[all->n];
 	size_t len = strlen(f->path);
 
+	if (is_case(f)) { /* written by the setters of what the oneof holds */
+		*j = (struct setter_job){.x = all->x, .f = f, .field = field};
+		find_owner(all, j);
+		return;
+	}
 	if (len < 2 || len > sizeof(j->stem) || f->path[len - 1] != '_' || strchr(f->path, '.')) {
 		snprintf(f->reason, sizeof(f->reason), "not a message's own field");
 		return;
 	}
 	*j = (struct setter_job){.x = all->x, .f = f, .field = field};
 	memcpy(j->stem, f->path, len - 1);
-	for (size_t i = 0; i < all->x->n_cls && !j->owner; i++)
-		if (!strcmp(all->x->cls[i].name, f->owner))
-			j->owner = &all->x->cls[i];
-	all->n += j->owner != NULL;
+	find_owner(all, j);
 }
 
 /* The field of each has-bit of a class. */

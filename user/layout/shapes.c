@@ -149,20 +149,59 @@ static int find_accessor(void *ctx, const struct dbg_func *f)
 	return 1;
 }
 
+static bool accessor_enum(struct builder *b, struct dbg_type cls, const char *accessor,
+			  struct dbg_type_info *ret, struct dbg_type *type)
+{
+	struct scan s = {.want = accessor};
+
+	dbg_methods(b->d, cls, find_accessor, &s, NULL);
+	if (!s.found || !s.result.die || dbg_type_info(b->d, s.result, ret) || ret->kind != DBG_ENUM)
+		return false;
+	*type = s.result;
+	return true;
+}
+
 bool shape_accessor_enum(struct builder *b, struct dbg_type cls, const char *name, struct dbg_type_info *ret,
 			 struct dbg_type *type)
 {
 	char want[512];
-	struct scan s = {.want = want};
 	size_t n = strlen(name);
 
 	if (n < 2 || name[n - 1] != '_' || n >= sizeof(want))
 		return false;
 	memcpy(want, name, n - 1);
 	want[n - 1] = '\0';
-	dbg_methods(b->d, cls, find_accessor, &s, NULL);
-	if (!s.found || !s.result.die || dbg_type_info(b->d, s.result, ret) || ret->kind != DBG_ENUM)
+	return accessor_enum(b, cls, want, ret, type);
+}
+
+/* Oneofs have their x_case() in the order of their numbers. A field may be called so as well: it does not
+ * return an enumeration with x_NOT_SET. */
+bool shape_oneof_case(struct builder *b, struct dbg_type cls, uint32_t index, uint32_t count,
+		      struct dbg_type_info *ret, struct dbg_type *type)
+{
+	struct dbg_type_info info;
+	const char **names = NULL;
+	struct dbg_type t;
+	uint32_t seen = 0;
+	size_t n = 0;
+
+	if (dbg_list_names(b->d, cls, DBG_LIST_METHODS, &names, &n))
 		return false;
-	*type = s.result;
-	return true;
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(names[i]);
+		const char *none;
+
+		if (len < 6 || strcmp(names[i] + len - 5, "_case") != 0 ||
+		    !accessor_enum(b, cls, names[i], &info, &t))
+			continue;
+		none = dbg_enumerator(b->d, t, 0);
+		if (!none || !strstr(none, "_NOT_SET"))
+			continue;
+		if (seen++ == index) {
+			*ret = info;
+			*type = t;
+		}
+	}
+	free(names);
+	return seen == count;
 }

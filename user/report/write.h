@@ -27,4 +27,22 @@ struct write_cost {
 void text_write_costs(FILE *f, struct write_cost *v, size_t n, size_t max);
 json_t *json_write_costs(const struct write_cost *v, size_t n);
 
+/* How one field of a guarded type is guarded. */
+enum write_guard {
+	COVERAGE_NONE,	    /* not looked at */
+	COVERAGE_INVARIANT, /* what must hold whatever its value */
+	COVERAGE_CHANGES,   /* and a change without a known writer is a finding */
+};
+struct write_coverage {
+	const char *type, *field, *kind;
+	unsigned offset, width, type_size;
+	bool is_root; /* the type is that of the cached objects */
+	enum write_guard guard;
+	unsigned setters, uncovered; /* inlined instances of its setters; of these, without a probe */
+	const char *why;	     /* not better; "" */
+};
+/* By type; rows of one type stand together. */
+void text_write_coverage(FILE *f, const struct write_coverage *v, size_t n);
+json_t *json_write_coverage(const struct write_coverage *v, size_t n);
+
 #endif

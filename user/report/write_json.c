@@ -59,3 +59,20 @@ json_t *json_write_costs(const struct write_cost *v, size_t n)
 	}
 	return a;
 }
+
+json_t *json_write_coverage(const struct write_coverage *v, size_t n)
+{
+	static const char *const guard[] = {
+		[COVERAGE_NONE] = "none", [COVERAGE_INVARIANT] = "invariant", [COVERAGE_CHANGES] = "changes"};
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:i, s:i, s:o}", "type",
+						   v[i].type, "field", v[i].field, "kind", v[i].kind,
+						   "offset", (int)v[i].offset, "width", (int)v[i].width,
+						   "guard", guard[v[i].guard], "setters", (int)v[i].setters,
+						   "uncovered", (int)v[i].uncovered, "why",
+						   v[i].why[0] ? json_string(v[i].why) : json_null()));
+	}
+	return a;
+}

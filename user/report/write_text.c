@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,4 +135,24 @@ void text_write_costs(FILE *f, struct write_cost *v, size_t n, size_t max)
 		cost_row(f, pct, hits, "", rest);
 	}
 	fputc('\n', f);
+}
+
+void text_write_coverage(FILE *f, const struct write_coverage *v, size_t n)
+{
+	static const char *const guard[] = {[COVERAGE_NONE] = "not checked",
+					    [COVERAGE_INVARIANT] = "invariant",
+					    [COVERAGE_CHANGES] = "changes judged"};
+
+	for (size_t i = 0; i < n; i++) {
+		char setters[48] = "";
+
+		if (!i || strcmp(v[i].type, v[i - 1].type) != 0 || v[i].is_root != v[i - 1].is_root)
+			fprintf(f, "%s%s, %u bytes\n", v[i].is_root ? "object " : "contains ", v[i].type,
+				v[i].type_size);
+		if (v[i].setters)
+			snprintf(setters, sizeof(setters), "%u/%u setters", v[i].setters - v[i].uncovered,
+				 v[i].setters);
+		fprintf(f, "  %4u %3u  %-14s %-28s %-14s %-14s%s%s\n", v[i].offset, v[i].width, v[i].kind,
+			v[i].field, guard[v[i].guard], setters, v[i].why[0] ? "  " : "", v[i].why);
+	}
 }
