@@ -8,8 +8,10 @@ build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-de
 	libiberty-dev libnghttp2-dev uthash-dev pkg-config binutils liblzma-dev libbz2-dev libzstd-dev)
 target=(libprotobuf-dev protobuf-compiler)
 # programs that tests stall, and what they are held against; the tests start them by themselves, as private instances
-real=(redis-server redis-tools postgresql nginx-light wrk lsof nftables python3-grpcio python3-protobuf)
-tests=("${real[@]}" libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy libclang-rt-dev)
+real=(mariadb-server-core mariadb-client-core redis-server redis-tools postgresql nginx-light wrk lsof nftables python3-grpcio
+	python3-protobuf)
+tests=("${real[@]}" libgprofng0 libgprofng0-dbg libcmocka-dev python3 python3-pytest gdb iproute2 clang-format clang-tidy
+	libclang-rt-dev)
 bench=(python3 gdb bpftrace linux-perf strace redis-tools libbpf-tools bpfcc-tools)
 vm=(qemu-system-x86 busybox-static cpio xz-utils zstd python3)
 # Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.

@@ -10,7 +10,7 @@ $(KTEST)/stackcopy: $(BUILD)/obj/tests/kernel/stackcopy.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(TRACE_LIBS)
 
-$(KTEST)/stackdump $(KTEST)/sitedump: $(KTEST)/%: $(BUILD)/obj/tests/kernel/%.o $(BUILD)/libcore.a
+$(KTEST)/stackdump $(KTEST)/sitedump $(KTEST)/typedump: $(KTEST)/%: $(BUILD)/obj/tests/kernel/%.o $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(CORE_LIBS)
 
@@ -21,7 +21,7 @@ $(KTEST)/stacks_target: tests/kernel/stacks_target.cc
 	$(Q)objcopy --only-keep-debug $@.full $(@D)/.debug/stacks_target.debug
 	$(Q)objcopy --strip-all --add-gnu-debuglink=$(@D)/.debug/stacks_target.debug $@.full $@
 
-kernel-helpers: $(KTEST)/stackcopy $(KTEST)/stackcopy.bpf.o $(KTEST)/stackdump $(KTEST)/sitedump $(KTEST)/stacks_target
+kernel-helpers: $(KTEST)/typedump $(KTEST)/stackcopy $(KTEST)/stackcopy.bpf.o $(KTEST)/stackdump $(KTEST)/sitedump $(KTEST)/stacks_target
 
 $(KTEST)/watchtool: $(BUILD)/obj/tests/kernel/watchtool.o $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)

@@ -1,4 +1,5 @@
 """Third-party programs as Debian packages them, started by the tests with private directories and ports, and always ended."""
+import contextlib
 import glob
 import os
 import pwd
@@ -230,3 +231,60 @@ class Nginx:
         finally:
             end(self.process)
             self.upstream.end()
+
+
+class Mariadb:
+    """A server without system tables: C++, many threads, built without frame pointers."""
+
+    STATEMENTS = ("insert into d.t(v) select md5(rand()) from d.t limit 50;", "select count(*), max(v) from d.t a join d.t b on a.id = b.id + 1;",
+                  "select v, count(*) from d.t group by v order by 2 desc limit 3;", "update d.t set v = md5(v) where id % 7 = 0;",
+                  "select benchmark(200000, sha1('x'));", "delete from d.t where id % 3 = 0 limit 100;")
+
+    def __init__(self, directory):
+        server, self.client = need("mariadbd", "mariadb")
+        data = Path(directory) / "mariadb"
+        data.mkdir()
+        self.socket = data / "s"
+        self.process = subprocess.Popen(
+            [server, "--no-defaults", "--skip-grant-tables", "--user=root", f"--datadir={data}", f"--socket={self.socket}", "--skip-networking",
+             "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0"],
+            stderr=subprocess.DEVNULL)
+        wait_until(lambda: self.query("select 1").returncode == 0, timeout=60, period=0.3)
+        done = self.query("create database d; create table d.t(id int auto_increment primary key, v varchar(100), key(v)) engine=innodb;"
+                          "insert into d.t(v) values (md5(rand())), (md5(rand())), (md5(rand()));")
+        assert done.returncode == 0, done.stderr
+
+    def command(self):
+        return [self.client, "--no-defaults", "--force", "-S", str(self.socket)]
+
+    def query(self, sql):
+        return subprocess.run([*self.command(), "-e", sql], capture_output=True, text=True, check=False, timeout=60)
+
+    @contextlib.contextmanager
+    def load(self, clients=6):
+        """Statements of all kinds from several connections."""
+        over = threading.Event()
+
+        def feed(client, number):
+            with contextlib.suppress(BrokenPipeError):
+                while not over.is_set():
+                    client.stdin.write(self.STATEMENTS[number % len(self.STATEMENTS)] + "\n")
+                    client.stdin.flush()
+                    number += 1
+
+        running = [subprocess.Popen(self.command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+                   for _ in range(clients)]
+        feeders = [threading.Thread(target=feed, args=(client, i)) for i, client in enumerate(running)]
+        try:
+            for feeder in feeders:
+                feeder.start()
+            yield
+        finally:
+            over.set()
+            for client in running:
+                end(client)
+            for feeder in feeders:
+                feeder.join()
+
+    def end(self):
+        end(self.process)

@@ -263,6 +263,55 @@ static void damaged_debuginfo(void **state)
 	assert_true(refused > 0);
 }
 
+/* The same class, however it is written. */
+static void spellings(void **state)
+{
+	static const char *const pairs[] = {"std::pair<const long unsigned int, const char*>",
+					    "std::pair<unsigned long const, char const*>",
+					    "std::pair<const unsigned long, const char *>",
+					    "std::pair<long unsigned const,char const *>"};
+	struct dbg *d = fixture_dbg("odr");
+	struct dbg_type t = class_ok(d, pairs[0]), none;
+
+	(void)state;
+	for (size_t i = 1; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		assert_int_equal(class_ok(d, pairs[i]).die, t.die);
+	assert_int_equal(dbg_find_class(d, "std::pair<unsigned long, char const*>", &none, NULL), -ENOENT);
+	assert_int_equal(dbg_find_class(d, "std::pair<unsigned long const, char*>", &none, NULL), -ENOENT);
+	assert_int_equal(class_ok(d, "ns::(anonymous namespace)::Own").die, class_ok(d, "Own").die);
+	dbg_close(d);
+}
+
+static void typedef_names(void **state)
+{
+	struct dbg *d = fixture_dbg("odr");
+	struct dbg_type_info info;
+
+	(void)state;
+	assert_int_equal(class_ok(d, "ns::Alias").die, class_ok(d, "Agreed").die);
+	assert_int_equal(class_ok(d, "Alias").die, class_ok(d, "Agreed").die);
+	assert_int_equal(dbg_type_info(d, class_ok(d, "Unnamed"), &info), 0);
+	assert_int_equal(info.size, 4);
+	assert_int_equal(dbg_type_info(d, class_ok(d, "ns::Outer::Inner"), &info), 0);
+	assert_int_equal(info.size, 2);
+	dbg_close(d);
+}
+
+static void definitions_that_differ(void **state)
+{
+	struct dbg *d = fixture_dbg("odr");
+	struct dbg_type t;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(dbg_find_class(d, "Mixed", &t, &e), -EEXIST);
+	assert_string_equal(e.msg, "Mixed is defined twice, with different members from second on");
+	assert_int_equal(dbg_find_class(d, "Sized", &t, &e), -EEXIST);
+	assert_string_equal(e.msg, "Sized is defined twice, with sizes 8 and 16 bytes");
+	class_ok(d, "Agreed");
+	dbg_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +320,9 @@ int main(void)
 		cmocka_unit_test(enumerations),
 		cmocka_unit_test(bases_and_derived),
 		cmocka_unit_test(names),
+		cmocka_unit_test(spellings),
+		cmocka_unit_test(typedef_names),
+		cmocka_unit_test(definitions_that_differ),
 		cmocka_unit_test(only_declared),
 		cmocka_unit_test(no_debuginfo),
 		cmocka_unit_test(damaged_debuginfo),

@@ -113,10 +113,15 @@ int die_next(Dwarf_Die *c);
 /* Makes the inlined table. */
 int index_inlined(struct dbg *d, struct err *err);
 
-/* names.c */
-uint64_t name_hash(uint64_t seed, const char *s, size_t len); /* spaces do not count */
+/* canon.c */
+/* The name with its template arguments in one spelling. 0: it has none, or does not fit: take it as it is. */
+size_t name_canonical(const char *s, size_t len, char *out, size_t max);
+
+/* names.c: spaces and the spelling of template arguments do not count */
+uint64_t name_hash(uint64_t seed, const char *s, size_t len);
+uint64_t bytes_hash(uint64_t seed, const void *bytes, size_t len);
 #define NAME_SEED 0xcbf29ce484222325ULL
-bool name_eq(const char *a, size_t na, const char *b, size_t nb); /* spaces do not count */
+bool name_eq(const char *a, size_t na, const char *b, size_t nb);
 /* Splits at "::" outside of <> and (); returns the number of parts, at most max. */
 struct part {
 	const char *p;
@@ -133,6 +138,7 @@ const char *dbg_keep(struct dbg *d, char *s);
 void names_nearest(struct dbg *d, const struct pairs *p, const char *name, const char *what, struct err *err);
 
 /* types.c */
+bool is_class_tag(int tag);
 /* Peels cv and typedefs; declarations become definitions. false: no type (void). */
 bool type_peel(struct dbg *d, Dwarf_Die *die, Dwarf_Die *ret);
 bool type_of(struct dbg *d, Dwarf_Die *die, Dwarf_Die *ret); /* DW_AT_type, peeled */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* One walk over all units, function bodies left out; the inlined instances in the bodies are a second walk,
  * at the first need. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +108,7 @@ static uint64_t hash_below(struct dbg *d, uint32_t n, int depth)
 	if (x->name)
 		h = name_hash(h, x->name, strlen(x->name));
 	else
-		h = name_hash(h, (const char *)&x->die, sizeof(x->die));
+		h = bytes_hash(h, &x->die, sizeof(x->die));
 	x->hash = h ? h : 1;
 	return x->hash;
 }
@@ -124,7 +125,7 @@ uint64_t func_key(struct dbg *d, uint32_t canon)
 
 	/* a file's own function is not the one of the same name in another file */
 	if (!(x->flags & NODE_EXTERNAL) && !(d->node[x->parent].flags & NODE_CLASS))
-		h = name_hash(h, (const char *)&x->die, sizeof(x->die));
+		h = bytes_hash(h, &x->die, sizeof(x->die));
 	return h;
 }
 
@@ -231,6 +232,26 @@ static unsigned node_kind(int tag)
 	}
 }
 
+/* `typedef struct {..} X`: C++ links the class as X, and gcc states that as its linkage name, "1X" or with
+ * the scopes around it "N5Outer1XE". */
+static const char *typedef_name(struct dbg *d, const char *linkage)
+{
+	const char *last = NULL;
+	char *p = (char *)linkage;
+	size_t len = 0;
+
+	if (p && *p == 'N')
+		p++;
+	while (p && isdigit((unsigned char)*p)) {
+		len = strtoul(p, &p, 10);
+		last = p;
+		if (strlen(p) < len)
+			return NULL;
+		p += len;
+	}
+	return last && !strcmp(p, *linkage == 'N' ? "E" : "") ? dbg_keep(d, strndup(last, len)) : NULL;
+}
+
 static int add_node(struct dbg *d, Dwarf_Die *die, unsigned kind, uint32_t parent, uint32_t *ret)
 {
 	struct attrs x = {.d = d};
@@ -243,6 +264,8 @@ static int add_node(struct dbg *d, Dwarf_Die *die, unsigned kind, uint32_t paren
 		x.node->die = die_id(d, die);
 		if (dwarf_getattrs(die, attr_cb, &x, 0) == -1)
 			return -EINVAL;
+		if (!x.node->name && kind & (NODE_CLASS | NODE_ENUM))
+			x.node->name = typedef_name(d, x.node->linkage);
 		if (d->n_node > 1 && x.node->die <= d->node[d->n_node - 1].die)
 			return -EINVAL; /* lookups need the order */
 	}

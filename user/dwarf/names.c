@@ -9,12 +9,29 @@
 #include "dwarf/dbg_priv.h"
 #include "util/grow.h"
 
+#define MAX_CANONICAL 4096 /* longer names are compared as they are written */
 #define MAX_NEAR      5
 #define MAX_NAME_EDIT 128 /* longer names are compared by substring only */
 
 /* FNV-1a, 64 bits. */
+uint64_t bytes_hash(uint64_t seed, const void *bytes, size_t len)
+{
+	const uint8_t *b = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		seed = (seed ^ b[i]) * 0x100000001b3ULL;
+	return seed;
+}
+
 uint64_t name_hash(uint64_t seed, const char *s, size_t len)
 {
+	char text[MAX_CANONICAL];
+	size_t n = name_canonical(s, len, text, sizeof(text));
+
+	if (n) {
+		s = text;
+		len = n;
+	}
 	for (size_t i = 0; i < len; i++)
 		if (s[i] != ' ')
 			seed = (seed ^ (uint8_t)s[i]) * 0x100000001b3ULL;
@@ -23,7 +40,16 @@ uint64_t name_hash(uint64_t seed, const char *s, size_t len)
 
 bool name_eq(const char *a, size_t na, const char *b, size_t nb)
 {
-	size_t i = 0, j = 0;
+	char ta[MAX_CANONICAL], tb[MAX_CANONICAL];
+	size_t i = 0, j = 0, ca = name_canonical(a, na, ta, sizeof(ta));
+	size_t cb = ca ? name_canonical(b, nb, tb, sizeof(tb)) : 0;
+
+	if (ca && cb) {
+		a = ta;
+		na = ca;
+		b = tb;
+		nb = cb;
+	}
 
 	for (;;) {
 		while (i < na && a[i] == ' ')
@@ -74,6 +100,14 @@ static bool may_skip(const struct dbg *d, uint32_t n)
 	       (!*name || !strcmp(name, "__cxx11") || !strcmp(name, "__1"));
 }
 
+/* As the demangler and gdb write an unnamed namespace. */
+static bool is_anonymous(const struct part *p)
+{
+	static const char text[] = "(anonymous namespace)";
+
+	return p->n == sizeof(text) - 1 && !memcmp(p->p, text, p->n);
+}
+
 enum name_match node_matches(const struct dbg *d, uint32_t n, const struct part *parts, size_t n_parts)
 {
 	size_t left = n_parts;
@@ -82,7 +116,8 @@ enum name_match node_matches(const struct dbg *d, uint32_t n, const struct part 
 	while (n && left) {
 		const char *name = node_name(d, n);
 
-		if (name_eq(name, strlen(name), parts[left - 1].p, parts[left - 1].n))
+		if (name_eq(name, strlen(name), parts[left - 1].p, parts[left - 1].n) ||
+		    (!*name && d->node[n].flags & NODE_SCOPE && is_anonymous(&parts[left - 1])))
 			left--;
 		else if (left == n_parts || !may_skip(d, n))
 			return MATCH_NO;

@@ -57,7 +57,7 @@ struct dbg_type type_id(const struct dbg *d, Dwarf_Die *die)
 	return (struct dbg_type){.die = die_id(d, die)};
 }
 
-static bool is_class_tag(int tag)
+bool is_class_tag(int tag)
 {
 	return tag == DW_TAG_class_type || tag == DW_TAG_structure_type || tag == DW_TAG_union_type;
 }
@@ -364,6 +364,7 @@ static void pointer_info(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i,
 
 static void array_info(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i)
 {
+	struct dbg_type_info element;
 	Dwarf_Die c, t;
 	uint64_t n = 1, v;
 	Dwarf_Word size;
@@ -382,7 +383,10 @@ static void array_info(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i)
 			n = 0;
 	}
 	i->count = n;
-	i->size = dwarf_aggregate_size(die, &size) ? 0 : size;
+	if (!dwarf_aggregate_size(die, &size))
+		i->size = size;
+	else if (i->target.die && !dbg_type_info(d, i->target, &element))
+		i->size = n * element.size; /* dwz's partial units state no language, which libdw asks for */
 }
 
 static void class_info(struct dbg *d, Dwarf_Die *die, struct dbg_type_info *i)
@@ -477,78 +481,4 @@ bool dbg_type_same(struct dbg *d, struct dbg_type a, struct dbg_type b)
 		return false;
 	return x.kind == y.kind && *x.name && !strcmp(x.name, y.name) &&
 	       !node_of(d, a.die) == !node_of(d, b.die);
-}
-
-/* Several definitions of one name must agree, else what is read from one is wrong for the other. */
-static int check_definitions(struct dbg *d, const char *name, uint32_t n, struct err *err)
-{
-	uint64_t size = 0, first = 0;
-	size_t count;
-	const struct pair *p = pairs_find(&d->by_hash, node_hash(d, n), &count);
-	bool have = false;
-	Dwarf_Die die;
-
-	for (size_t i = 0; i < count; i++) {
-		if (d->node[p[i].node].flags & NODE_DECL || !die_get(d, d->node[p[i].node].die, &die) ||
-		    !die_udata(&die, DW_AT_byte_size, &size))
-			continue;
-		if (have && size != first)
-			return err_set(err, -EEXIST,
-				       "%s is defined twice, with sizes %" PRIu64 " and %" PRIu64 " bytes",
-				       name, first, size);
-		first = size;
-		have = true;
-	}
-	return 0;
-}
-
-static int resolve_class(struct dbg *d, const char *name, uint32_t n, struct dbg_type *ret, struct err *err)
-{
-	Dwarf_Die die;
-	int rc = check_definitions(d, name, n, err);
-
-	if (rc)
-		return rc;
-	if (!die_get(d, d->node[n].die, &die) || !type_peel(d, &die, &die))
-		return err_set(err, -EINVAL, "the debuginfo of %s is damaged: %s", name, dwarf_errmsg(-1));
-	if (die_declaration(&die)) {
-		err_set(err, -ENODATA, "%s is only declared in the debuginfo of %s", node_qualified(d, n),
-			elf_file_name(d->bin));
-		err_hint(err, "the file that defines it was built without -g, or it belongs to a library");
-		return -ENODATA;
-	}
-	*ret = type_id(d, &die);
-	return 0;
-}
-
-int dbg_find_class(struct dbg *d, const char *name, struct dbg_type *ret, struct err *err)
-{
-	struct part parts[MAX_DEPTH];
-	size_t n_parts = name_split(name, parts, MAX_DEPTH), count;
-	uint64_t key = name_hash(NAME_SEED, parts[n_parts - 1].p, parts[n_parts - 1].n);
-	const struct pair *p = pairs_find(&d->cls_name, key, &count);
-	enum name_match best = MATCH_NO;
-	uint32_t found = 0, other = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		enum name_match m = node_matches(d, p[i].node, parts, n_parts);
-
-		if (m < best || m == MATCH_NO)
-			continue;
-		if (m > best) {
-			best = m;
-			found = p[i].node;
-			other = 0;
-		} else if (node_hash(d, p[i].node) != node_hash(d, found)) {
-			other = p[i].node;
-		}
-	}
-	if (other)
-		return err_set(err, -EEXIST, "%s is ambiguous: %s or %s", name, node_qualified(d, found),
-			       node_qualified(d, other));
-	if (found)
-		return resolve_class(d, name, found, ret, err);
-	err_set(err, -ENOENT, "no class %s in the debuginfo of %s", name, elf_file_name(d->bin));
-	names_nearest(d, &d->cls_name, name, "names", err);
-	return -ENOENT;
 }
