@@ -10,7 +10,7 @@
 #include "base.h"
 
 #define PAYLOAD_MAX	4096 /* bytes of one call that can be copied */
-#define PAYLOAD_IOVS	16   /* pieces of one call that are looked at */
+#define PAYLOAD_IOVS	64   /* pieces of one call that are looked at */
 #define PAYLOAD_CALLS	8192 /* threads */
 #define PAYLOAD_STREAMS 16384
 
@@ -27,6 +27,25 @@ struct payload_stream {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct payload_stream) == 8, "payload_stream");
+
+/* How the arguments of a call name its buffers. */
+enum payload_form {
+	PAYLOAD_BUF, /* address, length */
+	PAYLOAD_IOV, /* address of an array of struct iovec, its length */
+	PAYLOAD_MSG, /* address of a struct msghdr */
+};
+
+/* Map `ops`, by tid: the call that a thread is in. */
+struct payload_op {
+	__u64 entry_ns; /* 0: none */
+	__u64 inode;
+	__u64 sk; /* struct sock *; 0: begun before the session, user space wrote this */
+	__u64 addr, len;
+	__s32 fd;
+	__u16 form; /* enum payload_form */
+	__u16 sent;
+};
+_Static_assert(sizeof(struct payload_op) == 48, "payload_op");
 
 enum payload_kind {
 	PAYLOAD_BYTES = ABI_KIND_PAYLOAD, /* struct payload_rec */

@@ -9,23 +9,6 @@
 #include "../abi/payload.h"
 #include "emit.bpf.h"
 
-/* How the arguments of a call name its buffers. */
-enum payload_form {
-	PAYLOAD_BUF, /* address, length */
-	PAYLOAD_IOV, /* address of an array of struct iovec, its length */
-	PAYLOAD_MSG, /* address of a struct msghdr */
-};
-
-/* The call that a thread is in. */
-struct payload_op {
-	__u64 entry_ns; /* 0: none */
-	__u64 inode;
-	__u64 sk;
-	__u64 addr, len;
-	__u32 form;
-	__u32 sent;
-};
-
 /* The record that is being made, with room for a piece that begins right before the end. */
 struct payload_space {
 	struct payload_rec rec;
@@ -110,10 +93,14 @@ static __always_inline struct socket *stream_of(__u32 fd, __u64 *inode)
 static __always_inline void payload_begin(__u32 fd, __u64 addr, __u64 len, __u32 form, __u32 sent)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	struct payload_op op = {.fd = fd, .form = form, .sent = sent}, *old;
 	struct payload_stream fresh = {}, *s;
-	struct payload_op op = {};
 	struct socket *sock = stream_of(fd, &op.inode);
 
+	/* whose end was not seen */
+	old = bpf_map_lookup_elem(&ops, &tid);
+	if (old)
+		old->entry_ns = 0;
 	if (!sock)
 		return;
 	s = bpf_map_lookup_elem(&streams, &op.inode);
@@ -127,8 +114,6 @@ static __always_inline void payload_begin(__u32 fd, __u64 addr, __u64 len, __u32
 	op.sk = (__u64)BPF_CORE_READ(sock, sk);
 	op.addr = addr;
 	op.len = len;
-	op.form = form;
-	op.sent = sent;
 	if (bpf_map_update_elem(&ops, &tid, &op, BPF_ANY))
 		lost_add(ABI_LOST_MAP);
 }
@@ -214,6 +199,13 @@ static __always_inline void payload_end(void *ctx, const struct payload_cfg *cfg
 
 	if (!s)
 		return;
+	if (!op->sk) {
+		struct socket *sock = stream_of(op->fd, &op->inode);
+
+		if (!sock)
+			return;
+		op->sk = (__u64)BPF_CORE_READ(sock, sk);
+	}
 	s->rec.entry_ns = op->entry_ns;
 	s->rec.inode = op->inode;
 	s->rec.sent = op->sent;

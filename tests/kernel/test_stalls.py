@@ -83,7 +83,7 @@ def check_schema(s):
     if s["socket"]:
         assert (UNIX_KEYS if s["socket"].get("family") == "unix" else SOCKET_KEYS) <= s["socket"].keys()
     if s["rpc"]:
-        assert set(s["rpc"]) == {"method", "age_ms"}
+        assert set(s["rpc"]) == {"method", "age_ms", "id"}
     for frame in s["user_stack"]:
         assert set(frame) == FRAME_KEYS
     for key in ("next", "request", "other", "file", "blocked_at_least"):

@@ -203,6 +203,31 @@ static void answer_first(void **state)
 	assert_int_equal(line(w, 200, "a.S.Get").in_flight, 2);
 }
 
+/* An answer may have been in what was not read: then nothing is said to be outstanding. */
+static void doubt(void **state)
+{
+	static struct bytes b;
+	struct wire *w = *state;
+	struct wire_pending p;
+
+	wire_from(w, 50 * MS);
+	request(w, true, 40, 1, "Get"); /* its answer may have gone to a call that began before */
+	assert_false(wire_oldest(w, 1, true, &p));
+	request(w, true, 60, 2, "Get");
+	assert_true(wire_oldest(w, 1, true, &p));
+	b.n = 0;
+	put_fill(&b, 30, 'q');
+	moved(w, 1, false, 70, &b);
+	assert_false(wire_oldest(w, 1, true, &p));
+	assert_int_equal(wire_losses(w).doubt, 1);
+	request(w, true, 80, 3, "Get");
+	assert_true(wire_oldest(w, 1, true, &p));
+	wire_gap(w);
+	assert_false(wire_oldest(w, 1, true, &p));
+	assert_int_equal(line(w, 90, "a.S.Get").calls, 2);
+	assert_int_equal(line(w, 90, "a.S.Get").in_flight, 0);
+}
+
 static void long_polls(void **state)
 {
 	struct wire *w = *state;
@@ -278,6 +303,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(client, setup, teardown),
 		cmocka_unit_test_setup_teardown(server, setup, teardown),
 		cmocka_unit_test_setup_teardown(answer_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_polls, setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign, setup, teardown),
 		cmocka_unit_test(by_side),

@@ -40,6 +40,7 @@ struct stalls_run {
 	struct stall_engine *engine;
 	struct payload *payload; /* NULL: no framing is described */
 	struct wire *wire;
+	uint64_t wire_lost; /* records lost when what is outstanding was last thrown away for it */
 	struct session_usage usage;
 	/* the looks */
 	struct pace pace;
@@ -59,10 +60,11 @@ void stalls_progress(void *ctx, char *buf, size_t len);
 int stalls_wire_option(struct stalls_opts *o, const char *arg, struct err *err);
 int stalls_wire_open(struct stalls_run *r, struct err *err);
 int stalls_wire_start(struct stalls_run *r, struct err *err);
+void stalls_wire_seed(struct stalls_run *r, const struct autopsy *a);
 void stalls_wire_event(struct stalls_run *r, const struct abi_hdr *rec);
 void stalls_wire_forget(struct stalls_run *r, const struct stalls_tables *now, uint64_t now_ns);
 bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pending *out);
-void stalls_wire_account(const struct stalls_run *r, struct summary *s);
+void stalls_wire_account(struct stalls_run *r, struct summary *s);
 void stalls_wire_close(struct stalls_run *r);
 
 /* Prints tables and summary; returns the exit code. */

@@ -90,6 +90,8 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 		image_refresh(r->image, NULL);
 	if (!rc && first)
 		rc = stalls_trace_seed(r->trace, a, threads_ops(r->threads));
+	if (!rc && first)
+		stalls_wire_seed(r, a);
 	if (!rc)
 		rc = stalls_trace_tables(r->trace, threads_socks(r->threads), &tables, err);
 	if (!rc) {

@@ -85,6 +85,32 @@ int stalls_wire_start(struct stalls_run *r, struct err *err)
 	return payload_add_to(r->payload, r->transport, err);
 }
 
+void stalls_wire_seed(struct stalls_run *r, const struct autopsy *a)
+{
+	if (!r->payload)
+		return;
+	payload_seed(r->payload, a);
+	wire_from(r->wire, mono_now_ns());
+}
+
+/* What was lost may have been an answer. */
+static void check_gap(struct stalls_run *r)
+{
+	uint64_t lost = transport_lost(r->transport, ABI_LOST_RING);
+
+	if (lost > r->wire_lost)
+		wire_gap(r->wire);
+	r->wire_lost = lost;
+}
+
+bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pending *out)
+{
+	struct stalls_run *r = run;
+
+	check_gap(r);
+	return wire_oldest(r->wire, inode, ours, out);
+}
+
 void stalls_wire_event(struct stalls_run *r, const struct abi_hdr *rec)
 {
 	if (r->wire)
@@ -125,22 +151,17 @@ void stalls_wire_forget(struct stalls_run *r, const struct stalls_tables *now, u
 	free(l.v);
 }
 
-bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pending *out)
-{
-	struct stalls_run *r = run;
-
-	return r->wire && wire_oldest(r->wire, inode, ours, out);
-}
-
-void stalls_wire_account(const struct stalls_run *r, struct summary *s)
+void stalls_wire_account(struct stalls_run *r, struct summary *s)
 {
 	struct wire_losses l;
 
 	if (!r->wire)
 		return;
+	check_gap(r);
 	l = wire_losses(r->wire);
 	summary_count(s, "connections read", wire_connections(r->wire));
 	summary_count(s, "bytes between frames not understood", l.unread);
+	summary_count(s, "calls whose answer was not among what was read", l.doubt);
 	if (l.foreign)
 		summary_note(s, false, "%llu connections carry none of the framings described",
 			     (unsigned long long)l.foreign);

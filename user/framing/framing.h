@@ -20,7 +20,7 @@
 #define FRAMING_PATH	    4
 #define FRAMING_MAGICS	    4
 #define FRAMING_PARTS	    3
-#define FRAMING_CAPTURE	    256 /* bytes of a call that are read, if the spec does not say */
+#define FRAMING_CAPTURE	    1024 /* bytes of a call that are read, if the spec does not say */
 #define FRAMING_CAPTURE_MAX 4096
 
 enum framing_kind { FRAMING_NONE, FRAMING_DESCRIBED, FRAMING_GRPC };

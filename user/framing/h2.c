@@ -19,7 +19,10 @@ enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4, PADDED = 8, PRIORITY = 32 };
 /* One direction. */
 struct dir {
 	bool started, synced;
-	bool blind; /* part of a header block was not seen */
+	bool blind;	 /* part of a header block was not seen */
+	bool gap;	 /* frames were not seen: a header block may have been among them */
+	uint32_t newest; /* stream of the last request's headers */
+	uint64_t unread;
 	nghttp2_hd_inflater *table;
 	uint8_t head[PREFACE_LEN];
 	size_t n_head;
@@ -36,7 +39,7 @@ struct dir {
 struct h2 {
 	struct dir dir[2]; /* [1]: what this process sends */
 	int server;	   /* this process: 1 yes, 0 no, -1 not known */
-	uint64_t frames, unread;
+	uint64_t frames;
 	uint32_t max_frame;
 };
 
@@ -88,9 +91,9 @@ bool h2_blind(const struct h2 *h)
 	return h->dir[0].blind || h->dir[1].blind;
 }
 
-uint64_t h2_unread(const struct h2 *h)
+uint64_t h2_unread(const struct h2 *h, bool sent)
 {
-	return h->unread;
+	return h->dir[sent].unread;
 }
 
 static void emit(const struct feed *f, enum h2_what what, struct h2_event *e)
@@ -230,6 +233,11 @@ static void headers_done(struct feed *f)
 	size_t n = d->n_block;
 	bool end = d->block_flags & END_STREAM;
 
+	/* a client's header blocks begin one stream each, two numbers on from the last (RFC 9113, 5.1.1) */
+	d->blind = d->blind || (d->gap && (!from_client(f) || d->stream != (d->newest ? d->newest + 2 : 1)));
+	d->gap = false;
+	if (from_client(f) && d->stream > d->newest)
+		d->newest = d->stream;
 	if (d->whole && !d->blind && strip(d, &p, &n))
 		inflate(d, p, n, &e);
 	else
@@ -383,11 +391,15 @@ static void lose(struct feed *f)
 {
 	struct dir *d = f->d;
 
-	f->h->unread += f->total - f->at;
+	d->unread += f->total - f->at;
 	f->at = f->total;
 	d->synced = false;
-	d->blind = true;
+	/* part of a block is as bad as none of it */
+	d->blind = d->blind || ((d->type == HEADERS || d->type == CONTINUATION) && !(d->flags & END_HEADERS));
+	d->gap = true;
+	d->type = d->flags = 0;
 	d->n_head = 0;
+	d->n_block = 0;
 	d->left = 0;
 }
 
@@ -430,7 +442,7 @@ static void find(struct feed *f)
 	}
 	/* the server's first frame is its SETTINGS: then nothing came before */
 	if (f->at == 0 && looks_like_frames(f->h->max_frame, f->data, f->len, f->total)) {
-		d->blind = d->blind || d->started || f->data[3] != SETTINGS || (f->data[4] & ACK);
+		d->gap = d->gap || d->started || f->data[3] != SETTINGS || (f->data[4] & ACK);
 		d->started = d->synced = true;
 		return;
 	}

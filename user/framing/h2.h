@@ -41,9 +41,9 @@ void h2_destroy(struct h2 *h); /* NULL is fine */
  */
 void h2_feed(struct h2 *h, bool sent, int server, const uint8_t *data, size_t len, uint64_t total,
 	     h2_sink sink, void *ctx);
-/* Frames understood so far; whether methods can be told; bytes passed over. */
+/* Frames understood so far; whether methods can be told; bytes passed over, by direction. */
 uint64_t h2_frames(const struct h2 *h);
 bool h2_blind(const struct h2 *h);
-uint64_t h2_unread(const struct h2 *h);
+uint64_t h2_unread(const struct h2 *h, bool sent);
 
 #endif

@@ -147,6 +147,8 @@ struct stall {
 	char *file;	    /* what the fd is, when not a socket; or the dead file of polling-dead-fd */
 	char *rpc_method;   /* "zbs.meta.MetaService.ListDb", NULL unknown */
 	int64_t rpc_age_ms; /* -1 unknown */
+	bool rpc_id_known;
+	uint64_t rpc_id; /* the request's number on the wire */
 	struct frames user_stack;
 	char **kernel_stack; /* innermost first */
 	size_t n_kernel;

@@ -20,10 +20,11 @@ static json_t *json_other(const struct stall *s, const struct report_clock *c)
 
 static json_t *json_rpc(const struct stall *s)
 {
-	if (!s->rpc_method)
+	if (!s->rpc_method && !s->rpc_id_known)
 		return json_null();
-	return json_pack("{s:o, s:o}", "method", json_str(s->rpc_method), "age_ms",
-			 s->rpc_age_ms < 0 ? json_null() : json_integer((json_int_t)s->rpc_age_ms));
+	return json_pack("{s:o, s:o, s:o}", "method", json_str(s->rpc_method), "age_ms",
+			 s->rpc_age_ms < 0 ? json_null() : json_integer((json_int_t)s->rpc_age_ms), "id",
+			 s->rpc_id_known ? json_integer((json_int_t)s->rpc_id) : json_null());
 }
 
 /* Of a socket that sock_diag does not know, the inode is all there is. */
@@ -84,14 +85,14 @@ json_t *json_rpc_ledger(const struct rpc_ledger *l)
 
 		json_array_append_new(
 			a,
-			json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:o, s:o}", "peer",
+			json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "peer",
 				  json_str(r->peer), "method", json_str(r->method), "by", rpc_by_name(r->by),
 				  "calls", (json_int_t)r->calls, "in_flight", (json_int_t)r->in_flight,
 				  "unanswered", (json_int_t)r->unanswered, "errors",
 				  r->by == RPC_BY_CALL ? json_null() : json_integer((json_int_t)r->errors),
-				  "timed_out", (json_int_t)r->timed_out, "oldest_ms",
-				  ms_or_null(r->oldest_ns), "p50_ms", ms_or_null(r->p50_ns), "p99_ms",
-				  ms_or_null(r->p99_ns), "max_ms", ms_or_null(r->max_ns)));
+				  "unclear", (json_int_t)r->unclear, "timed_out", (json_int_t)r->timed_out,
+				  "oldest_ms", ms_or_null(r->oldest_ns), "p50_ms", ms_or_null(r->p50_ns),
+				  "p99_ms", ms_or_null(r->p99_ns), "max_ms", ms_or_null(r->max_ns)));
 	}
 	return a;
 }

@@ -148,7 +148,7 @@ void text_rpc_ledger(FILE *f, const struct rpc_ledger *l)
 		if (r->by == RPC_BY_CALL)
 			strcpy(errors, "-");
 		else
-			snprintf(errors, sizeof(errors), "%" PRIu64, r->errors);
+			snprintf(errors, sizeof(errors), "%" PRIu64 "%s", r->errors, r->unclear ? "+?" : "");
 		fprintf(f,
 			"  %-22s %-36s %-11s %9s %9" PRIu64 " %8s %8s %8s %8s %8" PRIu64 " %7s %9" PRIu64
 			"\n",

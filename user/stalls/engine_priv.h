@@ -70,6 +70,8 @@ struct about {
 	const struct fd_facts *now;  /* dead: what the number means now; NULL unknown */
 	const struct stalls_fd *pin; /* what the call had at its entry; NULL unknown */
 	const struct about *client;  /* for_client: that connection */
+	bool on_wire;		     /* a request that is outstanding there, by its frames */
+	struct wire_pending wire;
 	size_t n_rivals; /* server: other sockets that it could as well be; the socket is left out then */
 };
 

@@ -94,6 +94,16 @@ static void ack_text(struct text *t, const struct sock_facts *s)
 		add(t, "; the peer's kernel still answers (last ack %s ago)", ms_text(s->last_ack_ms, d));
 }
 
+/* "ListDb, number 17" is told by the headline and the JSON; here what else waits there. */
+static void wire_text(struct text *t, const struct about *a)
+{
+	if (!a->on_wire)
+		return;
+	add(t, "; on the wire it is request %" PRIu64, a->wire.id);
+	if (a->wire.others)
+		add(t, ", and %zu more wait on this connection", a->wire.others);
+}
+
 static void client_text(struct text *t, const struct about *a)
 {
 	const struct sock_facts *c = a->client ? &a->client->in.sock : NULL;
@@ -315,6 +325,8 @@ int explain(struct stall *st, const struct subject *s, const struct about *a)
 		request_of_server(&request, st, a);
 	else if (st->verdict != VERDICT_POLLING_DEAD_FD)
 		request_of_wait(&request, a);
+	if (request.s)
+		wire_text(&request, a);
 	explain_why(&explanation, st, s, a);
 	explain_next(&next, st, a);
 	if (s->t->args_unread)

@@ -188,6 +188,31 @@ static char *dead_text(const struct about *a)
 	return rc < 0 ? NULL : text;
 }
 
+/* The request by its frames on the wire; what the thread's stack says of its call comes first. */
+static void wire_of(struct stall_engine *e, struct about *a)
+{
+	bool ours = a->out.verdict != VERDICT_SERVER_THREAD_BLOCKED;
+
+	if (!a->on_wire && e->ops.wire && a->inode && !a->n_rivals)
+		a->on_wire = e->ops.wire(e->ops.ctx, a->inode, ours, &a->wire);
+}
+
+static void name_rpc(struct stall *st, const struct subject *s, const struct about *a)
+{
+	st->rpc_method = s->memo->method[0] ? strdup(s->memo->method) : NULL;
+	st->rpc_age_ms =
+		s->memo->rpc_entry_ns ? (int64_t)((s->l->now_ns - s->memo->rpc_entry_ns) / 1000000) : -1;
+	if (!a->on_wire ||
+	    (st->rpc_method && a->wire.method[0] && strcmp(st->rpc_method, a->wire.method) != 0))
+		return;
+	if (!st->rpc_method && a->wire.method[0])
+		st->rpc_method = strdup(a->wire.method);
+	if (st->rpc_age_ms < 0)
+		st->rpc_age_ms = (int64_t)((s->l->now_ns - a->wire.start_ns) / 1000000);
+	st->rpc_id_known = true;
+	st->rpc_id = a->wire.id;
+}
+
 static int fill(struct stall_engine *e, struct stall *st, struct subject *s, const struct about *a)
 {
 	const struct thread_facts *t = s->t;
@@ -212,9 +237,7 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 		st->file = dead_text(a);
 	else if (a->file && a->in.kind != PROC_FD_SOCKET)
 		st->file = copy_string(a->file->target);
-	st->rpc_method = s->memo->method[0] ? strdup(s->memo->method) : NULL;
-	st->rpc_age_ms =
-		s->memo->rpc_entry_ns ? (int64_t)((s->l->now_ns - s->memo->rpc_entry_ns) / 1000000) : -1;
+	name_rpc(st, s, a);
 	st->kernel_stack = copy_strings(t->kernel_stack, t->n_kernel);
 	if (!st->kernel_stack || copy_frames(&st->user_stack, &t->user_stack))
 		return -ENOMEM;
@@ -223,8 +246,9 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 	return explain(st, s, a);
 }
 
-int found_report(struct stall_engine *e, struct subject *s, const struct about *a)
+int found_report(struct stall_engine *e, struct subject *s, const struct about *given)
 {
+	struct about about = *given, *a = &about;
 	uint64_t key = a->n_rivals ? 0 : a->inode ? a->inode : (uint64_t)a->fd;
 	struct found *f = same(e, s, a->out.verdict, key);
 	int rc;
@@ -243,6 +267,7 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 			    .entry_ns = s->call ? s->call->entry_ns : 0,
 			    .key = key,
 			    .look = e->look};
+	wire_of(e, a);
 	rc = fill(e, &f->stall, s, a);
 	if (rc) {
 		found_free(f);

@@ -58,6 +58,7 @@ struct rpc_line {
 	char method[RPC_METHOD_LEN]; /* "?" if the name could not be read */
 	uint64_t calls, in_flight, unanswered;
 	uint64_t errors;    /* answers that are errors; on the wire only */
+	uint64_t unclear;   /* answers of which it cannot be told whether they are errors */
 	uint64_t timed_out; /* by their own time or the answer's word; on the wire, and by the daemon's log */
 	uint64_t oldest_ns; /* of those in flight */
 	uint64_t p50_ns, p99_ns, max_ns; /* of answered calls: entry to the last byte received */

@@ -26,13 +26,19 @@ int wire_create(struct wire **ret, const struct framing *const *framing, size_t 
 	return 0;
 }
 
+/* Bytes of one direction that were passed over, by what the connection is known to carry. */
+static uint64_t unread(const struct wire *w, const struct conn *c, bool sent)
+{
+	if (c->framing < 0)
+		return 0;
+	return w->framing[c->framing]->kind == FRAMING_GRPC ? h2_unread(c->h2, sent)
+							    : c->framer[c->framing][sent].unread;
+}
+
 static void conn_free(struct wire *w, struct conn *c, uint64_t now_ns)
 {
 	wire_calls_drop(w, c, now_ns);
-	w->gone.unread += c->h2 ? h2_unread(c->h2) : 0;
-	for (size_t i = 0; i < w->n_framings && c->framer; i++)
-		for (int d = 0; d < 2 && (c->framing < 0 || c->framing == (int)i); d++)
-			w->gone.unread += c->framer[i][d].unread;
+	w->gone.unread += unread(w, c, false) + unread(w, c, true);
 	h2_destroy(c->h2);
 	free(c->framer);
 	free(c);
@@ -115,6 +121,7 @@ static void feed_h2(struct arrival *a)
 static void feed(struct wire *w, struct conn *c, const struct payload_rec *r)
 {
 	struct arrival a = {.w = w, .c = c, .r = r};
+	uint64_t before = unread(w, c, r->sent);
 
 	/* now and then: the list of sockets may be older than this one */
 	if (c->server < 0 && w->ops.accepted && !(c->calls & (c->calls - 1)))
@@ -132,6 +139,8 @@ static void feed(struct wire *w, struct conn *c, const struct payload_rec *r)
 	c->calls++;
 	c->bytes += r->total;
 	c->last_ns = r->h.ts_ns;
+	if (unread(w, c, r->sent) > before)
+		wire_calls_doubt(w, c, !r->sent);
 	if (c->framing < 0 && !c->foreign && c->calls >= TRIAL_CALLS && c->bytes >= TRIAL_BYTES) {
 		c->foreign = true;
 		w->gone.foreign++;
@@ -161,6 +170,18 @@ void wire_event(struct wire *w, const struct abi_hdr *rec)
 	}
 }
 
+void wire_from(struct wire *w, uint64_t from_ns)
+{
+	w->from_ns = from_ns;
+}
+
+void wire_gap(struct wire *w)
+{
+	for (struct conn *c = w->conn; c; c = c->hh.next)
+		for (int ours = 0; ours < 2; ours++)
+			wire_calls_doubt(w, c, ours);
+}
+
 void wire_forget(struct wire *w, bool (*open)(void *ctx, uint64_t inode), void *ctx, uint64_t now_ns)
 {
 	struct conn *c, *next;
@@ -184,10 +205,7 @@ struct wire_losses wire_losses(const struct wire *w)
 
 	for (const struct conn *c = w->conn; c; c = c->hh.next) {
 		l.blind += c->h2 && c->framing >= 0 && h2_blind(c->h2);
-		l.unread += c->h2 ? h2_unread(c->h2) : 0;
-		for (size_t i = 0; i < w->n_framings; i++)
-			if (c->framing == (int)i)
-				l.unread += c->framer[i][0].unread + c->framer[i][1].unread;
+		l.unread += unread(w, c, false) + unread(w, c, true);
 	}
 	return l;
 }

@@ -32,6 +32,11 @@ struct wire_ops {
 int wire_create(struct wire **ret, const struct framing *const *framing, size_t n,
 		const struct wire_ops *ops);
 void wire_destroy(struct wire *w); /* NULL is fine */
+/* Requests that are older are left out: their answers may have been taken by calls that were not seen to
+ * begin. */
+void wire_from(struct wire *w, uint64_t from_ns);
+/* Records were lost: nothing is known any more of what is outstanding. */
+void wire_gap(struct wire *w);
 void wire_event(struct wire *w, const struct abi_hdr *rec);
 /* Drops connections that the process does not have open any more. */
 void wire_forget(struct wire *w, bool (*open)(void *ctx, uint64_t inode), void *ctx, uint64_t now_ns);
@@ -61,6 +66,7 @@ struct wire_losses {
 	uint64_t unread;  /* bytes passed over for want of a frame's begin */
 	uint64_t foreign; /* connections that carry something else */
 	uint64_t blind;	  /* HTTP/2 connections whose methods cannot be told */
+	uint64_t doubt;	  /* requests whose answer may have been among what was not read */
 	uint64_t full;	  /* connections, calls or methods for which there was no room */
 };
 struct wire_losses wire_losses(const struct wire *w);

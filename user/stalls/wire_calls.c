@@ -63,7 +63,8 @@ static void call_free(struct wire *w, struct conn *c, bool ours, struct wire_cal
 
 static void call_unanswered(struct wire *w, struct conn *c, bool ours, struct wire_call *k, uint64_t now_ns)
 {
-	if (k->timeout_ms >= 0 && now_ns >= k->start_ns + (uint64_t)k->timeout_ms * 1000000)
+	/* it was given up at about its time, which the caller counts from a little earlier on */
+	if (k->timeout_ms >= 0 && now_ns >= k->start_ns + (uint64_t)k->timeout_ms * 900000)
 		k->method->timed_out++;
 	else
 		k->method->unanswered++;
@@ -77,15 +78,25 @@ void wire_calls_drop(struct wire *w, struct conn *c, uint64_t now_ns)
 			call_unanswered(w, c, ours, c->call[ours], now_ns);
 }
 
+void wire_calls_doubt(struct wire *w, struct conn *c, bool ours)
+{
+	while (c->call[ours]) {
+		w->gone.doubt++;
+		call_free(w, c, ours, c->call[ours]);
+	}
+}
+
 static void call_done(struct wire *w, struct conn *c, bool ours, struct wire_call *k, uint64_t end_ns,
-		      bool error, bool timed_out)
+		      enum outcome outcome)
 {
 	struct wire_method *m = k->method;
 	uint64_t ns = end_ns > k->start_ns ? end_ns - k->start_ns : 0;
 
 	m->answered++;
-	m->errors += error;
-	m->timed_out += timed_out || (k->timeout_ms >= 0 && ns > (uint64_t)k->timeout_ms * 1000000);
+	m->errors += outcome == OUTCOME_ERROR || outcome == OUTCOME_TIMED_OUT;
+	m->unclear += outcome == OUTCOME_UNCLEAR;
+	m->timed_out += outcome == OUTCOME_TIMED_OUT ||
+			(k->timeout_ms >= 0 && ns > (uint64_t)k->timeout_ms * 1000000);
 	m->bucket[rpc_bucket(ns)]++;
 	if (ns > m->max_ns)
 		m->max_ns = ns;
@@ -97,8 +108,11 @@ static struct wire_call *call_begin(struct wire *w, struct conn *c, const struct
 {
 	bool ours = r->sent;
 	struct wire_call *k = call_find(c, ours, id);
+	uint64_t start_ns = ours ? r->entry_ns : r->h.ts_ns;
 	struct wire_method *m;
 
+	if (start_ns < w->from_ns)
+		return NULL;
 	if (k) /* the number is used again: the peer will not answer the old one */
 		call_unanswered(w, c, ours, k, r->entry_ns);
 	m = method_of(w, c, ours, name);
@@ -109,7 +123,7 @@ static struct wire_call *call_begin(struct wire *w, struct conn *c, const struct
 	}
 	*k = (struct wire_call){.id = id,
 				.method = m,
-				.start_ns = ours ? r->entry_ns : r->h.ts_ns,
+				.start_ns = start_ns,
 				.timeout_ms = timeout_ms,
 				.tid = (pid_t)r->h.tid};
 	HASH_ADD(hh, c->call[ours], id, sizeof(k->id), k);
@@ -129,26 +143,23 @@ static void take_early(struct wire *w, struct conn *c, bool ours, struct wire_ca
 
 		if (!e->ts_ns || e->id != k->id || e->sent == ours || e->ts_ns < k->start_ns)
 			continue;
-		call_done(w, c, ours, k, e->ts_ns, e->error, e->timed_out);
+		call_done(w, c, ours, k, e->ts_ns, e->outcome);
 		e->ts_ns = 0;
 		return;
 	}
 }
 
-static void answer(struct wire *w, struct conn *c, const struct payload_rec *r, uint64_t id, bool error,
-		   bool timed_out)
+static void answer(struct wire *w, struct conn *c, const struct payload_rec *r, uint64_t id,
+		   enum outcome outcome)
 {
 	bool ours = !r->sent;
 	struct wire_call *k = call_find(c, ours, id);
 
 	if (k)
-		call_done(w, c, ours, k, r->h.ts_ns, error, timed_out);
+		call_done(w, c, ours, k, r->h.ts_ns, outcome);
 	else
-		c->early[c->n_early++ % WIRE_EARLY] = (struct early){.id = id,
-								     .ts_ns = r->h.ts_ns,
-								     .sent = r->sent,
-								     .error = error,
-								     .timed_out = timed_out};
+		c->early[c->n_early++ % WIRE_EARLY] =
+			(struct early){.id = id, .ts_ns = r->h.ts_ns, .sent = r->sent, .outcome = outcome};
 }
 
 static bool is_request(const struct conn *c, const struct payload_rec *r, const struct framing_head *f)
@@ -167,7 +178,10 @@ void wire_frame(struct wire *w, struct conn *c, const struct payload_rec *r, con
 	if (!f->has_id)
 		return;
 	if (!is_request(c, r, f)) {
-		answer(w, c, r, f->id, f->error, f->timed_out);
+		answer(w, c, r, f->id,
+		       f->timed_out ? OUTCOME_TIMED_OUT
+		       : f->error   ? OUTCOME_ERROR
+				    : OUTCOME_GOOD);
 		return;
 	}
 	k = call_begin(w, c, r, f->id, f->method, f->timeout_ms);
@@ -188,7 +202,7 @@ static void h2_reset(struct wire *w, struct conn *c, const struct payload_rec *r
 			call_unanswered(w, c, ours, k, r->h.ts_ns);
 			continue;
 		}
-		call_done(w, c, ours, k, r->h.ts_ns, true, false);
+		call_done(w, c, ours, k, r->h.ts_ns, OUTCOME_ERROR);
 	}
 }
 
@@ -215,7 +229,11 @@ void wire_h2(struct wire *w, struct conn *c, const struct payload_rec *r, const 
 			k->answering = true;
 		break;
 	case H2_END:
-		answer(w, c, r, e->stream, e->status > 0, e->status == 4 /* DEADLINE_EXCEEDED */);
+		answer(w, c, r, e->stream,
+		       e->status < 0	? OUTCOME_UNCLEAR
+		       : e->status == 4 ? OUTCOME_TIMED_OUT /* DEADLINE_EXCEEDED */
+		       : e->status	? OUTCOME_ERROR
+					: OUTCOME_GOOD);
 		break;
 	case H2_RESET:
 		h2_reset(w, c, r, e);
@@ -308,6 +326,7 @@ static void line_of(const struct wire *w, const struct wire_method *m, struct rp
 			       .calls = m->calls,
 			       .unanswered = m->unanswered,
 			       .errors = m->errors,
+			       .unclear = m->unclear,
 			       .timed_out = m->timed_out,
 			       .p50_ns = rpc_quantile(m->bucket, 0.5),
 			       .p99_ns = rpc_quantile(m->bucket, 0.99),

@@ -21,7 +21,7 @@ struct wire_method_key {
 
 struct wire_method {
 	struct wire_method_key key;
-	uint64_t calls, in_flight, errors, timed_out, unanswered, answered;
+	uint64_t calls, in_flight, errors, timed_out, unclear, unanswered, answered;
 	uint64_t max_ns;
 	uint32_t bucket[STALLS_BUCKETS];
 	UT_hash_handle hh;
@@ -39,10 +39,14 @@ struct wire_call {
 	UT_hash_handle hh;
 };
 
+/* What an answer says. */
+enum outcome { OUTCOME_GOOD, OUTCOME_ERROR, OUTCOME_TIMED_OUT, OUTCOME_UNCLEAR };
+
 /* An answer that was told before its request: threads race from the end of their calls. */
 struct early {
 	uint64_t id, ts_ns;
-	bool sent, error, timed_out;
+	bool sent;
+	enum outcome outcome;
 };
 
 struct conn {
@@ -68,6 +72,7 @@ struct wire {
 	struct conn *conn;
 	struct wire_method *method;
 	size_t n_calls;
+	uint64_t from_ns;
 	struct wire_losses gone;
 };
 
@@ -76,6 +81,8 @@ void wire_frame(struct wire *w, struct conn *c, const struct payload_rec *r, con
 void wire_h2(struct wire *w, struct conn *c, const struct payload_rec *r, const struct h2_event *e);
 /* They stay without an answer. */
 void wire_calls_drop(struct wire *w, struct conn *c, uint64_t now_ns);
+/* Their answers may have come. */
+void wire_calls_doubt(struct wire *w, struct conn *c, bool ours);
 void wire_methods_free(struct wire *w);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "../../bpf/abi/payload.h"
 #include "trace/fit.h"
@@ -148,6 +149,49 @@ const struct bpf_object *payload_object(const struct payload *p)
 int payload_add_to(const struct payload *p, struct transport *to, struct err *err)
 {
 	return transport_add(to, bpf_map__fd(p->skel->maps.events), bpf_map__fd(p->skel->maps.lost), err);
+}
+
+/* What the call's arguments are; false: not one that is followed. */
+static bool form_of(int64_t nr, struct payload_op *op)
+{
+	static const struct {
+		long nr;
+		enum payload_form form;
+		bool sent;
+	} forms[] = {
+		{SYS_read, PAYLOAD_BUF, false},	   {SYS_recvfrom, PAYLOAD_BUF, false},
+		{SYS_write, PAYLOAD_BUF, true},	   {SYS_sendto, PAYLOAD_BUF, true},
+		{SYS_readv, PAYLOAD_IOV, false},   {SYS_writev, PAYLOAD_IOV, true},
+		{SYS_recvmsg, PAYLOAD_MSG, false}, {SYS_sendmsg, PAYLOAD_MSG, true},
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		if (forms[i].nr != nr)
+			continue;
+		op->form = (uint16_t)forms[i].form;
+		op->sent = forms[i].sent;
+		return true;
+	}
+	return false;
+}
+
+void payload_seed(struct payload *p, const struct autopsy *a)
+{
+	int map = bpf_map__fd(p->skel->maps.ops);
+
+	for (size_t i = 0; i < a->n_threads; i++) {
+		const struct thread_facts *t = &a->thread[i];
+		struct payload_op op = {.entry_ns = 1};
+		uint32_t tid = (uint32_t)t->tid;
+
+		if (!t->in_call || t->moved || !form_of(t->nr, &op))
+			continue;
+		op.fd = (int32_t)t->arg[0];
+		op.addr = t->arg[1];
+		op.len = t->arg[2];
+		/* a thread that has made another call since has its own already */
+		bpf_map_update_elem(map, &tid, &op, BPF_NOEXIST);
+	}
 }
 
 void payload_ignore(struct payload *p, uint64_t inode)

@@ -26,6 +26,8 @@ void payload_close(struct payload *p); /* NULL is fine */
 const struct hook *payload_hooks(const struct payload *p, size_t *n);
 const struct bpf_object *payload_object(const struct payload *p);
 int payload_add_to(const struct payload *p, struct transport *to, struct err *err);
+/* Calls that threads were in when it was attached: their end is seen, too. */
+void payload_seed(struct payload *p, const struct autopsy *a);
 /* Copies nothing of this socket any more. */
 void payload_ignore(struct payload *p, uint64_t inode);
 /* Drops sockets that the process does not have open any more: a close may come from another process. */
