@@ -31,6 +31,7 @@ int cmd_stalls(int argc, char **argv);
 int cmd_threads(int argc, char **argv);
 int cmd_find(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_layout(int argc, char **argv);
 
 /* Options all tracing commands take; defaults by common_init. */
 struct common_opts {
@@ -41,6 +42,7 @@ struct common_opts {
 	int verbose;
 	const char *btf;       /* --btf FILE */
 	const char *debuginfo; /* --debuginfo DIR */
+	const char *profile;   /* --profile FILE; debuginfo is then what it became */
 	double max_overhead_pct;
 	bool allow_vm_watchpoints;
 };
@@ -54,12 +56,13 @@ enum {
 	OPT_OVERHEAD,
 	OPT_DRY_RUN,
 	OPT_VM_WATCH,
+	OPT_PROFILE,
 	OPT_COMMAND_FIRST = 1100
 };
 #define COMMON_LONG                                                                                          \
 	{"pid", 1, 0, 'p'}, {"comm", 1, 0, 'n'}, {"duration", 1, 0, 'd'}, {"quiet", 0, 0, 'q'},              \
 		{"verbose", 0, 0, 'v'}, {"help", 0, 0, 'h'}, {"json", 0, 0, OPT_JSON},                       \
-		{"btf", 1, 0, OPT_BTF}, {"debuginfo", 1, 0, OPT_DEBUGINFO},                                  \
+		{"btf", 1, 0, OPT_BTF}, {"debuginfo", 1, 0, OPT_DEBUGINFO}, {"profile", 1, 0, OPT_PROFILE},  \
 		{"max-overhead", 1, 0, OPT_OVERHEAD}, {"dry-run", 0, 0, OPT_DRY_RUN},                        \
 	{                                                                                                    \
 		"allow-vm-watchpoints", 0, 0, OPT_VM_WATCH                                                   \
@@ -72,6 +75,11 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 /* After parsing: exactly one live target (by -p or -n); fills o->pid. -ESRCH and friends with a message and
  * hint. */
 int common_target(struct common_opts *o, struct err *err);
+/* --profile: opens it and makes it o->debuginfo; -EBADMSG and the like. common_target() does this and checks
+ * it against the process; what else it is used for is checked with the second: its build-id is the binary's,
+ * else -EBADMSG with both. */
+int common_profile_open(struct common_opts *o, struct err *err);
+int common_profile_check(const struct common_opts *o, const char *binary, struct err *err);
 /* Must be root (or have what BPF needs); -EPERM with what to do. */
 int common_privilege(struct err *err);
 /* Where kernel types come from (trace/btf.h): o->btf becomes what the loaders take. -EINVAL, -ENOENT with

@@ -22,6 +22,7 @@ const char COMMON_HELP[] =
 	"      --json              JSON Lines on stdout instead of text; the last line is the summary\n"
 	"      --debuginfo DIR     where separate debuginfo files are (beside .gnu_debuglink and "
 	"/usr/lib/debug)\n"
+	"      --profile FILE      instead of debuginfo: what `culprit layout` made from it\n"
 	"      --btf FILE          kernel types, where the kernel has no /sys/kernel/btf/vmlinux\n"
 	"      --max-overhead PCT  budget, of one CPU (default 3)\n"
 	"      --allow-vm-watchpoints  use hardware watchpoints although this is a virtual machine\n"
@@ -96,6 +97,9 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 	case OPT_DEBUGINFO:
 		o->debuginfo = arg;
 		return 0;
+	case OPT_PROFILE:
+		o->profile = arg;
+		return 0;
 	case OPT_OVERHEAD:
 		if (parse_number(arg, 0.01, 100, &o->max_overhead_pct))
 			return err_set(err, -EINVAL, "--max-overhead takes a percentage of one CPU, not '%s'",
@@ -136,7 +140,7 @@ static int target_by_name(struct common_opts *o, struct err *err)
 	return rc;
 }
 
-int common_target(struct common_opts *o, struct err *err)
+static int find_target(struct common_opts *o, struct err *err)
 {
 	if (o->pid && o->comm)
 		return err_set(err, -EINVAL, "-p and -n both name a target; give one");
@@ -151,6 +155,17 @@ int common_target(struct common_opts *o, struct err *err)
 		return -ESRCH;
 	}
 	return 0;
+}
+
+int common_target(struct common_opts *o, struct err *err)
+{
+	char exe[32];
+	int rc = find_target(o, err);
+
+	if (!rc)
+		rc = common_profile_open(o, err);
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)o->pid);
+	return rc ? rc : common_profile_check(o, exe, err);
 }
 
 int common_privilege(struct err *err)

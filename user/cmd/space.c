@@ -4,20 +4,22 @@
 
 #include "cmd/space.h"
 
-const char SPACE_HELP[] = "Process or core:\n"
-			  "  -p, --pid PID           the process to look at\n"
-			  "  -n, --comm NAME         the same, by name (must be the only one of it)\n"
-			  "      --core FILE         a core instead\n"
-			  "      --binary FILE       the executable of the core, if it is not where it was; "
-			  "its build-id must be the core's\n"
-			  "      --debuginfo DIR     where separate debuginfo files are (beside "
-			  ".gnu_debuglink and /usr/lib/debug)\n"
-			  "      --json              JSON Lines on stdout; the last line is the summary\n"
-			  "  -v, --verbose           all of it: no limits\n"
-			  "  -h, --help              this\n"
-			  "\n"
-			  "Exit code: 0 nothing found; 1 found; 2 usage; 3 cannot run here; 4 nothing found, "
-			  "but not all could be looked at\n";
+const char SPACE_HELP[] =
+	"Process or core:\n"
+	"  -p, --pid PID           the process to look at\n"
+	"  -n, --comm NAME         the same, by name (must be the only one of it)\n"
+	"      --core FILE         a core instead\n"
+	"      --binary FILE       the executable of the core, if it is not where it was; "
+	"its build-id must be the core's\n"
+	"      --debuginfo DIR     where separate debuginfo files are (beside "
+	".gnu_debuglink and /usr/lib/debug)\n"
+	"      --profile FILE      instead of debuginfo: what `culprit layout` made from it\n"
+	"      --json              JSON Lines on stdout; the last line is the summary\n"
+	"  -v, --verbose           all of it: no limits\n"
+	"  -h, --help              this\n"
+	"\n"
+	"Exit code: 0 nothing found; 1 found; 2 usage; 3 cannot run here; 4 nothing found, "
+	"but not all could be looked at\n";
 
 int space_option(const char *cmd, struct space_opts *o, int opt, const char *arg)
 {
@@ -51,13 +53,32 @@ int space_check(const char *cmd, const struct space_opts *o)
 	return 0;
 }
 
+/* The profile's build-id against the executable's of the core, as far as that is there. */
+static int check_profile(const struct space_opts *o, struct space **s, struct err *err)
+{
+	const struct space_module *exe;
+	const char *why;
+	int rc;
+
+	exe = space_exe(*s, &why);
+	rc = exe ? common_profile_check(&o->c, elf_file_path(exe->file), err) : 0;
+	if (rc) {
+		space_close(*s);
+		*s = NULL;
+	}
+	return rc;
+}
+
 int space_from_options(struct space **ret, struct space_opts *o, struct err *err)
 {
 	int rc;
 
 	*ret = NULL;
-	if (o->core)
-		return space_open_core(ret, o->core, o->binary, o->c.debuginfo, err);
+	if (o->core) {
+		rc = common_profile_open(&o->c, err);
+		rc = rc ? rc : space_open_core(ret, o->core, o->binary, o->c.debuginfo, err);
+		return rc ? rc : check_profile(o, ret, err);
+	}
 	rc = common_privilege(err);
 	if (!rc)
 		rc = common_target(&o->c, err);

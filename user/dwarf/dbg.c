@@ -57,7 +57,10 @@ static int no_debuginfo(const struct dbg *d, const char *binary, struct err *err
 	err_set(err, -ENODATA, "no debuginfo for %s%s:\n%s", binary,
 		d->debug.state == ELF_DEBUG_MISMATCH ? " (what was found is of another build)" : "",
 		d->debug.reason);
-	err_hint(err, "give the directory or file that has it with --debuginfo; build-id %s",
+	err_hint(err,
+		 "give the directory or file that has it with --debuginfo, or with --profile what `culprit "
+		 "layout` "
+		 "made of it elsewhere; build-id %s",
 		 *elf_file_build_id_hex(d->bin) ? elf_file_build_id_hex(d->bin) : "none");
 	return -ENODATA;
 }
@@ -109,6 +112,7 @@ void dbg_close(struct dbg *d)
 		return;
 	types_free(d);
 	index_free(d);
+	record_free(d->record);
 	for (size_t i = 0; i < d->n_strings; i++)
 		free(d->strings[i]);
 	free(d->strings);
@@ -134,6 +138,7 @@ const struct elf_debug *dbg_debuginfo(const struct dbg *d)
 
 int dbg_symbol(const struct dbg *d, const char *mangled, struct elf_sym *ret)
 {
+	record_symbol(d, mangled);
 	if (d->sep && !elf_symbol(d->sep, mangled, ret))
 		return 0;
 	return elf_symbol(d->bin, mangled, ret);

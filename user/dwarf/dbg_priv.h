@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Inside of struct dbg, for the files of user/dwarf only.
+ * Inside of struct dbg, for the files of user/dwarf, and of user/profile, which copies entries.
  *
  * The index is one array of nodes in the order of the DIEs: namespaces, classes, unions, enumerations and
  * functions that do not stand in a function's body. Node 0 is the root. A DIE is named by its offset with two
@@ -63,6 +63,7 @@ struct inlined {
 };
 
 struct type_entry; /* types.c: cache of type infos */
+struct record;	   /* record.c: entries looked at */
 
 struct dbg {
 	struct elf_file *bin;
@@ -89,6 +90,7 @@ struct dbg {
 	size_t n_strings;
 	Dwarf_CFI *cfi_eh, *cfi_debug;
 	bool have_cfi;
+	struct record *record; /* NULL: nothing is noted */
 };
 
 /* index.c */
@@ -96,6 +98,8 @@ int index_build(struct dbg *d, struct err *err);
 void index_free(struct dbg *d);
 uint64_t die_id(const struct dbg *d, Dwarf_Die *die);
 bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret);
+/* The same for walks over everything: not recorded. */
+bool die_at(const struct dbg *d, uint64_t id, Dwarf_Die *ret);
 /* Node of a DIE; 0 if it is not in the index. */
 uint32_t node_of(const struct dbg *d, uint64_t id);
 uint64_t node_hash(struct dbg *d, uint32_t n);
@@ -112,6 +116,11 @@ int die_child(Dwarf_Die *parent, Dwarf_Die *c);
 int die_next(Dwarf_Die *c);
 /* Makes the inlined table. */
 int index_inlined(struct dbg *d, struct err *err);
+
+/* record.c */
+void record_die(const struct dbg *d, uint64_t id);
+void record_symbol(const struct dbg *d, const char *name);
+void record_free(struct record *r);
 
 /* canon.c */
 /* The name with its template arguments in one spelling. 0: it has none, or does not fit: take it as it is. */

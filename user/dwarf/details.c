@@ -43,6 +43,7 @@ int dbg_list_names(struct dbg *d, struct dbg_type cls, enum dbg_listed what, con
 
 		if (!is_listed(&c, what))
 			continue;
+		record_die(d, die_id(d, &c));
 		more_v = reallocarray(v, *n + 1, sizeof(*v));
 		if (!more_v) {
 			free(v);

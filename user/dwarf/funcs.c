@@ -82,7 +82,7 @@ bool func_entry(const struct dbg *d, uint32_t n, struct dbg_entry *e)
 	ptrdiff_t off = 0;
 	bool found = false;
 
-	if (!die_get(d, d->node[n].die, &die))
+	if (!die_at(d, d->node[n].die, &die))
 		return false;
 	while ((off = dwarf_ranges(&die, off, &base, &lo, &hi)) > 0) {
 		const struct elf_sym *s;
@@ -102,8 +102,9 @@ bool func_entry(const struct dbg *d, uint32_t n, struct dbg_entry *e)
 	return found && !(e->symbol && strstr(e->symbol, ".cold"));
 }
 
-static int add_entry(struct dbg_func *f, const struct dbg_entry *e)
+static int add_entry(const struct dbg *d, struct dbg_func *f, const struct dbg_entry *e)
 {
+	record_die(d, e->die);
 	for (size_t i = 0; i < f->n_entry; i++)
 		if (f->entry[i].vaddr == e->vaddr)
 			return 0;
@@ -121,10 +122,10 @@ static int entries_of(struct dbg *d, struct dbg_func *f, uint32_t canon)
 	int rc = 0;
 
 	if ((d->node[canon].flags & NODE_CODE) && func_entry(d, canon, &e))
-		rc = add_entry(f, &e);
+		rc = add_entry(d, f, &e);
 	for (size_t i = 0; i < n && !rc; i++)
 		if ((d->node[p[i].node].flags & NODE_CODE) && func_entry(d, p[i].node, &e))
-			rc = add_entry(f, &e);
+			rc = add_entry(d, f, &e);
 	return rc;
 }
 
@@ -164,7 +165,7 @@ static void read_class(struct dbg *d, struct dbg_func *f, uint32_t decl)
 	uint32_t parent = d->node[decl].parent, def;
 	Dwarf_Die die;
 
-	if (!(d->node[parent].flags & NODE_CLASS) || !die_get(d, d->node[parent].die, &die) ||
+	if (!(d->node[parent].flags & NODE_CLASS) || !die_at(d, d->node[parent].die, &die) ||
 	    !type_peel(d, &die, &die))
 		return;
 	f->cls = type_id(d, &die);
@@ -393,7 +394,7 @@ static int from_symbol(struct dbg *d, const struct elf_sym *s, struct dbg_func *
 	char text[4 * MAX_NAME], *paren;
 
 	*ret = NULL;
-	if (!f || add_entry(f, &e)) {
+	if (!f || add_entry(d, f, &e)) {
 		dbg_func_free(f);
 		return -ENOMEM;
 	}
@@ -420,7 +421,7 @@ static uint32_t node_at(struct dbg *d, uint64_t vaddr)
 
 		if ((d->node[i].flags & (NODE_FUNC | NODE_CODE)) != (NODE_FUNC | NODE_CODE))
 			continue;
-		if (die_get(d, d->node[i].die, &die) && dwarf_haspc(&die, vaddr) == 1 &&
+		if (die_at(d, d->node[i].die, &die) && dwarf_haspc(&die, vaddr) == 1 &&
 		    func_entry(d, i, &e) && e.vaddr == vaddr)
 			return i;
 	}

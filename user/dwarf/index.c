@@ -23,7 +23,7 @@ uint64_t die_id(const struct dbg *d, Dwarf_Die *die)
 	return off;
 }
 
-bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret)
+bool die_at(const struct dbg *d, uint64_t id, Dwarf_Die *ret)
 {
 	if (!id)
 		return false;
@@ -32,6 +32,12 @@ bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret)
 	if (id & DIE_TYPES)
 		return dwarf_offdie_types(d->dw, id & ~DIE_TYPES, ret);
 	return dwarf_offdie(d->dw, id, ret);
+}
+
+bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret)
+{
+	record_die(d, id);
+	return die_at(d, id, ret);
 }
 
 int die_child(Dwarf_Die *parent, Dwarf_Die *c)
@@ -439,7 +445,7 @@ int index_inlined(struct dbg *d, struct err *err)
 	for (uint32_t i = 1; i < d->n_node && !rc; i++) {
 		if ((d->node[i].flags & (NODE_FUNC | NODE_CODE)) != (NODE_FUNC | NODE_CODE))
 			continue;
-		rc = die_get(d, d->node[i].die, &die) ? walk_body(d, &die, i, 0, 0) : -EINVAL;
+		rc = die_at(d, d->node[i].die, &die) ? walk_body(d, &die, i, 0, 0) : -EINVAL;
 	}
 	if (rc)
 		return err_set(err, rc,

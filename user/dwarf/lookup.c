@@ -57,7 +57,7 @@ static int check_definitions(struct dbg *d, const char *name, uint32_t n, struct
 	Dwarf_Die die, def;
 
 	for (size_t i = 0; i < count; i++) {
-		if (d->node[p[i].node].flags & NODE_DECL || !die_get(d, d->node[p[i].node].die, &die) ||
+		if (d->node[p[i].node].flags & NODE_DECL || !die_at(d, d->node[p[i].node].die, &die) ||
 		    !die_udata(&die, DW_AT_byte_size, &size))
 			continue;
 		if (have && size != first)
@@ -92,6 +92,7 @@ static int resolve_class(struct dbg *d, const char *name, uint32_t n, struct dbg
 		return -ENODATA;
 	}
 	*ret = type_id(d, &die);
+	record_die(d, ret->die);
 	return 0;
 }
 
@@ -128,6 +129,7 @@ static void look_in(struct search *s, Dwarf_Die *scope, uint32_t node)
 		    memcmp(name, last->p, last->n) || !type_peel(s->d, &c, &cls) ||
 		    !is_class_tag(dwarf_tag(&cls)))
 			continue;
+		record_die(s->d, die_id(s->d, &c));
 		t = type_id(s->d, &cls);
 		if (m > s->best) {
 			s->best = m;
@@ -159,12 +161,13 @@ static int typedef_find(struct dbg *d, const char *name, const struct part *part
 	if (d->alt)
 		look_in_units(&s, d->alt);
 	for (uint32_t i = 1; i < d->n_node; i++) {
-		if (d->node[i].flags & (NODE_SCOPE | NODE_CLASS) && die_get(d, d->node[i].die, &die))
+		if (d->node[i].flags & (NODE_SCOPE | NODE_CLASS) && die_at(d, d->node[i].die, &die))
 			look_in(&s, &die, i);
 	}
 	if (!s.found.die)
 		return -ENOENT;
 	*ret = s.found;
+	record_die(d, s.found.die);
 	if (!s.other.die || dbg_type_info(d, s.found, &a) || dbg_type_info(d, s.other, &b))
 		return 0;
 	return err_set(err, -EEXIST, "%s is ambiguous: an alias of %s and of %s", name, a.name, b.name);

@@ -286,9 +286,8 @@ static void resolve_bases(struct dbg *d)
 	Dwarf_Die die;
 
 	for (size_t i = 0; i < d->n_inherit && !d->have_bases; i++)
-		d->inherit[i].base = die_get(d, d->inherit[i].base, &die) && type_peel(d, &die, &die)
-					     ? die_id(d, &die)
-					     : 0;
+		d->inherit[i].base =
+			die_at(d, d->inherit[i].base, &die) && type_peel(d, &die, &die) ? die_id(d, &die) : 0;
 	d->have_bases = true;
 }
 
@@ -310,7 +309,7 @@ int dbg_derived(struct dbg *d, struct dbg_type base, struct dbg_base **ret, size
 
 			if (d->inherit[i].base != list[at].type.die)
 				continue;
-			if (!die_get(d, d->node[d->inherit[i].cls].die, &die) || !type_peel(d, &die, &die))
+			if (!die_at(d, d->node[d->inherit[i].cls].die, &die) || !type_peel(d, &die, &die))
 				continue;
 			t = type_id(d, &die);
 			for (size_t k = 0; k < count && !known; k++)

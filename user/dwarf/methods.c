@@ -174,7 +174,7 @@ static int one_inline(struct dbg *d, const struct inlined *x, struct dbg_inline 
 	struct dbg_entry e;
 	int rc;
 
-	if (!die_get(d, x->die, &die) || !die_get(d, d->node[x->holder].die, &holder))
+	if (!die_get(d, x->die, &die) || !die_at(d, d->node[x->holder].die, &holder))
 		return -EINVAL;
 	if (!func_entry(d, x->holder, &e))
 		return 0;
@@ -259,7 +259,7 @@ int dbg_code_ranges(struct dbg *d, uint64_t id, struct dbg_range **ret, size_t *
 
 	*ret = NULL;
 	*n = 0;
-	if (!die_get(d, id, &die))
+	if (!die_at(d, id, &die))
 		return -EINVAL;
 	rc = read_ranges(&die, ret, n);
 	if (rc) {

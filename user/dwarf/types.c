@@ -85,11 +85,11 @@ static void canonical(struct dbg *d, Dwarf_Die *die)
 		if (d->node[p[i].node].flags & NODE_DECL)
 			continue;
 		if (p[i].node != n)
-			die_get(d, d->node[p[i].node].die, die);
+			die_at(d, d->node[p[i].node].die, die);
 		return;
 	}
 	if (count && p[0].node != n)
-		die_get(d, d->node[p[0].node].die, die);
+		die_at(d, d->node[p[0].node].die, die);
 }
 
 bool type_peel(struct dbg *d, Dwarf_Die *die, Dwarf_Die *ret)

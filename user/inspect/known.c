@@ -170,36 +170,53 @@ static uint64_t string_size(struct dbg *d)
 	return 0;
 }
 
-int known_open(struct known **ret, struct space *s, const char *debuginfo, const char *const *name, size_t n,
+int known_make(struct known **ret, struct dbg *dbg, uint64_t bias, const char *const *name, size_t n,
 	       struct err *err)
 {
 	struct known *k = calloc(1, sizeof(*k));
-	const struct space_module *exe;
-	const char *why;
-	int rc;
+	int rc = 0;
 
 	*ret = NULL;
 	if (!k)
 		return err_set(err, -ENOMEM, "out of memory");
-	exe = space_exe(s, &why);
-	if (!exe) {
-		rc = err_set(err, -ENOENT, "types cannot be told: %s", why);
-		err_hint(err, "--binary FILE names the executable of a core");
-		goto out;
-	}
-	k->bias = exe->bias;
-	rc = dbg_open(&k->dbg, elf_file_path(exe->file), debuginfo, err);
+	k->dbg = dbg;
+	k->bias = bias;
 	for (size_t i = 0; !rc && i < n; i++)
 		rc = add_root(k, name[i], err);
 	if (!rc && add_vptrs(k))
 		rc = err_set(err, -ENOMEM, "out of memory");
-	if (rc)
-		goto out;
+	if (rc) {
+		known_free(k);
+		return rc;
+	}
 	k->string_size = string_size(k->dbg);
 	*ret = k;
-	k = NULL;
-out:
-	known_free(k);
+	return 0;
+}
+
+int known_open(struct known **ret, struct space *s, const char *debuginfo, const char *const *name, size_t n,
+	       struct err *err)
+{
+	const struct space_module *exe;
+	struct dbg *dbg;
+	const char *why;
+	int rc;
+
+	*ret = NULL;
+	exe = space_exe(s, &why);
+	if (!exe) {
+		rc = err_set(err, -ENOENT, "types cannot be told: %s", why);
+		err_hint(err, "--binary FILE names the executable of a core");
+		return rc;
+	}
+	rc = dbg_open(&dbg, elf_file_path(exe->file), debuginfo, err);
+	if (rc)
+		return rc;
+	rc = known_make(ret, dbg, exe->bias, name, n, err);
+	if (rc)
+		dbg_close(dbg);
+	else
+		(*ret)->owns_dbg = true;
 	return rc;
 }
 
@@ -215,7 +232,8 @@ void known_free(struct known *k)
 		guard_free(k->table[i]);
 	free(k->type);
 	free(k->vptr);
-	dbg_close(k->dbg);
+	if (k->owns_dbg)
+		dbg_close(k->dbg);
 	free(k);
 }
 

@@ -36,6 +36,7 @@ struct known_vptr {
 
 struct known {
 	struct dbg *dbg;
+	bool owns_dbg;
 	uint64_t bias;	      /* of the executable */
 	uint64_t string_size; /* of std::string: 32 (GCC 5 and later) or 8 (before); 0 = not known */
 	struct known_type *type;
@@ -53,6 +54,9 @@ struct known {
  * class (the nearest names as hint).
  */
 int known_open(struct known **ret, struct space *s, const char *debuginfo, const char *const *name, size_t n,
+	       struct err *err);
+/* The same of debuginfo that is open and stays so for as long. */
+int known_make(struct known **ret, struct dbg *dbg, uint64_t bias, const char *const *name, size_t n,
 	       struct err *err);
 void known_free(struct known *k); /* NULL is fine */
 

@@ -71,7 +71,7 @@ static int add_site(struct walk *w, const struct dbg_func *f, const struct dbg_e
 	if (GROW(&w->plan->site, w->plan->n_sites))
 		return -ENOMEM;
 	s = &w->plan->site[w->plan->n_sites];
-	*s = (struct rpc_site){.arg = w->arg};
+	*s = (struct rpc_site){.arg = w->arg, .die = e->die};
 	if (!elf_vaddr_to_offset(bin, e->vaddr, &s->entry))
 		return 0; /* not in the file: nothing to attach to */
 	s->cheap = s->entry;
@@ -184,7 +184,7 @@ static unsigned arg_number(const struct spec_rpc *r)
 	return r->method_arg && !strncmp(r->method_arg, "arg", 3) ? (unsigned)atoi(r->method_arg + 3) : 1;
 }
 
-static int find_all(struct rpc_plan *p, struct dbg *dbg, const char *path, const struct spec *spec)
+int rpc_plan_find(struct rpc_plan *p, struct dbg *dbg, const char *path, const struct spec *spec)
 {
 	struct walk w = {.plan = p, .dbg = dbg, .path = path, .arg = 1};
 	int rc = 0;
@@ -243,7 +243,7 @@ int rpc_plan_build(struct rpc_plan *ret, pid_t pid, const struct spec *spec, con
 		     (int)strcspn(why.msg, ":\n"), why.msg);
 		return rc == -ENOMEM ? err_set(err, rc, "out of memory") : 0;
 	}
-	rc = find_all(ret, dbg, path, spec);
+	rc = rpc_plan_find(ret, dbg, path, spec);
 	dbg_close(dbg);
 	if (ret->n_sites && ret->layout == RPC_LAYOUT_UNKNOWN)
 		note(ret,

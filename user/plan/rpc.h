@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "dwarf/dbg.h"
 #include "spec/spec.h"
 #include "stalls/rpc.h"
 #include "util/err.h"
@@ -19,6 +20,7 @@ struct rpc_site {
 	uint32_t pushed; /* bytes by which the stack pointer is lower at `cheap` */
 	unsigned arg;	 /* number of the argument that is the MethodDescriptor */
 	char *function;
+	uint64_t die; /* of the function (dbg_entry.die) */
 };
 
 /* How a MethodDescriptor holds its full name: layouts of reference versions, told by the library's soname. */
@@ -46,6 +48,8 @@ struct rpc_plan {
  */
 int rpc_plan_build(struct rpc_plan *ret, pid_t pid, const struct spec *spec, const char *debuginfo,
 		   struct err *err);
+/* What of it stands in one module, to be attached to by this path, added to ret. -ENOMEM. */
+int rpc_plan_find(struct rpc_plan *ret, struct dbg *dbg, const char *path, const struct spec *spec);
 void rpc_plan_deinit(struct rpc_plan *p);
 
 /*
