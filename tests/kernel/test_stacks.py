@@ -167,6 +167,26 @@ def test_without_debuginfo(blocked, tmp_path):
         proc.wait(10)
 
 
+def test_minidebuginfo(blocked, tmp_path):
+    """The stripped file with the functions' names inside, as Fedora and RHEL ship it: every name is there again."""
+    mini, packed = tmp_path / "mini", tmp_path / "packed"
+    subprocess.run(["objcopy", "-S", "-w", "--keep-symbol=*", TARGET + ".full", str(mini)], check=True)
+    subprocess.run(["xz", str(mini)], check=True)
+    subprocess.run(["objcopy", "--remove-section=.gnu_debuglink", f"--add-section=.gnu_debugdata={mini}.xz", TARGET, str(packed)], check=True)
+    proc = subprocess.Popen([str(packed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        proc.stdout.readline()
+        full, _, _ = ours(blocked.pid)
+        expect = {f[1] for frames in full.values() for f in frames if not f[4]}
+        _, _, out = ours(proc.pid)
+        own = {line.split("|")[2] for line in out.splitlines() if line.endswith("/packed")}
+        assert len(own) > 5 and "??" not in own
+        assert own <= expect
+    finally:
+        proc.stdin.close()
+        proc.wait(10)
+
+
 def test_replaced_and_deleted_file(tmp_path):
     """An upgraded package: the running file is not the one at its path any more."""
     path = tmp_path / "daemon"

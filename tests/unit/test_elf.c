@@ -149,6 +149,44 @@ static int remove_dir(void **state)
 	return system(cmd);
 }
 
+static uint64_t symbol(const struct elf_file *f, const char *name)
+{
+	struct elf_sym s;
+
+	return elf_symbol(f, name, &s) ? 0 : s.vaddr;
+}
+
+/* As Fedora packs it: the functions in an xz-compressed file inside the stripped one. */
+static void minidebuginfo(void **state)
+{
+	static const char pack[] =
+		"cd %s && objcopy -S ../plain bare && objcopy -S -w -K '_ZN*' ../plain mini && "
+		"xz -q mini && objcopy --add-section .gnu_debugdata=mini.xz bare packed && "
+		"head -c 200 mini.xz > cut.xz && objcopy --add-section .gnu_debugdata=cut.xz bare cut";
+	static const char local[] = "_ZN2fx14SetFromOutsideEPNS_4NodeEm";
+	struct elf_file *full = open_ok(FIXTURES "/plain"), *f;
+	char cmd[512], path[256];
+
+	(void)state;
+	snprintf(cmd, sizeof(cmd), pack, tmp_dir);
+	assert_int_equal(system(cmd), 0);
+	at(path, sizeof(path), "bare");
+	f = open_ok(path);
+	assert_int_equal(symbol(f, local), 0);
+	elf_file_close(f);
+	at(path, sizeof(path), "packed");
+	f = open_ok(path);
+	assert_true(symbol(full, local));
+	assert_int_equal(symbol(f, local), symbol(full, local));
+	assert_int_equal(symbol(f, "nothing"), 0);
+	elf_file_close(f);
+	at(path, sizeof(path), "cut"); /* damaged: as if there was none */
+	f = open_ok(path);
+	assert_int_equal(symbol(f, local), 0);
+	elf_file_close(f);
+	elf_file_close(full);
+}
+
 static void debuginfo_states(void **state)
 {
 	char path[256];
@@ -276,6 +314,7 @@ int main(void)
 		cmocka_unit_test(addresses_and_offsets),
 		cmocka_unit_test(plt_stubs),
 		cmocka_unit_test(debuglink_found),
+		cmocka_unit_test(minidebuginfo),
 		cmocka_unit_test(debuginfo_states),
 		cmocka_unit_test(debuglink_crc),
 		cmocka_unit_test(own_process),

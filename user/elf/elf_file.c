@@ -76,7 +76,7 @@ static void read_build_id(struct elf_file *f, Elf_Data *data)
 		sprintf(f->build_id_hex + 2 * i, "%02x", f->build_id[i]);
 }
 
-static int add_symbols(struct elf_syms *to, Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh)
+int elf_add_symbols(struct elf_syms *to, Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
 	size_t n = sh->sh_entsize ? sh->sh_size / sh->sh_entsize : 0;
@@ -116,7 +116,7 @@ static int add_symbols(struct elf_syms *to, Elf *elf, Elf_Scn *scn, const GElf_S
 
 static int read_sections(struct elf_file *f)
 {
-	Elf_Scn *scn = NULL;
+	Elf_Scn *scn = NULL, *mini = NULL;
 	size_t shstr = 0;
 	GElf_Shdr sh;
 	int err = 0;
@@ -135,16 +135,20 @@ static int read_sections(struct elf_file *f)
 			if (data && data->d_buf)
 				read_build_id(f, data);
 		} else if (sh.sh_type == SHT_SYMTAB && !f->symtab.sym) {
-			err = add_symbols(&f->symtab, f->elf, scn, &sh);
+			err = elf_add_symbols(&f->symtab, f->elf, scn, &sh);
 		} else if (sh.sh_type == SHT_DYNSYM && !f->dynsym.sym) {
-			err = add_symbols(&f->dynsym, f->elf, scn, &sh);
+			err = elf_add_symbols(&f->dynsym, f->elf, scn, &sh);
 		} else if (name && sh.sh_type != SHT_NOBITS && sh.sh_size &&
 			   (!strcmp(name, ".debug_info") || !strcmp(name, ".zdebug_info"))) {
 			f->has_debug_info = true;
 		} else if (name && !strcmp(name, ".gnu_debuglink")) {
 			f->debuglink = elf_rawdata(scn, NULL);
+		} else if (name && !strcmp(name, ".gnu_debugdata")) {
+			mini = scn;
 		}
 	}
+	if (!err && mini && !f->symtab.n)
+		err = elf_read_minidebug(f, mini);
 	return err ? err : elf_read_slots(f);
 }
 
@@ -217,7 +221,7 @@ out:
 	return rc;
 }
 
-static void free_symbols(struct elf_syms *s)
+void elf_free_symbols(struct elf_syms *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (s->sym[i].owned)
@@ -229,8 +233,11 @@ void elf_file_close(struct elf_file *f)
 {
 	if (!f)
 		return;
-	free_symbols(&f->symtab);
-	free_symbols(&f->dynsym);
+	elf_free_symbols(&f->symtab);
+	elf_free_symbols(&f->dynsym);
+	if (f->mini)
+		elf_end(f->mini);
+	free(f->mini_image);
 	free(f->slot);
 	free(f->seg);
 	free(f->path);

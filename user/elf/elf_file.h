@@ -54,7 +54,8 @@ struct elf_sym {
 	bool defined;
 	bool owned; /* name was copied by the elf_file that lists it */
 };
-/* .symtab if the file has one, else .dynsym. fn returns non-zero to stop; that value is returned. */
+/* .symtab if the file has one, else .gnu_debugdata's with .dynsym, else .dynsym. fn returns non-zero to stop;
+ * that value is returned. */
 int elf_for_each_symbol(const struct elf_file *f, int (*fn)(void *ctx, const struct elf_sym *sym), void *ctx);
 /* Same for .dynsym only: what other modules can see. */
 int elf_for_each_dynsym(const struct elf_file *f, int (*fn)(void *ctx, const struct elf_sym *sym), void *ctx);

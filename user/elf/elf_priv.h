@@ -33,11 +33,20 @@ struct elf_file {
 	size_t build_id_len;
 	char build_id_hex[2 * ELF_BUILD_ID_MAX + 1];
 	struct elf_syms symtab, dynsym;
+	Elf *mini;	       /* what .gnu_debugdata holds */
+	uint8_t *mini_image;   /* its bytes */
 	struct elf_slot *slot; /* by vaddr */
 	size_t n_slot;
 	bool has_debug_info;
 	Elf_Data *debuglink;
 };
+
+/* Appends the section's named symbols; to->sym must be NULL. */
+int elf_add_symbols(struct elf_syms *to, Elf *elf, Elf_Scn *scn, const GElf_Shdr *sh);
+void elf_free_symbols(struct elf_syms *s);
+
+/* minidebug.c: symtab from .gnu_debugdata and dynsym. What is damaged there is passed over. -ENOMEM. */
+int elf_read_minidebug(struct elf_file *f, Elf_Scn *scn);
 
 /* plt.c: reads the GOT's relocations. Symbols must have been read. */
 int elf_read_slots(struct elf_file *f);
