@@ -1,12 +1,14 @@
 """culprit writes without a spec, on a program that holds its objects in all the ways there are; the truth is the program's own."""
 import json
+import select
+import shutil
 import subprocess
 import time
 
 import pytest
 
-from conftest import BUILD
-from test_writes import Writes
+from conftest import BUILD, CULPRIT, wait_until
+from test_writes import WATCH, Writes
 
 HOLDERS = BUILD / "tests" / "holders"
 WAYS = ("pointer", "unique", "shared", "ref", "vector", "map", "unordered", "deque", "list")
@@ -15,8 +17,8 @@ WAYS = ("pointer", "unique", "shared", "ref", "vector", "map", "unordered", "deq
 class Holders:
     """The program, started with some of its caches and asked for wild stores."""
 
-    def __init__(self, *ways, every_us=20000, prefix=()):
-        self.process = subprocess.Popen([*prefix, str(HOLDERS), *ways, "--every", str(every_us)], stdin=subprocess.PIPE,
+    def __init__(self, *ways, every_us=20000, prefix=(), binary=HOLDERS):
+        self.process = subprocess.Popen([*prefix, str(binary), *ways, "--every", str(every_us)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.pid = int(self.process.stdout.readline().split("pid=")[1])
 
@@ -89,3 +91,107 @@ def test_health_is_silence(holders):
     alive = sum(program.ask("count").values())
     assert abs(counters["objects"] - alive) < 0.3 * alive
     assert program.stop() == 0
+
+
+def line_about(writes, pid):
+    """Has the session said that it guards this process? Takes its next lines from stderr."""
+    while select.select([writes.process.stderr], [], [], 0)[0]:
+        line = writes.process.stderr.readline()
+        writes.stderr += line
+        if not line or f"culprit: {pid} (" in line:
+            break
+    return f"culprit: {pid} (" in writes.stderr
+
+
+class Several(Writes):
+    """A session on all processes of a name, or on several pids."""
+
+    def __init__(self, *options, targets, seconds=6):
+        self.command = [str(CULPRIT), "writes", *map(str, targets), *ZERO, "--setters", "all", "--json", "-d", str(seconds), *options]
+        self.start()
+        while "no free debug register" in self.stderr:  # another test has them
+            self.process.kill()
+            self.process.wait()
+            time.sleep(1)
+            self.start()
+        assert "Ctrl-C to stop" in self.stderr, self.stderr
+
+
+NO_ASLR = ("setarch", "-R")  # so that two processes have their objects at the same addresses
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A copy of the program under a name that no other process has."""
+    binary = tmp_path / f"hold{time.monotonic_ns() % 10**9}"
+    shutil.copy(HOLDERS, binary)
+    return binary
+
+
+@pytest.mark.parametrize("by", ("name", "pids"))
+def test_several_processes_with_the_same_addresses(holders, named, by):
+    a, b, c = (holders("pointer", prefix=NO_ASLR, binary=named) for _ in range(3))
+    targets = ("-n", named.name) if by == "name" else ("-p", a.pid, "-p", b.pid)
+    writes = Several(targets=targets)
+    time.sleep(1.5)
+    truth = b.wild("pointer")
+    assert writes.result() == 1, writes.stderr
+    found_as_told(writes.findings, truth)
+    guarded = {p["pid"]: p for p in writes.summary["processes"]}
+    assert set(guarded) == ({a.pid, b.pid, c.pid} if by == "name" else {a.pid, b.pid})
+    assert [pid for pid, p in guarded.items() if p["findings"]] == [b.pid]
+    assert all(p["checks"] for p in guarded.values())
+    assert all(program.stop() == 0 for program in (a, b, c))
+
+
+def test_watchpoints_are_each_process_own(holders, named):
+    """The same address is watched in one process and written in the other: no hit, no finding of the wrong one."""
+    a, b = (holders("pointer", prefix=NO_ASLR, binary=named) for _ in range(2))
+    writes = Several(WATCH, "--field", "held::Item::part_", targets=("-n", named.name), seconds=8)
+    time.sleep(1)
+    truth = [b.ask("wild", "pointer", 100) for _ in range(20)]
+    assert writes.result() == 1, writes.stderr
+    assert {f["pid"] for f in writes.findings} == {b.pid}
+    assert {(f["object"]["addr"], f["addr"]) for f in writes.findings} <= {(t["object"], t["addr"]) for t in truth}
+    assert writes.summary["counters"]["watchpoints"] == 4  # shared out
+    assert a.stop() == 0 and b.stop() == 0
+
+
+def test_processes_come_and_go(holders, named):
+    old = holders("pointer", binary=named)
+    writes = Several(targets=("-n", named.name), seconds=12)
+    new = holders("pointer", binary=named)
+    assert old.stop() == 0
+    wait_until(lambda: line_about(writes, new.pid), timeout=8)
+    time.sleep(1)
+    truth = new.wild("pointer")
+    assert writes.result() == 1, writes.stderr
+    found_as_told(writes.findings, truth)
+    guarded = {p["pid"]: p for p in writes.summary["processes"]}
+    assert guarded[old.pid]["exited"] and not guarded[old.pid]["started_during_session"]
+    assert guarded[new.pid]["started_during_session"] and not guarded[new.pid]["exited"]
+    assert new.stop() == 0
+
+
+def test_a_process_of_the_name_but_of_another_file(holders, named, tmp_path):
+    """It is said and counted; without it coverage is not complete."""
+    known = holders("pointer", binary=named)
+    writes = Several(targets=("-n", named.name), seconds=5)
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / named.name
+    shutil.copy(HOLDERS, other)
+    stranger = holders("pointer", binary=other)
+    assert writes.result() == 4, writes.stderr
+    assert any("not guarded" in note and "another file" in note for note in writes.summary["notes"])
+    assert f"process {stranger.pid} is not guarded" in writes.stderr
+
+
+def test_the_last_of_several_ends_the_session(holders, named):
+    programs = [holders("pointer", binary=named) for _ in range(2)]
+    writes = Several(targets=("-n", named.name), seconds=60)
+    for program in programs:
+        time.sleep(0.5)
+        assert program.stop() == 0
+    writes.result()
+    assert writes.summary["ended"] == "target exited" and writes.findings == []
+    assert all(p["exited"] for p in writes.summary["processes"])

@@ -33,9 +33,13 @@ int cmd_find(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_layout(int argc, char **argv);
 
+#define COMMON_MAX_PIDS 16
+
 /* Options all tracing commands take; defaults by common_init. */
 struct common_opts {
-	pid_t pid;
+	pid_t pid;		     /* the last -p; the target once common_target() has been asked */
+	pid_t pids[COMMON_MAX_PIDS]; /* all -p, in order */
+	size_t n_pids;
 	const char *comm;  /* -n */
 	double duration_s; /* 0 = until Ctrl-C */
 	bool json, quiet, dry_run;
@@ -75,6 +79,9 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 /* After parsing: exactly one live target (by -p or -n); fills o->pid. -ESRCH and friends with a message and
  * hint. */
 int common_target(struct common_opts *o, struct err *err);
+/* The same for a command that takes several: all of -p, or all processes of -n's name. Fills o->pids and
+ * o->pid, the first. */
+int common_targets(struct common_opts *o, struct err *err);
 /* --profile: opens it and makes it o->debuginfo; -EBADMSG and the like. common_target() does this and checks
  * it against the process; what else it is used for is checked with the second: its build-id is the binary's,
  * else -EBADMSG with both. */

@@ -74,6 +74,13 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 		if (parse_long(arg, 1, INT_MAX, &v))
 			return err_set(err, -EINVAL, "-p takes a process id, not '%s'", arg);
 		o->pid = (pid_t)v;
+		for (size_t i = 0; i < o->n_pids; i++) {
+			if (o->pids[i] == o->pid)
+				return 0;
+		}
+		if (o->n_pids == COMMON_MAX_PIDS)
+			return err_set(err, -EINVAL, "more than %d processes", COMMON_MAX_PIDS);
+		o->pids[o->n_pids++] = o->pid;
 		return 0;
 	case 'n':
 		o->comm = arg;
@@ -140,32 +147,98 @@ static int target_by_name(struct common_opts *o, struct err *err)
 	return rc;
 }
 
-static int find_target(struct common_opts *o, struct err *err)
+static int named_once(const struct common_opts *o, struct err *err)
 {
 	if (o->pid && o->comm)
 		return err_set(err, -EINVAL, "-p and -n both name a target; give one");
+	if (!o->pid && !o->comm)
+		return err_set(err, -EINVAL, "which process? give -p PID or -n NAME");
+	return 0;
+}
+
+static int pid_lives(pid_t pid, struct err *err)
+{
+	if (!kill(pid, 0) || errno != ESRCH)
+		return 0;
+	err_set(err, -ESRCH, "no process with pid %d", (int)pid);
+	err_hint(err, "`pidof NAME` gives the pid of a running program; -n NAME takes the name itself");
+	return -ESRCH;
+}
+
+static int find_target(struct common_opts *o, struct err *err)
+{
+	int rc = named_once(o, err);
+
+	if (rc)
+		return rc;
 	if (o->comm)
 		return target_by_name(o, err);
-	if (!o->pid)
-		return err_set(err, -EINVAL, "which process? give -p PID or -n NAME");
-	if (kill(o->pid, 0) && errno == ESRCH) {
-		err_set(err, -ESRCH, "no process with pid %d", (int)o->pid);
-		err_hint(err,
-			 "`pidof NAME` gives the pid of a running program; -n NAME takes the name itself");
-		return -ESRCH;
+	if (o->n_pids > 1)
+		return err_set(err, -EINVAL, "one process at a time: -p was given %zu times", o->n_pids);
+	return pid_lives(o->pid, err);
+}
+
+/* -n NAME: all processes of it. */
+static int targets_by_name(struct common_opts *o, struct err *err)
+{
+	struct proc_pids found;
+	int rc = proc_find_comm(o->comm, &found, err);
+
+	if (rc)
+		return rc;
+	if (!found.n) {
+		rc = err_set(err, -ESRCH, "no process is called '%s'", o->comm);
+		err_hint(err, "`ps -e` lists the names; -p PID takes a pid");
+	} else if (found.n > COMMON_MAX_PIDS) {
+		rc = err_set(err, -E2BIG, "%zu processes are called '%s', more than %d: choose some with -p",
+			     found.n, o->comm, COMMON_MAX_PIDS);
+	} else {
+		memcpy(o->pids, found.v, found.n * sizeof(*found.v));
+		o->n_pids = found.n;
+		o->pid = found.v[0];
 	}
-	return 0;
+	proc_pids_deinit(&found);
+	return rc;
+}
+
+static int find_targets(struct common_opts *o, struct err *err)
+{
+	int rc = named_once(o, err);
+
+	if (!rc && o->comm)
+		return targets_by_name(o, err);
+	for (size_t i = 0; !rc && i < o->n_pids; i++)
+		rc = pid_lives(o->pids[i], err);
+	o->pid = o->pids[0];
+	return rc;
+}
+
+static int check_exe(const struct common_opts *o, pid_t pid, struct err *err)
+{
+	char exe[32];
+
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)pid);
+	return common_profile_check(o, exe, err);
 }
 
 int common_target(struct common_opts *o, struct err *err)
 {
-	char exe[32];
 	int rc = find_target(o, err);
 
 	if (!rc)
 		rc = common_profile_open(o, err);
-	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)o->pid);
-	return rc ? rc : common_profile_check(o, exe, err);
+	return rc ? rc : check_exe(o, o->pid, err);
+}
+
+int common_targets(struct common_opts *o, struct err *err)
+{
+	int rc = find_targets(o, err);
+
+	if (!rc)
+		rc = common_profile_open(o, err);
+	for (size_t i = 0; !rc && i < o->n_pids; i++)
+		rc = check_exe(o, o->pids[i], err);
+	return rc;
 }
 
 int common_privilege(struct err *err)

@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cmd/writes_run.h"
 #include "plan/coverage.h"
 #include "report/report.h"
-#include "trace/session.h"
 
 static const char HELP[] =
 	"Usage: culprit writes -p PID (--spec zbs|FILE | --type T [FUNCTIONS]) [OPTIONS]\n\n"
@@ -182,110 +180,6 @@ static int parse(int argc, char **argv, struct writes_opts *o)
 	return 0;
 }
 
-static bool module_bias(void *ctx, const struct elf_file *module, uint64_t *bias)
-{
-	const struct writes_prep *p = ctx;
-
-	if (module != dbg_binary(p->dbg))
-		return false;
-	*bias = p->bias;
-	return true;
-}
-
-/* Where the executable is loaded. */
-static int find_bias(struct writes_prep *p, pid_t pid, struct err *err)
-{
-	struct stat st;
-	int ret;
-
-	ret = proc_maps_read(&p->maps, pid, err);
-	if (ret)
-		return ret;
-	if (stat(p->exe, &st))
-		return err_set(err, -errno, "cannot look at %s: %s", p->exe, strerror(errno));
-	for (size_t i = 0; i < p->maps.n; i++) {
-		const struct proc_map *m = &p->maps.v[i];
-
-		if (m->inode == st.st_ino && m->dev == st.st_dev) {
-			p->bias = m->start - elf_file_base(dbg_binary(p->dbg));
-			return 0;
-		}
-	}
-	/* the device numbers of some file systems (btrfs, overlayfs) differ between stat and maps: then the
-	 * inode must do */
-	for (size_t i = 0; i < p->maps.n; i++) {
-		if (p->maps.v[i].inode == st.st_ino) {
-			p->bias = p->maps.v[i].start - elf_file_base(dbg_binary(p->dbg));
-			return 0;
-		}
-	}
-	return err_set(err, -ENOENT, "the executable of process %d is not among its mappings", (int)pid);
-}
-
-/* --field: a field that is guarded, by its class and name, or by any unique end of that. */
-static int find_field(struct writes_prep *p, const char *name, struct err *err)
-{
-	char full[512], found[512] = "";
-	size_t len = strlen(name);
-
-	for (unsigned t = 0; t < p->plan->n_types; t++) {
-		for (unsigned f = 0; f < p->plan->type[t].n_fields; f++) {
-			const struct guard_field *g = plan_guard_field(p->plan, t, f);
-			size_t n = (size_t)snprintf(full, sizeof(full), "%s::%s", g->owner, g->path);
-
-			if (n >= sizeof(full) || n < len || strcmp(full + n - len, name) != 0 ||
-			    (n > len && full[n - len - 1] != ':'))
-				continue;
-			if (found[0] && strcmp(found, full) != 0)
-				return err_set(err, -EEXIST, "--field %s may be %s or %s", name, found, full);
-			if (!p->has_field) {
-				p->has_field = true;
-				p->field_type = (uint16_t)t;
-				p->field = (uint16_t)f;
-			}
-			memcpy(found, full, n + 1);
-		}
-	}
-	if (p->has_field)
-		return 0;
-	err_set(err, -ENOENT, "no guarded field '%s'", name);
-	err_hint(err, "--dry-run lists the fields that are guarded");
-	return -ENOENT;
-}
-
-static int prepare(const struct writes_opts *o, struct writes_prep *p, struct err *err)
-{
-	struct writes_plan_in in = {.setters = o->setters, .bias = module_bias, .ctx = p, .binary = p->exe};
-	uint64_t start = mono_now_ns();
-	int ret;
-
-	ret = o->spec ? spec_load(&p->spec, o->spec, err)
-		      : spec_from_options(&p->spec, o->type, o->func, o->n_funcs, err);
-	if (ret)
-		return ret;
-	snprintf(p->exe, sizeof(p->exe), "/proc/%d/exe", (int)o->c.pid);
-	ret = dbg_open(&p->dbg, p->exe, o->c.debuginfo, err);
-	if (!ret)
-		ret = find_bias(p, o->c.pid, err);
-	if (ret)
-		return ret;
-	in.dbg = p->dbg;
-	in.spec = p->spec;
-	ret = writes_plan_build(&p->plan, &in, err);
-	if (!ret && o->field)
-		ret = find_field(p, o->field, err);
-	p->plan_s = (double)(mono_now_ns() - start) / 1e9;
-	return ret;
-}
-
-static void prep_deinit(struct writes_prep *p)
-{
-	writes_plan_free(p->plan);
-	proc_maps_deinit(&p->maps);
-	dbg_close(p->dbg);
-	spec_free(p->spec);
-}
-
 /* The plan as one JSON line. */
 static void plan_json(const struct writes_plan *plan, const struct write_coverage *fields, size_t n)
 {
@@ -328,21 +222,37 @@ static void plan_text(const struct writes_plan *plan, const struct write_coverag
 		printf("  note     %s\n", plan->note[i]);
 }
 
-static int dry_run(const struct writes_opts *o, const struct writes_prep *p)
+static void dry_run_of(const struct writes_opts *o, const struct writes_plan *plan)
 {
 	struct write_coverage *fields;
 	size_t n;
 
-	if (plan_coverage_rows(p->plan, o->setters, &fields, &n))
+	if (plan_coverage_rows(plan, o->setters, &fields, &n))
 		n = 0;
-	(o->c.json ? plan_json : plan_text)(p->plan, fields, n);
+	(o->c.json ? plan_json : plan_text)(plan, fields, n);
 	free(fields);
-	return p->plan->n_missing ? EXIT_INCOMPLETE : EXIT_NOTHING;
+}
+
+/* Processes of one file have one plan. */
+static int dry_run(const struct writes_opts *o, const struct writes_targets *t)
+{
+	bool whole = true;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->n > 1 && !o->c.json)
+			printf("%sprocess %d%s\n", i ? "\n" : "", (int)t->v[i]->pid,
+			       t->v[i]->of ? ": the same" : "");
+		if (t->v[i]->of)
+			continue;
+		dry_run_of(o, t->v[i]->plan);
+		whole &= !t->v[i]->plan->n_missing;
+	}
+	return whole ? EXIT_NOTHING : EXIT_INCOMPLETE;
 }
 
 int cmd_writes(int argc, char **argv)
 {
-	struct writes_prep prep = {0};
+	struct writes_targets t = {0};
 	struct writes_opts o = {0};
 	struct err err = {0};
 	int ret;
@@ -350,11 +260,11 @@ int cmd_writes(int argc, char **argv)
 	ret = parse(argc, argv, &o);
 	if (ret)
 		return ret < 0 ? 0 : ret;
-	if (common_privilege(&err) || common_target(&o.c, &err) || common_btf(&o.c, &err) ||
-	    prepare(&o, &prep, &err))
+	if (common_privilege(&err) || common_targets(&o.c, &err) || common_btf(&o.c, &err) ||
+	    writes_targets_open(&t, &o, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else
-		ret = o.c.dry_run ? dry_run(&o, &prep) : writes_run(&o, &prep);
-	prep_deinit(&prep);
+		ret = o.c.dry_run ? dry_run(&o, &t) : writes_run(&o, &t);
+	writes_targets_close(&t);
 	return ret;
 }

@@ -16,12 +16,12 @@
 int death_arm(struct run *r, struct err *err)
 {
 	struct err why = {0};
-	int ret = crash_watch_create(&r->crash, r->o->c.pid, err);
+	int ret = crash_watch_create(&r->crash, r->pid, err);
 
 	if (ret)
 		return ret;
-	ret = crash_trace_open(&r->crash_trace, r->o->c.pid, writes_trace_map_fd(r->trace, "nodes"),
-			       r->o->c.btf, r->transport, &why);
+	ret = crash_trace_open(&r->crash_trace, r->pid, writes_trace_map_fd(r->trace, "nodes"), r->o->c.btf,
+			       r->transport, &why);
 	if (!ret) {
 		death_each_second(r);
 		return 0;
@@ -58,7 +58,7 @@ void death_each_second(struct run *r)
 {
 	struct proc_maps maps;
 
-	if ((!r->o->until_crash && r->maps.n) || r->death_ns || proc_maps_read(&maps, r->o->c.pid, NULL))
+	if ((!r->o->until_crash && r->maps.n) || r->death_ns || proc_maps_read(&maps, r->pid, NULL))
 		return;
 	if (!maps.n) { /* it is exiting */
 		proc_maps_deinit(&maps);
@@ -102,8 +102,7 @@ void death_note(const struct run *r, struct summary *s)
 	int code = crash_exit_code(r->crash);
 
 	if (r->no_crash[0])
-		summary_note(s, r->end == END_TARGET_EXIT, "how the target ends is not seen: %s",
-			     r->no_crash);
+		summary_note(s, r->exited, "how the target ends is not seen: %s", r->no_crash);
 	if (r->crashed)
 		s->ended = "target crashed";
 	else if (code >= 0 && WIFSIGNALED(code))

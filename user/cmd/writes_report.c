@@ -58,16 +58,14 @@ uint64_t run_lost(const struct run *r)
 	return transport_lost(r->transport, ABI_LOST_RING) + transport_malformed(r->transport);
 }
 
-/* One row per function and role; *n of them, for free(). */
-static struct write_cost *costs(const struct run *r, uint64_t now_ns, size_t *n)
+/* Adds what the probes of a process did to the rows of their functions and roles. */
+static void add_costs(const struct run *r, double wall, struct write_cost *v, size_t *n)
 {
 	const struct writes_plan *p = r->p->plan;
-	struct write_cost *v = calloc(p->n_probes + 1, sizeof(*v));
 	uint64_t *hits = calloc(p->n_probes + 1, sizeof(*hits));
-	double wall = (double)(now_ns - r->start_ns), *cost = hit_costs(r);
+	double *cost = hit_costs(r);
 
-	*n = 0;
-	if (!v || !hits || !cost || writes_trace_hits(r->trace, hits))
+	if (!hits || !cost || writes_trace_hits(r->trace, hits))
 		goto out;
 	for (size_t i = 0; i < p->n_probes; i++) {
 		const char *role = wr_role_name(p->probe[i].wire.role);
@@ -84,11 +82,25 @@ static struct write_cost *costs(const struct run *r, uint64_t now_ns, size_t *n)
 out:
 	free(hits);
 	free(cost);
+}
+
+/* One row per function and role; *n of them, for free(). */
+static struct write_cost *costs(const struct runs *all, uint64_t now_ns, size_t *n)
+{
+	struct write_cost *v;
+	size_t max = 1;
+
+	*n = 0;
+	for (size_t i = 0; i < all->n; i++)
+		max += all->v[i]->p->plan->n_probes;
+	v = calloc(max, sizeof(*v));
+	for (size_t i = 0; v && i < all->n; i++)
+		add_costs(all->v[i], (double)(now_ns - all->start_ns), v, n);
 	return v;
 }
 
 /* Every way in which something was not seen. */
-static void note_losses(const struct run *r, struct summary *s)
+static void note_losses(const uint64_t c[WR_C_MAX], struct summary *s)
 {
 	static const struct {
 		unsigned counter;
@@ -107,47 +119,31 @@ static void note_losses(const struct run *r, struct summary *s)
 	};
 
 	for (size_t i = 0; i < sizeof(loss) / sizeof(loss[0]); i++) {
-		if (r->counters[loss[i].counter])
-			summary_note(s, true, "%llu %s", (unsigned long long)r->counters[loss[i].counter],
+		if (c[loss[i].counter])
+			summary_note(s, true, "%llu %s", (unsigned long long)c[loss[i].counter],
 				     loss[i].text);
 	}
-	if (r->counters[WR_C_PURGED])
+	if (c[WR_C_PURGED])
 		summary_note(s, true, "%llu objects were forgotten and taken up again after that gap",
-			     (unsigned long long)r->counters[WR_C_PURGED]);
-	if (r->counters[WR_C_REPLACED])
+			     (unsigned long long)c[WR_C_PURGED]);
+	if (c[WR_C_REPLACED])
 		summary_note(s, false,
 			     "%llu objects were built or inserted where one was still followed: the end of "
 			     "that one was missed",
-			     (unsigned long long)r->counters[WR_C_REPLACED]);
+			     (unsigned long long)c[WR_C_REPLACED]);
 }
 
 static void note_plan(const struct run *r, struct summary *s)
 {
-	const struct writes_plan *p = r->p->plan;
-	const struct plan_coverage *c = &p->coverage;
-
-	for (size_t i = 0; i < p->n_missing && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
-		summary_note(s, true, "not probed: %s", p->missing[i]);
 	if (writes_trace_failed(r->trace))
 		summary_note(s, true, "%u probes could not be attached, the first: %s",
 			     writes_trace_failed(r->trace), writes_trace_failure(r->trace));
-	for (size_t i = 0; i < p->n_notes && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
-		summary_note(s, false, "%s", p->note[i]);
 	if (r->stores_dropped)
 		summary_note(
 			s, true,
 			"%u probes on inlined setters were taken out (%.1f%% of one CPU, budget %.1f%%): "
 			"changes of their fields are not judged since; --setters all keeps them",
 			r->stores_dropped, r->stores_dropped_pct, r->o->c.max_overhead_pct);
-	if (r->overhead_pct > r->o->c.max_overhead_pct)
-		summary_note(s, false,
-			     "the probes took %.1f%% of one CPU, over the budget of %.1f%%: those left "
-			     "cannot be spared",
-			     r->overhead_pct, r->o->c.max_overhead_pct);
-	summary_note(s, false,
-		     "fields: %u guarded by invariant, %u by their changes; not guarded: %u scalars whose "
-		     "writers are not all known or are plain C++, %u of other kinds%s",
-		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
 }
 
 static void note_engine(const struct run *r, struct summary *s)
@@ -198,26 +194,22 @@ static void note_nursery(const struct run *r, struct summary *s)
 	if (n.left)
 		summary_note(s, true, "%llu times a part of a new object was left out: more than is walked",
 			     (unsigned long long)n.left);
-	summary_note(s, false,
-		     "objects built before the session were followed only from when a member function "
-		     "changed them");
 }
 
-static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
+/* What was seen in a process, added to s. */
+static void count_run(struct run *r, struct summary *s)
 {
 	const struct writes_plan *p = r->p->plan;
 	struct proc_status st;
 
-	*s = (struct summary){.command = "writes", .complete = true, .ended = session_end_name(r->end)};
-	writes_trace_counters(r->trace, r->counters);
-	s->probes_planned = (unsigned)(p->n_probes + p->n_missing);
-	s->probes_attached = writes_trace_attached(r->trace);
-	s->probes_failed = writes_trace_failed(r->trace) + (unsigned)p->n_missing;
-	s->events_seen = transport_seen(r->transport);
-	s->events_lost = run_lost(r);
-	s->findings = engine_n_findings(r->engine) + engine_n_forgotten(r->engine);
-	if (!proc_status_read(&st, r->o->c.pid, NULL))
-		s->threads = st.threads;
+	if (!r->exited)
+		writes_trace_counters(r->trace, r->counters);
+	s->probes_planned += (unsigned)(p->n_probes + p->n_missing);
+	s->probes_attached += writes_trace_attached(r->trace);
+	s->probes_failed += writes_trace_failed(r->trace) + (unsigned)p->n_missing;
+	s->findings += engine_n_findings(r->engine) + engine_n_forgotten(r->engine);
+	if (!r->exited && !proc_status_read(&st, r->pid, NULL))
+		s->threads += st.threads;
 	summary_count(s, "checks", r->counters[WR_C_CHECKS]);
 	summary_count(s, "objects", writes_trace_objects(r->counters));
 	summary_count(s, "inserted", r->counters[WR_C_INSERTED]);
@@ -225,9 +217,34 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 	summary_count(s, "destroyed", r->counters[WR_C_DESTROYED] + r->counters[WR_C_REMOVED]);
 	summary_count(s, "messages compared", r->counters[WR_C_NODES]);
 	summary_count(s, "changes by known writers", r->counters[WR_C_LICENSED]);
-	if (s->events_lost)
-		summary_note(s, true, "%llu records were lost", (unsigned long long)s->events_lost);
-	note_losses(r, s);
+}
+
+/* What is the same in all processes of one file. */
+static void note_file(const struct run *r, struct summary *s)
+{
+	const struct writes_plan *p = r->p->plan;
+	const struct plan_coverage *c = &p->coverage;
+
+	for (size_t i = 0; i < p->n_missing && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
+		summary_note(s, true, "not probed: %s", p->missing[i]);
+	for (size_t i = 0; i < p->n_notes && s->n_notes < SUMMARY_MAX_NOTES / 2; i++)
+		summary_note(s, false, "%s", p->note[i]);
+	if (r->nursery)
+		summary_note(
+			s, false,
+			"objects built before the session were followed only from when a member function "
+			"changed them");
+	if (r->no_watch[0])
+		summary_note(s, r->watch_failed, "no watchpoints: %s", r->no_watch);
+	summary_note(s, false,
+		     "fields: %u guarded by invariant, %u by their changes; not guarded: %u scalars whose "
+		     "writers are not all known or are plain C++, %u of other kinds%s",
+		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
+}
+
+/* What is to be said of a process. */
+static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
+{
 	note_plan(r, s);
 	note_engine(r, s);
 	if (!r->counters[WR_C_CHECKS])
@@ -241,9 +258,59 @@ static void summarize(struct run *r, uint64_t now_ns, struct summary *s)
 	note_sweep(r, s);
 	if (r->watch)
 		writes_watch_account(r->watch, now_ns, s);
-	if (r->no_watch[0])
-		summary_note(s, r->watch_failed, "no watchpoints: %s", r->no_watch);
-	session_usage_finish(&r->usage, s);
+}
+
+/* Processes that came and went. */
+static void note_processes(const struct runs *all, struct summary *s)
+{
+	unsigned late = 0, exited = 0;
+
+	for (size_t i = 0; i < all->n; i++) {
+		late += all->v[i]->late;
+		exited += all->v[i]->exited;
+	}
+	if (all->n > 1 || all->n_refused)
+		summary_note(s, false, "%zu process%s guarded", all->n, all->n == 1 ? " was" : "es were");
+	if (exited && all->n > 1)
+		summary_note(s, false, "%u of them exited during the session", exited);
+	if (late)
+		summary_note(s, false,
+			     "%u of them started during the session, and were guarded from a second or two "
+			     "later on",
+			     late);
+	if (all->n_refused)
+		summary_note(s, true, "%zu more of this name started and were not guarded; the first: %s",
+			     all->n_refused, all->refusal);
+}
+
+static void summarize(struct runs *all, uint64_t now_ns, struct summary *s)
+{
+	uint64_t c[WR_C_MAX] = {0};
+
+	*s = (struct summary){.command = "writes", .complete = true, .ended = session_end_name(all->end)};
+	s->events_seen = transport_seen(all->transport);
+	s->events_lost = run_lost(all->v[0]);
+	for (size_t i = 0; i < all->n; i++) {
+		count_run(all->v[i], s);
+		for (unsigned k = 0; k < WR_C_MAX; k++)
+			c[k] += all->v[i]->counters[k];
+	}
+	if (s->events_lost)
+		summary_note(s, true, "%llu records were lost", (unsigned long long)s->events_lost);
+	note_processes(all, s);
+	note_losses(c, s);
+	if (all->overhead_pct > all->o->c.max_overhead_pct)
+		summary_note(s, false,
+			     "the probes took %.1f%% of one CPU, over the budget of %.1f%%: those left "
+			     "cannot be spared",
+			     all->overhead_pct, all->o->c.max_overhead_pct);
+	for (size_t i = 0; i < all->n; i++) {
+		s->of_pid = all->n > 1 ? all->v[i]->pid : 0;
+		note_run(all->v[i], now_ns, s);
+		s->of_pid = 0;
+		note_file(all->v[i], s);
+	}
+	session_usage_finish(&all->usage, s);
 }
 
 void run_tell(struct run *r, uint64_t now_ns, bool final)
@@ -261,14 +328,30 @@ void run_tell(struct run *r, uint64_t now_ns, bool final)
 	}
 }
 
-static void print_summary(const struct run *r, struct write_cost *cost, size_t n_costs,
+static json_t *processes(const struct runs *all)
+{
+	json_t *v = json_array();
+
+	for (size_t i = 0; v && i < all->n; i++) {
+		const struct run *r = all->v[i];
+
+		json_array_append_new(v, json_pack("{s:i, s:I, s:I, s:I, s:b, s:b}", "pid", (int)r->pid,
+						   "findings", (json_int_t)engine_n_findings(r->engine),
+						   "checks", (json_int_t)r->counters[WR_C_CHECKS], "objects",
+						   (json_int_t)writes_trace_objects(r->counters),
+						   "started_during_session", r->late, "exited", r->exited));
+	}
+	return v;
+}
+
+static void print_summary(const struct runs *all, struct write_cost *cost, size_t n_costs,
 			  const struct summary *s)
 {
 	struct write_coverage *fields;
 	size_t n;
 	json_t *v;
 
-	if (!r->o->c.json) {
+	if (!all->o->c.json) {
 		if (!s->findings)
 			printf("no bad write seen\n\n");
 		text_write_costs(stdout, cost, n_costs, ROWS);
@@ -277,16 +360,18 @@ static void print_summary(const struct run *r, struct write_cost *cost, size_t n
 		return;
 	}
 	v = json_summary(s);
-	if (v)
+	if (v) {
 		json_object_set_new(v, "functions", json_write_costs(cost, n_costs));
-	if (v && !plan_coverage_rows(r->p->plan, r->o->setters, &fields, &n)) {
+		json_object_set_new(v, "processes", processes(all));
+	}
+	if (v && !plan_coverage_rows(all->v[0]->p->plan, all->o->setters, &fields, &n)) {
 		json_object_set_new(v, "fields", json_write_coverage(fields, n));
 		free(fields);
 	}
 	json_line(stdout, v);
 }
 
-int run_report(struct run *r)
+int runs_report(struct runs *all)
 {
 	uint64_t now = mono_now_ns();
 	struct write_cost *cost;
@@ -294,15 +379,19 @@ int run_report(struct run *r)
 	size_t n;
 	int ret;
 
-	if (r->watch)
-		writes_watch_stop(r->watch, now);
-	if (r->end != END_TARGET_EXIT && !r->death_ns)
-		story_wait(r);
-	death_report(r, now);
-	run_tell(r, now, true);
-	summarize(r, now, &s);
-	cost = costs(r, now, &n);
-	print_summary(r, cost, n, &s);
+	for (size_t i = 0; i < all->n; i++) {
+		struct run *r = all->v[i];
+
+		if (r->watch && !r->exited)
+			writes_watch_stop(r->watch, now);
+		if (!r->exited && all->end != END_TARGET_EXIT && !r->death_ns)
+			story_wait(r);
+		death_report(r, now);
+		run_tell(r, now, true);
+	}
+	summarize(all, now, &s);
+	cost = costs(all, now, &n);
+	print_summary(all, cost, n, &s);
 	ret = s.findings ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
 	free(cost);
 	summary_deinit(&s);

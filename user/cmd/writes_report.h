@@ -15,7 +15,9 @@
 #include "writes/crash.h"
 #include "writes/engine.h"
 
+/* One process. */
 struct run {
+	pid_t pid;
 	const struct writes_opts *o;
 	const struct writes_prep *p;
 	struct image *image;
@@ -35,13 +37,36 @@ struct run {
 	bool crashed;
 	struct searches *searches;
 	size_t n_stories;
-	struct session_usage usage;
-	enum session_end end;
-	uint64_t start_ns, second_ns;
+	bool exited;
+	bool late;		   /* it was started during the session */
+	uint64_t start_ns, end_ns; /* end_ns: of the process, 0 = it lives */
 	uint64_t counters[WR_C_MAX];
 	double overhead_pct, store_pct; /* of one CPU, all probes and those on setters */
 	unsigned stores_dropped;
 	double stores_dropped_pct;
+};
+
+#define RUNS_MAX (2 * COMMON_MAX_PIDS) /* those that come during the session included */
+
+/* The session: all processes. */
+struct runs {
+	const struct writes_opts *o;
+	struct writes_targets *t;
+	struct transport *transport;
+	struct run *v[RUNS_MAX];
+	size_t n;
+	struct run *failed[RUNS_MAX]; /* could not be armed; the transport may hold its tables */
+	size_t n_failed;
+	struct session_usage usage;
+	enum session_end end;
+	uint64_t start_ns, second_ns;
+	double overhead_pct, store_pct; /* of all */
+	/* processes of the name that came during the session */
+	pid_t seen[RUNS_MAX]; /* in the last look for them, not yet guarded */
+	size_t n_seen;
+	pid_t refused[RUNS_MAX]; /* that are not guarded */
+	size_t n_refused;
+	char refusal[256]; /* why, of the first */
 };
 
 /* Share of one CPU that the probes took since the start; *stores: the part on inlined setters. */
@@ -50,6 +75,17 @@ uint64_t run_lost(const struct run *r);
 /* Writes out what is ripe. */
 void run_tell(struct run *r, uint64_t now_ns, bool final);
 /* The rest of the findings, costs and summary to stdout. Returns enum exit_code. */
-int run_report(struct run *r);
+int runs_report(struct runs *s);
+
+/* Puts the probes of t's process `p` in. late: the session runs already. */
+int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *err);
+/* Looks for processes that ended (user/cmd/writes_procs.c). Returns how many are left. */
+size_t runs_ended(struct runs *s, uint64_t now_ns);
+/* Once a second, if the target was given by name: looks for new ones of it, and guards them. */
+void runs_arrivals(struct runs *s);
+/* None of the processes is left: is another of the name about to be guarded? */
+bool runs_expected(struct runs *s);
+/* What is known of a process that ended, while its tables still stand. */
+void run_finish(struct run *r, uint64_t now_ns);
 
 #endif

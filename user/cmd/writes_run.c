@@ -16,6 +16,7 @@
 #include "report/write.h"
 #include "trace/crash.h"
 #include "trace/verbose.h"
+#include "writes/slots.h"
 
 #define TICK_MS	    50
 #define SECOND_NS   1000000000ull
@@ -26,7 +27,7 @@ static ssize_t fact_read(void *ctx, uint64_t addr, void *buf, size_t len)
 {
 	const struct run *r = ctx;
 
-	return proc_mem_read(r->o->c.pid, addr, buf, len);
+	return proc_mem_read(r->pid, addr, buf, len);
 }
 
 static bool fact_mapped(void *ctx, uint64_t addr)
@@ -63,14 +64,21 @@ static uint64_t fact_objects(void *ctx)
 	return writes_trace_counters(((const struct run *)ctx)->trace, c) ? 0 : writes_trace_objects(c);
 }
 
+/* Records tell whose they are by the thread's process. */
 static void sink(void *ctx, const struct abi_hdr *rec)
 {
-	struct run *r = ctx;
+	struct runs *s = ctx;
 
-	engine_record(r->engine, rec);
-	death_record(r, rec);
-	if (r->watch)
-		writes_watch_record(r->watch, rec);
+	for (size_t i = 0; i < s->n; i++) {
+		struct run *r = s->v[i];
+
+		if (s->n + s->n_failed > 1 && (rec->tgid != (uint32_t)r->pid || r->exited))
+			continue;
+		engine_record(r->engine, rec);
+		death_record(r, rec);
+		if (r->watch)
+			writes_watch_record(r->watch, rec);
+	}
 }
 
 /* A finding is announced when it is made; the report follows when it is ripe. */
@@ -83,8 +91,9 @@ static void announce(struct run *r, uint64_t now_ns)
 		if (!r->o->c.quiet)
 			fprintf(stderr,
 				"\r\033[K"
-				"culprit: bad write (%s): %s of %s 0x%" PRIx64 " is 0x%" PRIx64 "\n",
-				confidence_name(f->w.confidence), f->w.path, f->w.object_type,
+				"culprit: bad write (%s) in process %d: %s of %s 0x%" PRIx64 " is 0x%" PRIx64
+				"\n",
+				confidence_name(f->w.confidence), (int)r->pid, f->w.path, f->w.object_type,
 				f->w.object_addr, f->w.new_value);
 		if (r->watch && f->lives)
 			writes_watch_damaged(r->watch, f, now_ns);
@@ -93,19 +102,35 @@ static void announce(struct run *r, uint64_t now_ns)
 
 /* Once a second: the kernel's deadline, the figures for the progress line, the budget of the probes on
  * setters. */
-static void each_second(struct run *r, uint64_t now_ns)
+static void each_second(struct runs *s, uint64_t now_ns)
 {
-	if (now_ns < r->second_ns + SECOND_NS)
+	double budget = s->o->c.max_overhead_pct;
+
+	if (now_ns < s->second_ns + SECOND_NS)
 		return;
-	r->second_ns = now_ns;
-	writes_trace_deadline(r->trace, now_ns + DEADLINE_NS);
-	death_each_second(r);
-	writes_trace_counters(r->trace, r->counters);
-	r->overhead_pct = run_overhead(r, now_ns, &r->store_pct);
-	if (r->o->setters == SETTERS_AUTO && !r->stores_dropped && now_ns > r->start_ns + WARM_NS &&
-	    r->overhead_pct > r->o->c.max_overhead_pct && r->store_pct > r->o->c.max_overhead_pct / 4) {
-		r->stores_dropped = writes_trace_drop_stores(r->trace);
-		r->stores_dropped_pct = r->store_pct;
+	s->second_ns = now_ns;
+	s->overhead_pct = s->store_pct = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct run *r = s->v[i];
+
+		if (r->exited)
+			continue;
+		writes_trace_deadline(r->trace, now_ns + DEADLINE_NS);
+		death_each_second(r);
+		writes_trace_counters(r->trace, r->counters);
+		r->overhead_pct = run_overhead(r, now_ns, &r->store_pct);
+		s->overhead_pct += r->overhead_pct;
+		s->store_pct += r->store_pct;
+	}
+	runs_arrivals(s);
+	if (s->o->setters != SETTERS_AUTO || now_ns < s->start_ns + WARM_NS || s->overhead_pct <= budget ||
+	    s->store_pct <= budget / 4)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i]->exited || s->v[i]->stores_dropped)
+			continue;
+		s->v[i]->stores_dropped = writes_trace_drop_stores(s->v[i]->trace);
+		s->v[i]->stores_dropped_pct = s->v[i]->store_pct;
 	}
 }
 
@@ -121,54 +146,84 @@ static bool sweep_trusted(const struct run *r)
 	       !r->p->plan->n_missing && !writes_trace_failed(r->trace);
 }
 
-static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
+/* True: the target is dying, and what can be known of it is known. */
+static bool run_tick(struct run *r, uint64_t now_ns, struct err *err)
 {
-	struct run *r = ctx;
 	bool dead = death_tick(r, now_ns);
 
-	engine_tick(r->engine, now_ns, last);
+	engine_tick(r->engine, now_ns, false);
 	announce(r, now_ns);
-	if (last || dead)
-		return dead;
+	if (dead)
+		return true;
 	story_tick(r);
 	run_tell(r, now_ns, false);
-	each_second(r, now_ns);
 	if (sweep_trusted(r))
 		writes_sweep_tick(r->sweep, now_ns, TICK_MS * 1000000ull);
 	if (r->nursery && !r->p->plan->ends_missed)
 		writes_nursery_tick(r->nursery, now_ns, TICK_MS * 1000000ull);
-	if (r->watch && writes_watch_tick(r->watch, now_ns, err)) {
+	if (r->watch && !r->watch_failed && writes_watch_tick(r->watch, now_ns, err)) {
 		snprintf(r->no_watch, sizeof(r->no_watch), "watchpoints were given up: %.400s", err->msg);
 		writes_watch_stop(r->watch, now_ns);
 		r->watch_failed = true;
 	}
-	return 0;
+	return false;
+}
+
+void run_finish(struct run *r, uint64_t now_ns)
+{
+	death_tick(r, now_ns);
+	writes_trace_counters(r->trace, r->counters);
+	engine_tick(r->engine, now_ns, true);
+	announce(r, now_ns);
+}
+
+static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
+{
+	struct runs *s = ctx;
+	size_t left = runs_ended(s, now_ns);
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i]->exited)
+			continue;
+		if (last)
+			run_finish(s->v[i], now_ns);
+		else if (run_tick(s->v[i], now_ns, err) && s->n == 1)
+			return SESSION_OVER;
+	}
+	if (!last)
+		each_second(s, now_ns);
+	return left || last || runs_expected(s) ? SESSION_GO_ON : SESSION_TARGETS_GONE;
 }
 
 static void progress(void *ctx, char *buf, size_t len)
 {
-	const struct run *r = ctx;
-	char checks[32], objects[32], lost[32];
-	size_t n = engine_n_findings(r->engine);
+	const struct runs *s = ctx;
+	uint64_t checks = 0, objects = 0, lost = 0;
+	char text[3][32];
+	size_t n = 0;
 
+	for (size_t i = 0; i < s->n; i++) {
+		checks += s->v[i]->counters[WR_C_CHECKS];
+		objects += s->v[i]->exited ? 0 : writes_trace_objects(s->v[i]->counters);
+		n += engine_n_findings(s->v[i]->engine);
+	}
+	lost = run_lost(s->v[0]);
 	snprintf(buf, len, "%s checks  %s objects  %zu bad write%s  %.1f%% cpu  %s lost",
-		 text_count(r->counters[WR_C_CHECKS], checks),
-		 text_count(writes_trace_objects(r->counters), objects), n, n == 1 ? "" : "s",
-		 r->overhead_pct, text_count(run_lost(r), lost));
+		 text_count(checks, text[0]), text_count(objects, text[1]), n, n == 1 ? "" : "s",
+		 s->overhead_pct, text_count(lost, text[2]));
 }
 
 /* What is about to be watched, on stderr. */
-static void introduce(const struct run *r, double arm_s)
+static void introduce(const struct run *r)
 {
 	const struct writes_plan *p = r->p->plan;
 	const struct plan_coverage *c = &p->coverage;
 	struct proc_status st;
 	struct proc_exe exe;
 
-	if (r->o->c.quiet || proc_status_read(&st, r->o->c.pid, NULL) ||
-	    proc_exe_read(&exe, r->o->c.pid, NULL))
+	if (r->o->c.quiet || proc_status_read(&st, r->pid, NULL) || proc_exe_read(&exe, r->pid, NULL))
 		return;
-	fprintf(stderr, "culprit: %d (%s, build-id %.8s) %u threads; guarding ", (int)r->o->c.pid, st.comm,
+	fprintf(stderr, "culprit: %d (%s, build-id %.8s) %u threads; guarding ", (int)r->pid, st.comm,
 		exe.build_id, st.threads);
 	for (unsigned t = 0; t < p->n_types; t++) {
 		if (p->info[t].cache)
@@ -176,15 +231,45 @@ static void introduce(const struct run *r, double arm_s)
 	}
 	fprintf(stderr, " and %zu types in it: %u fields by invariant, %u by their changes\n",
 		p->n_types - r->p->spec->n_cache, c->invariant, c->judged);
-	fprintf(stderr, "culprit: debuginfo read in %.2f s, %u probes armed in %.2f s%s; Ctrl-C to stop\n",
-		r->p->plan_s, writes_trace_attached(r->trace), arm_s, r->watch ? ", watchpoints rotate" : "");
-	if (r->no_watch[0])
-		fprintf(stderr, "culprit: no watchpoints: %s\n", r->no_watch);
 	proc_exe_deinit(&exe);
 }
 
-static int open_watch(struct run *r, const struct engine_facts *facts, struct err *err)
+static void introduce_all(const struct runs *s, double arm_s)
 {
+	bool watch = false;
+	unsigned probes = 0;
+	double plan_s = 0;
+
+	if (s->o->c.quiet)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		introduce(s->v[i]);
+		probes += writes_trace_attached(s->v[i]->trace);
+		plan_s += s->v[i]->p->plan_s;
+		watch |= s->v[i]->watch != NULL;
+	}
+	fprintf(stderr, "culprit: debuginfo read in %.2f s, %u probes armed in %.2f s%s; Ctrl-C to stop\n",
+		plan_s, probes, arm_s, watch ? ", watchpoints rotate" : "");
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i]->no_watch[0] && (!i || strcmp(s->v[i]->no_watch, s->v[i - 1]->no_watch) != 0))
+			fprintf(stderr, "culprit: no watchpoints: %s\n", s->v[i]->no_watch);
+	}
+}
+
+/* The machine has few registers: they are shared out among the processes there are at the start. 0: all. */
+static unsigned watch_share(const struct runs *s, bool *none)
+{
+	size_t n = s->t->n, i = s->n;
+
+	*none = i >= SLOTS_MAX && n > 1;
+	if (n == 1)
+		return 0;
+	return n >= SLOTS_MAX ? 1 : (unsigned)(SLOTS_MAX / n + (i < SLOTS_MAX % n));
+}
+
+static int open_watch(struct runs *s, struct run *r, const struct engine_facts *facts, struct err *err)
+{
+	bool none;
 	struct writes_watch_cfg cfg = {
 		.plan = r->p->plan,
 		.trace = r->trace,
@@ -193,7 +278,8 @@ static int open_watch(struct run *r, const struct engine_facts *facts, struct er
 		.image = r->image,
 		.engine = r->engine,
 		.transport = r->transport,
-		.pid = r->o->c.pid,
+		.pid = r->pid,
+		.max_slots = watch_share(s, &none),
 		.btf = r->o->c.btf,
 		.allow_vm = r->o->c.allow_vm_watchpoints,
 		.has_field = r->p->has_field,
@@ -202,11 +288,17 @@ static int open_watch(struct run *r, const struct engine_facts *facts, struct er
 		.object = r->o->object,
 	};
 	struct err why = {0};
-	int ret = writes_watch_open(&r->watch, &cfg, &why);
+	int ret;
 
+	if (none) {
+		snprintf(r->no_watch, sizeof(r->no_watch), "the machine's registers serve other processes");
+		return 0;
+	}
+	ret = writes_watch_open(&r->watch, &cfg, &why);
 	if (!ret)
 		return 0;
-	if (cfg.has_field || cfg.object) { /* asked for by name: then going on without is no answer */
+	if (!r->late &&
+	    (cfg.has_field || cfg.object)) { /* asked for by name: then going on without is no answer */
 		*err = why;
 		return ret;
 	}
@@ -215,7 +307,7 @@ static int open_watch(struct run *r, const struct engine_facts *facts, struct er
 	return 0;
 }
 
-static int arm(struct run *r, struct err *err)
+static int arm(struct runs *s, struct run *r, struct err *err)
 {
 	struct engine_facts facts = {.ctx = r,
 				     .read = fact_read,
@@ -225,44 +317,36 @@ static int arm(struct run *r, struct err *err)
 				     .calls = fact_calls,
 				     .n_objects = fact_objects,
 				     .judged = fact_judged};
-	uint64_t start = mono_now_ns();
 	int ret;
 
-	ret = session_signals_block(err);
+	ret = image_open(&r->image, r->pid, r->o->c.debuginfo, err);
 	if (!ret)
-		ret = image_open(&r->image, r->o->c.pid, r->o->c.debuginfo, err);
-	if (!ret)
-		ret = engine_create(&r->engine, r->p->plan, &facts, r->o->c.pid, err);
-	if (!ret && searches_create(&r->searches, r->o->c.pid, r->o->c.debuginfo))
+		ret = engine_create(&r->engine, r->p->plan, &facts, r->pid, err);
+	if (!ret && searches_create(&r->searches, r->pid, r->o->c.debuginfo))
 		ret = err_set(err, -ENOMEM, "out of memory");
 	if (!ret)
-		ret = transport_create(&r->transport, sink, r, err);
-	if (!ret)
-		ret = writes_trace_open(&r->trace, r->p->plan, r->o->c.pid, r->p->bias, r->o->c.btf, err);
-	if (!ret)
-		ret = transport_add(r->transport, writes_trace_events_fd(r->trace),
-				    writes_trace_lost_fd(r->trace), err);
+		ret = writes_trace_open(&r->trace, r->p->plan, r->pid, r->p->bias, r->o->c.btf, err);
 	if (!ret)
 		ret = writes_sweep_create(&r->sweep, r->p->plan, &facts, r->engine,
-					  writes_trace_map_fd(r->trace, "nodes"), r->o->c.pid, err);
+					  writes_trace_map_fd(r->trace, "nodes"), r->pid, err);
 	if (!ret && r->p->plan->births)
 		ret = writes_nursery_create(&r->nursery, r->p->plan, &facts, writes_sweep_engine(r->sweep),
 					    writes_trace_map_fd(r->trace, "objects"),
 					    writes_trace_map_fd(r->trace, "nodes"), err);
 	if (!ret)
+		ret = transport_add(r->transport, writes_trace_events_fd(r->trace),
+				    writes_trace_lost_fd(r->trace), err);
+	if (!ret)
 		ret = death_arm(r, err);
 	if (!ret)
-		ret = open_watch(r, &facts, err);
+		ret = open_watch(s, r, &facts, err);
 	if (ret)
 		return ret;
-	session_usage_start(&r->usage);
-	writes_trace_usage(r->trace, &r->usage);
+	writes_trace_usage(r->trace, &s->usage);
 	if (r->crash_trace)
-		crash_trace_usage(r->crash_trace, &r->usage);
+		crash_trace_usage(r->crash_trace, &s->usage);
 	ret = writes_trace_attach(r->trace, err);
-	r->start_ns = r->second_ns = mono_now_ns();
-	if (!ret)
-		introduce(r, (double)(r->start_ns - start) / 1e9);
+	r->start_ns = mono_now_ns();
 	return ret;
 }
 
@@ -273,10 +357,10 @@ static void disarm(struct run *r)
 	writes_nursery_destroy(r->nursery);
 	writes_sweep_destroy(r->sweep);
 	writes_trace_close(r->trace);
-	transport_destroy(r->transport);
 	engine_destroy(r->engine);
 	searches_destroy(r->searches);
 	image_close(r->image);
+	free(r);
 }
 
 static void print_coverage(const struct run *r)
@@ -290,25 +374,82 @@ static void print_coverage(const struct run *r)
 	free(fields);
 }
 
-int writes_run(const struct writes_opts *o, const struct writes_prep *p)
+int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *err)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	int ret;
+
+	if (!r)
+		return err_set(err, -ENOMEM, "out of memory");
+	*r = (struct run){.pid = p->pid, .o = s->o, .p = p, .transport = s->transport, .late = late};
+	ret = arm(s, r, err);
+	if (ret)
+		s->failed[s->n_failed++] = r;
+	else
+		s->v[s->n++] = r;
+	if (!ret && late && !s->o->c.quiet) {
+		session_clear_line();
+		introduce(r);
+	}
+	return ret;
+}
+
+/* Arming takes a while: the deadlines of those that are armed must not pass meanwhile. */
+static void keep_alive(const struct runs *s)
+{
+	uint64_t now = mono_now_ns();
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->v[i]->exited)
+			writes_trace_deadline(s->v[i]->trace, now + DEADLINE_NS);
+	}
+}
+
+static int arm_all(struct runs *s, struct err *err)
+{
+	uint64_t start = mono_now_ns();
+	int ret = session_signals_block(err);
+
+	if (!ret)
+		ret = transport_create(&s->transport, sink, s, err);
+	session_usage_start(&s->usage);
+	for (size_t i = 0; !ret && i < s->t->n; i++) {
+		keep_alive(s);
+		ret = run_add(s, s->t->v[i], false, err);
+		if (ret && s->t->n > 1)
+			err_prefix(err, "process %d", (int)s->t->v[i]->pid);
+	}
+	s->start_ns = s->second_ns = mono_now_ns();
+	if (!ret)
+		introduce_all(s, (double)(s->start_ns - start) / 1e9);
+	return ret;
+}
+
+int writes_run(const struct writes_opts *o, struct writes_targets *t)
 {
 	static const struct session_ops ops = {.tick = tick, .progress = progress};
-	struct session_cfg cfg = {
-		.pid = o->c.pid, .duration_s = o->c.duration_s, .tick_ms = TICK_MS, .quiet = o->c.quiet};
-	struct run r = {.o = o, .p = p};
+	struct session_cfg cfg = {.pid = t->n == 1 && !o->c.comm ? t->v[0]->pid : 0,
+				  .duration_s = o->c.duration_s,
+				  .tick_ms = TICK_MS,
+				  .quiet = o->c.quiet};
+	struct runs s = {.o = o, .t = t};
 	struct err err = {0};
 	int ret;
 
 	trace_verbose(o->c.verbose > 0);
-	ret = arm(&r, &err);
+	ret = arm_all(&s, &err);
 	if (!ret && o->c.verbose)
-		print_coverage(&r);
+		print_coverage(s.v[0]);
 	if (!ret)
-		ret = session_run(&cfg, r.transport, &ops, &r, &r.end, &err);
+		ret = session_run(&cfg, s.transport, &ops, &s, &s.end, &err);
 	if (ret)
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else
-		ret = run_report(&r);
-	disarm(&r);
+		ret = runs_report(&s);
+	for (size_t i = 0; i < s.n; i++)
+		disarm(s.v[i]);
+	for (size_t i = 0; i < s.n_failed; i++)
+		disarm(s.failed[i]);
+	transport_destroy(s.transport);
 	return ret;
 }

@@ -22,9 +22,14 @@ struct writes_opts {
 	bool until_crash;
 };
 
-/* What is known before anything is attached. */
+/* What is known of a process before anything is attached. */
 struct writes_prep {
-	char exe[32]; /* /proc/PID/exe */
+	pid_t pid;
+	uint64_t started; /* as session_target_started(): names the process for good */
+	char exe[32];	  /* /proc/PID/exe */
+	dev_t dev;	  /* and which file that is */
+	ino_t ino;
+	struct writes_prep *of; /* process of the same file, whose debuginfo and tables it uses; NULL: none */
 	struct spec *spec;
 	struct dbg *dbg;
 	struct proc_maps maps;
@@ -35,7 +40,20 @@ struct writes_prep {
 	double plan_s; /* reading the debuginfo took */
 };
 
+struct writes_targets {
+	struct spec *spec;
+	struct writes_prep **v;
+	size_t n;
+};
+
+/* Spec, debuginfo and plan of all processes of o->c.pids. t: zero; for writes_targets_close() in any case. */
+int writes_targets_open(struct writes_targets *t, const struct writes_opts *o, struct err *err);
+/* One more process. known_only: it must run a file that another one runs. Errors leave t as it was. */
+int writes_targets_add(struct writes_targets *t, const struct writes_opts *o, pid_t pid, bool known_only,
+		       struct err *err);
+void writes_targets_close(struct writes_targets *t);
+
 /* Arms, follows, reports. Returns enum exit_code. */
-int writes_run(const struct writes_opts *o, const struct writes_prep *p);
+int writes_run(const struct writes_opts *o, struct writes_targets *t);
 
 #endif

@@ -20,7 +20,7 @@ static void unseen_of(struct run *r, struct engine_finding *f)
 				 .hits_lost = run_lost(r) > 0};
 	struct proc_direct files = {0};
 	struct proc_maps maps;
-	pid_t pid = r->o->c.pid;
+	pid_t pid = r->pid;
 
 	if (r->watch && w->last_good.ts_ns)
 		u.cover =

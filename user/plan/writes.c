@@ -226,19 +226,62 @@ out:
 	return r;
 }
 
+static int copy_texts(struct writes_plan *p, const struct writes_plan *of)
+{
+	int ret = 0;
+
+	p->note = p->missing = NULL;
+	p->n_notes = p->n_missing = 0;
+	for (size_t i = 0; !ret && i < of->n_notes; i++)
+		ret = plan_note(p, "%s", of->note[i]);
+	for (size_t i = 0; !ret && i < of->n_missing; i++)
+		ret = plan_missing(p, "%s", of->missing[i]);
+	return ret;
+}
+
+int writes_plan_copy(struct writes_plan **ret, const struct writes_plan *of, const struct writes_plan_in *in,
+		     struct err *err)
+{
+	struct writes_plan *p = malloc(sizeof(*p));
+	int r = p ? 0 : -ENOMEM;
+
+	*ret = NULL;
+	if (!r) {
+		*p = *of;
+		p->copy = true;
+		p->binary = in->binary;
+		r = copy_texts(p, of);
+	}
+	for (size_t i = 0; !r && i < p->n_types; i++)
+		r = plan_set_vptrs(p, (unsigned)i, in);
+	if (r) {
+		writes_plan_free(p);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*ret = p;
+	return 0;
+}
+
+static void texts_free(char **v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(v[i]);
+	free(v);
+}
+
 void writes_plan_free(struct writes_plan *p)
 {
 	if (!p)
 		return;
+	texts_free(p->missing, p->n_missing);
+	texts_free(p->note, p->n_notes);
+	if (p->copy) {
+		free(p);
+		return;
+	}
 	for (size_t i = 0; i < p->n_probes; i++)
 		free(p->probe[i].function);
 	free(p->probe);
-	for (size_t i = 0; i < p->n_missing; i++)
-		free(p->missing[i]);
-	free(p->missing);
-	for (size_t i = 0; i < p->n_notes; i++)
-		free(p->note[i]);
-	free(p->note);
 	for (size_t i = 0; i < p->n_types; i++)
 		free(p->info[i].guard_field);
 	for (size_t i = 0; i < p->n_caches; i++) {

@@ -62,6 +62,7 @@ struct writes_plan {
 	/* What else is not covered, and why. */
 	char **note;
 	size_t n_notes;
+	bool copy; /* of a plan that owns all that follows, and the probes */
 	/* owned */
 	struct guard_table **guard;
 	struct writers **writers;
@@ -86,6 +87,12 @@ struct writes_plan_in {
  * type), -E2BIG: more types, fields or probes than the kernel's tables hold.
  */
 int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in, struct err *err);
+/*
+ * The same plan for another process of the same files, where they are loaded elsewhere. in: its binary and
+ * load biases; of must outlive *ret. -ENOMEM.
+ */
+int writes_plan_copy(struct writes_plan **ret, const struct writes_plan *of, const struct writes_plan_in *in,
+		     struct err *err);
 void writes_plan_free(struct writes_plan *p); /* NULL is fine */
 
 /*

@@ -20,6 +20,8 @@ struct plan_row {
  * and no error. */
 int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_row *row,
 		 struct err *err);
+/* Runtime addresses of the vtables right for a type. -ENOMEM. */
+int plan_set_vptrs(struct writes_plan *p, unsigned type, const struct writes_plan_in *in);
 /* The functions that the spec names for cache c, whose type is the kernel's type `type`. */
 int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
 		       uint32_t type, struct dbg_type root, struct err *err);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/writes.h"
+#include "plan/writes_priv.h"
 
 /* Fills what kind of field the kernel sees. False: it has no invariant and is not judged, so the kernel need
  * not know it. */
@@ -168,9 +168,12 @@ static int add_field(struct writes_plan *p, const struct guard_table *table, con
 	return 0;
 }
 
-static int add_vptrs(struct wr_type *t, const struct guard_type *g, const struct writes_plan_in *in,
-		     struct writes_plan *p)
+int plan_set_vptrs(struct writes_plan *p, unsigned type, const struct writes_plan_in *in)
 {
+	const struct guard_type *g = p->info[type].guard;
+	struct wr_type *t = &p->type[type];
+
+	t->n_vptrs = 0;
 	if (!g->vptrs_known || g->n_vptr > WR_MAX_VPTRS)
 		return g->vptr_reason[0]
 			       ? plan_note(p, "vtables of %s are not judged: %s", g->name, g->vptr_reason)
@@ -207,7 +210,7 @@ int plan_add_types(struct writes_plan *p, const struct guard_table *g, const cha
 		p->n_types++;
 		t->size = g->type[i].size;
 		t->first_field = (uint32_t)p->n_fields;
-		if (!info->guard_field || add_vptrs(t, &g->type[i], in, p))
+		if (!info->guard_field || plan_set_vptrs(p, ti, in))
 			return err_set(err, -ENOMEM, "out of memory");
 		for (size_t k = 0; k < g->type[i].n_field; k++) {
 			int ret = add_field(p, g, &g->type[i].field[k], ti, (unsigned)k, in->setters, err);

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "report/finding.h"
 
@@ -100,6 +101,12 @@ void stall_deinit(struct stall *s)
 
 void summary_count(struct summary *s, const char *name, uint64_t value)
 {
+	for (size_t i = 0; i < s->n_counters; i++) {
+		if (!strcmp(s->counter[i].name, name)) {
+			s->counter[i].value += value;
+			return;
+		}
+	}
 	if (s->n_counters == SUMMARY_MAX_NOTES)
 		return;
 	s->counter[s->n_counters].name = name;
@@ -120,6 +127,19 @@ void summary_note(struct summary *s, bool incomplete, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
+	if (n >= 0 && s->of_pid) {
+		char *whole = NULL;
+
+		n = asprintf(&whole, "process %d: %s", (int)s->of_pid, text);
+		free(text);
+		text = whole;
+	}
+	for (size_t i = 0; n >= 0 && i < s->n_notes; i++) {
+		if (!strcmp(s->note[i], text)) {
+			free(text);
+			return;
+		}
+	}
 	if (n >= 0)
 		s->note[s->n_notes++] = text;
 }

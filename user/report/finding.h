@@ -171,7 +171,7 @@ struct stall {
 void stall_deinit(struct stall *s);
 
 /* Closing account of a session: what was covered and what was not. Every engine fills the same struct. */
-#define SUMMARY_MAX_NOTES 32
+#define SUMMARY_MAX_NOTES 96
 struct summary {
 	const char *command; /* "writes" */
 	bool complete;
@@ -192,10 +192,13 @@ struct summary {
 	size_t n_counters;
 	char *note[SUMMARY_MAX_NOTES];
 	size_t n_notes;
+	pid_t of_pid; /* of several processes the one that notes are about; 0: all */
 };
-void summary_count(struct summary *s, const char *name, uint64_t value); /* name must be static */
+/* name must be static; a name counted before is added to. */
+void summary_count(struct summary *s, const char *name, uint64_t value);
 /* Adds a note (printf); incomplete notes say what was lost, skipped, refused or not covered and clear
- * s->complete. */
+ * s->complete. The
+ * same note twice stands there once. */
 void summary_note(struct summary *s, bool incomplete, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void summary_deinit(struct summary *s);

@@ -78,7 +78,7 @@ void text_bad_write(FILE *f, const struct bad_write *w, const struct report_cloc
 	char buf[16];
 
 	verdict_line(f, w);
-	fprintf(f, "  object    %s 0x%" PRIx64, w->object_type, w->object_addr);
+	fprintf(f, "  object    %s 0x%" PRIx64 " of process %d", w->object_type, w->object_addr, (int)w->pid);
 	if (w->object_since_ns && now_ns > w->object_since_ns)
 		fprintf(f, " (followed for %s)", text_duration(now_ns - w->object_since_ns, buf));
 	fprintf(f, "  %s at 0x%" PRIx64 ", %u bytes\n", w->path, w->addr, w->width);

@@ -78,8 +78,7 @@ struct waiter {
 	uint64_t started; /* in clock ticks since boot: another process may get the pid */
 };
 
-/* When the process was started; 0 if there is none, or a dead one that nobody has waited for. */
-static uint64_t started(pid_t pid)
+uint64_t session_target_started(pid_t pid)
 {
 	struct proc_status status;
 	struct proc_thread main;
@@ -132,7 +131,7 @@ static int waiter_add_target(struct waiter *w, pid_t pid, struct err *err)
 	if (fd >= 0 || errno != ENOSYS)
 		return waiter_add(w, WAIT_TARGET, fd, err);
 	w->pid = pid;
-	w->started = started(pid);
+	w->started = session_target_started(pid);
 	return w->started ? 0 : -ESRCH;
 }
 
@@ -156,7 +155,7 @@ static int waiter_open(struct waiter *w, const struct session_cfg *cfg, const st
 		rc = waiter_add(w, WAIT_TICK, timer_fd(tick_s, tick_s), err);
 	if (!rc && cfg->duration_s > 0)
 		rc = waiter_add(w, WAIT_DEADLINE, timer_fd(cfg->duration_s, 0), err);
-	return rc ? rc : waiter_add_target(w, cfg->pid, err);
+	return rc || !cfg->pid ? rc : waiter_add_target(w, cfg->pid, err);
 }
 
 static void waiter_close(struct waiter *w)
@@ -214,7 +213,7 @@ static int session_step(struct waiter *w, struct transport *t, const struct sess
 		case WAIT_TICK:
 			if (read(w->fd[WAIT_TICK], &expirations, sizeof(expirations)) < 0)
 				break;
-			if (w->pid && started(w->pid) != w->started) {
+			if (w->pid && session_target_started(w->pid) != w->started) {
 				*why = END_TARGET_EXIT;
 				return 1;
 			}
@@ -222,7 +221,7 @@ static int session_step(struct waiter *w, struct transport *t, const struct sess
 			if (rc < 0)
 				return rc;
 			if (rc > 0) {
-				*why = END_ENGINE;
+				*why = rc == SESSION_TARGETS_GONE ? END_TARGET_EXIT : END_ENGINE;
 				over = true;
 			}
 			break;

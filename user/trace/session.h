@@ -18,16 +18,18 @@
 enum session_end { END_TIME, END_INTERRUPTED, END_TARGET_EXIT, END_ENGINE };
 const char *session_end_name(enum session_end e);
 
+enum session_go { SESSION_GO_ON, SESSION_OVER, SESSION_TARGETS_GONE /* of several the last has exited */ };
+
 struct session_ops {
-	/* every tick_ms, and once after the last drain (last = true). Return <0 to end with an error, 1 to
-	 * end the session. */
+	/* every tick_ms, and once after the last drain (last = true). Return <0 to end with an error, else
+	 * enum session_go. */
 	int (*tick)(void *ctx, uint64_t now_ns, bool last, struct err *err);
 	/* writes the live progress line's text into buf; NULL = none */
 	void (*progress)(void *ctx, char *buf, size_t len);
 };
 
 struct session_cfg {
-	pid_t pid;
+	pid_t pid;	   /* its exit ends the session; 0: that is the tick's to say */
 	double duration_s; /* 0 = until interrupted */
 	unsigned tick_ms;  /* 0 = 100 */
 	bool quiet;	   /* no progress line (also none when stderr is no terminal, unless verbose) */
@@ -41,6 +43,10 @@ int session_signals_block(struct err *err);
 /* Runs to its end; *why says which. Drains t before it returns. */
 int session_run(const struct session_cfg *cfg, struct transport *t, const struct session_ops *ops, void *ctx,
 		enum session_end *why, struct err *err);
+
+/* When the process was started, in clock ticks since boot; 0 if there is none, or a dead one that nobody has
+ * waited for. */
+uint64_t session_target_started(pid_t pid);
 
 /* What the tool costs: its own CPU time and, where the kernel counts it, the run time of the BPF programs
  * added. */

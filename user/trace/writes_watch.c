@@ -79,9 +79,12 @@ static int open_witness(struct writes_watch *w, struct err *err)
 
 int writes_watch_open(struct writes_watch **ret, const struct writes_watch_cfg *cfg, struct err *err)
 {
-	struct slots_cfg sc = {.n_slots = SLOTS_MAX, .seed = mono_now_ns()};
-	struct watch_cfg wc = {
-		.tgid = (uint32_t)cfg->pid, .pid = cfg->pid, .allow_vm = cfg->allow_vm, .btf = cfg->btf};
+	struct slots_cfg sc = {.n_slots = cfg->max_slots ? cfg->max_slots : SLOTS_MAX, .seed = mono_now_ns()};
+	struct watch_cfg wc = {.tgid = (uint32_t)cfg->pid,
+			       .pid = cfg->pid,
+			       .max_slots = cfg->max_slots,
+			       .allow_vm = cfg->allow_vm,
+			       .btf = cfg->btf};
 	struct writes_watch *w = calloc(1, sizeof(*w));
 	int r;
 

@@ -19,6 +19,7 @@ struct writes_watch_cfg {
 	struct engine *engine;
 	struct transport *transport;
 	pid_t pid;
+	unsigned max_slots; /* 0: all there are */
 	const char *btf;
 	bool allow_vm;
 	bool has_field; /* all watchpoints on this field: */
