@@ -59,8 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		take(&in, r.data, r.len);
 		wire_event(w, &r.h);
 	}
-	wire_oldest(w, 1, true, &p);
-	wire_all_oldest(w, &p, 1);
+	wire_oldest(w, 1, true, 0, &p);
+	wire_all_oldest(w, 0, &p, 1);
 	wire_losses(w);
 	wire_ledger(w, &l, t);
 	rpc_ledger_deinit(&l);

@@ -1,6 +1,6 @@
 """Programs that speak RPC protocols, as separate processes: gRPC by its own library, baidu_std with messages encoded by protobuf.
 
-usage: rpc_programs.py grpc-server | grpc-client PORT | brpc-server | brpc-client PORT
+usage: rpc_programs.py grpc-server | grpc-client PORT | brpc-server | brpc-client PORT | line-server | proxy PORT | line-client PORT
 A server prints its port. Commands come on stdin, one word a line; each is answered by a line."""
 import os
 import selectors
@@ -201,6 +201,81 @@ def brpc_client(port):
     commands({"call": call, "start": start, "beat": beat})
 
 
+# lines of text through a proxy: what it asks of whom is nobody's protocol
+
+def line_server():
+    """Answers each line; "silent" never, "late" after 1.2 s."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+
+    def serve(c):
+        for line in c.makefile("r"):
+            if line.startswith("late"):
+                time.sleep(1.2)
+            if not line.startswith(("silent", "note")):
+                c.sendall(line.encode())
+    while True:
+        c, _ = listener.accept()
+        threading.Thread(target=serve, args=(c,), daemon=True).start()
+
+
+def proxy(upstream):
+    """One event loop. Each client has a connection of its own upstream, opened with its first line and then kept. A line "hold" is
+    not sent on and not answered, and "note" is answered first and then sent on, where nobody answers it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    loop = selectors.DefaultSelector()
+    loop.register(listener, selectors.EVENT_READ, None)
+    print(listener.getsockname()[1], flush=True)
+    while True:
+        for key, _ in loop.select():
+            if key.data is None:
+                c, _ = listener.accept()
+                loop.register(c, selectors.EVENT_READ, ["client", None])
+                continue
+            side, other = key.data
+            data = key.fileobj.recv(4096)
+            if not data:
+                loop.unregister(key.fileobj)
+                key.fileobj.close()
+            elif side == "upstream":
+                other.sendall(data)
+            elif not data.startswith(b"hold"):
+                if not other:
+                    other = key.data[1] = socket.create_connection(("127.0.0.1", int(upstream)))
+                    loop.register(other, selectors.EVENT_READ, ["upstream", key.fileobj])
+                if data.startswith(b"note"):
+                    key.fileobj.sendall(data)
+                other.sendall(data)
+
+
+def line_client(port):
+    c = {}
+
+    def to(name):
+        if name not in c:
+            s = socket.create_connection(("127.0.0.1", int(port)))
+            c[name] = s, s.makefile("r")
+        return c[name]
+
+    def ask(name, line):
+        to(name)[0].sendall(line.encode() + b"\n")
+        return to(name)[1].readline().strip()
+
+    def send(name, line):
+        to(name)[0].sendall(line.encode() + b"\n")
+        return to(name)[0].getsockname()[1]
+
+    def busy(name, period):
+        def run():
+            while True:
+                ask(name, "beat")
+                time.sleep(float(period))
+        threading.Thread(target=run, daemon=True).start()
+        return "ok"
+
+    commands({"ask": ask, "send": send, "busy": busy})
+
+
 if __name__ == "__main__":
-    {"grpc-server": grpc_server, "grpc-client": grpc_client, "brpc-server": brpc_server,
+    {"line-server": line_server, "proxy": proxy, "line-client": line_client, "grpc-server": grpc_server, "grpc-client": grpc_client, "brpc-server": brpc_server,
      "brpc-client": brpc_client}[sys.argv[1]](*sys.argv[2:])

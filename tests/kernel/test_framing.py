@@ -20,7 +20,7 @@ class Program:
         self.process = subprocess.Popen(["/usr/bin/python3", str(PROGRAMS), *map(str, args)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.pid = self.process.pid
-        self.port = int(self.process.stdout.readline()) if args[0].endswith("server") else None
+        self.port = int(self.process.stdout.readline()) if args[0].endswith(("server", "proxy")) else None
 
     def __call__(self, *words):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")

@@ -79,7 +79,7 @@ def check_schema(s):
     assert STALL_KEYS <= s.keys()
     assert s["explanation"]
     assert s["blocked_ms"] >= 0
-    assert s["kernel_stack"], "a blocked thread has a kernel stack"
+    assert s["kernel_stack"] or s["busy"], "a blocked thread has a kernel stack"
     if s["socket"]:
         assert (UNIX_KEYS if s["socket"].get("family") == "unix" else SOCKET_KEYS) <= s["socket"].keys()
     if s["rpc"]:

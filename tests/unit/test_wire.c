@@ -146,14 +146,14 @@ static void client(void **state)
 	assert_int_equal(l.timed_out, 1);
 	assert_int_equal(l.max_ns, 111 * MS);
 	assert_int_equal(line(w, 300, "a.S.Put").errors, 1);
-	assert_true(wire_oldest(w, 1, true, &p));
+	assert_true(wire_oldest(w, 1, true, 0, &p));
 	assert_int_equal(p.id, 1);
 	assert_int_equal(p.start_ns, 101 * MS);
 	assert_int_equal(p.others, 2);
 	assert_int_equal(p.tid, 7);
 	assert_int_equal(p.slowest_ns, 111 * MS);
 	assert_string_equal(p.method, "a.S.Get");
-	assert_false(wire_oldest(w, 1, false, &p));
+	assert_false(wire_oldest(w, 1, false, 0, &p));
 	/* the callers wait for 500 ms only */
 	l = line(w, 700, "a.S.Get");
 	assert_int_equal(l.in_flight, 0);
@@ -179,10 +179,10 @@ static void server(void **state)
 	assert_string_equal(l.peer, "10.0.0.1"); /* whatever port a client has */
 	assert_int_equal(l.in_flight, 1);
 	assert_int_equal(l.max_ns, 4 * MS);
-	assert_true(wire_oldest(w, 1, false, &p));
+	assert_true(wire_oldest(w, 1, false, 0, &p));
 	assert_int_equal(p.id, 1);
 	assert_int_equal(p.tid, 8);
-	assert_int_equal(wire_all_oldest(w, &p, 1), 1);
+	assert_int_equal(wire_all_oldest(w, 0, &p, 1), 1);
 	assert_false(p.ours);
 }
 
@@ -212,18 +212,18 @@ static void doubt(void **state)
 
 	wire_from(w, 50 * MS);
 	request(w, true, 40, 1, "Get"); /* its answer may have gone to a call that began before */
-	assert_false(wire_oldest(w, 1, true, &p));
+	assert_false(wire_oldest(w, 1, true, 0, &p));
 	request(w, true, 60, 2, "Get");
-	assert_true(wire_oldest(w, 1, true, &p));
+	assert_true(wire_oldest(w, 1, true, 0, &p));
 	b.n = 0;
 	put_fill(&b, 30, 'q');
 	moved(w, 1, false, 70, &b);
-	assert_false(wire_oldest(w, 1, true, &p));
+	assert_false(wire_oldest(w, 1, true, 0, &p));
 	assert_int_equal(wire_losses(w).doubt, 1);
 	request(w, true, 80, 3, "Get");
-	assert_true(wire_oldest(w, 1, true, &p));
+	assert_true(wire_oldest(w, 1, true, 0, &p));
 	wire_gap(w);
-	assert_false(wire_oldest(w, 1, true, &p));
+	assert_false(wire_oldest(w, 1, true, 0, &p));
 	assert_int_equal(line(w, 90, "a.S.Get").calls, 2);
 	assert_int_equal(line(w, 90, "a.S.Get").in_flight, 0);
 }
@@ -234,9 +234,9 @@ static void long_polls(void **state)
 	struct wire_pending p;
 
 	request(w, true, 10, 1, "Watch");
-	assert_false(wire_oldest(w, 1, true, &p));
+	assert_false(wire_oldest(w, 1, true, 0, &p));
 	request(w, true, 20, 2, "Get");
-	assert_true(wire_oldest(w, 1, true, &p));
+	assert_true(wire_oldest(w, 1, true, 0, &p));
 	assert_string_equal(p.method, "a.S.Get");
 }
 

@@ -127,6 +127,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 				       .unwind_copy = unwind_copy,
 				       .shared = shared,
 				       .wire = r->wire ? stalls_wire_oldest : NULL,
+				       .wire_all = r->wire ? stalls_wire_all : NULL,
 				       .found = on_found};
 	int rc = stall_engine_create(&r->engine, &cfg, &ops, err);
 

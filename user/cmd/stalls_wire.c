@@ -108,7 +108,15 @@ bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pendin
 	struct stalls_run *r = run;
 
 	check_gap(r);
-	return wire_oldest(r->wire, inode, ours, out);
+	return wire_oldest(r->wire, inode, ours, mono_now_ns(), out);
+}
+
+size_t stalls_wire_all(void *run, struct wire_pending *v, size_t max)
+{
+	struct stalls_run *r = run;
+
+	check_gap(r);
+	return wire_all_oldest(r->wire, mono_now_ns(), v, max);
 }
 
 void stalls_wire_event(struct stalls_run *r, const struct abi_hdr *rec)

@@ -140,6 +140,8 @@ struct stall {
 	uint64_t blocked_ns;   /* how long by now */
 	bool blocked_at_least; /* blocked_ns is a lower bound */
 	bool blocked_before_session;
+	bool busy; /* the thread itself is not stuck: blocked_ns is how long a connection of its owes the
+		      answer */
 	const char *syscall; /* static: "poll" */
 	int64_t timeout_ms;  /* -1 infinite, -2 the call has none */
 	int fd;		     /* -1 if none */

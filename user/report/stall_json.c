@@ -38,11 +38,11 @@ static json_t *json_socket(const struct sock_facts *s)
 /* timeout_ms is -1 for an infinite wait and null for a call that has none. */
 json_t *json_stall(const struct stall *s, const struct report_clock *c)
 {
-	json_t *v = json_pack("{s:s, s:s, s:i, s:i, s:o, s:I, s:b, s:b}", "kind", "stall", "verdict",
+	json_t *v = json_pack("{s:s, s:s, s:i, s:i, s:o, s:I, s:b, s:b, s:b}", "kind", "stall", "verdict",
 			      verdict_name(s->verdict), "pid", (int)s->pid, "tid", (int)s->tid, "comm",
 			      json_str(s->comm), "blocked_ms", (json_int_t)(s->blocked_ns / 1000000),
 			      "blocked_at_least", s->blocked_at_least, "blocked_before_session",
-			      s->blocked_before_session);
+			      s->blocked_before_session, "busy", s->busy);
 
 	if (!v)
 		return NULL;

@@ -38,21 +38,42 @@ static const char *preposition(enum verdict v)
 	}
 }
 
+static void headline_end(FILE *f, const struct stall *s)
+{
+	if (s->rpc_method)
+		fprintf(f, " %s %s", s->busy ? "to" : "for", s->rpc_method);
+	if (s->sock.known && s->sock.remote[0])
+		fprintf(f, " %s %s", preposition(s->verdict), s->sock.remote);
+	fputc('\n', f);
+}
+
+/* The thread goes on: what is late is the answer. */
+static void headline_busy(FILE *f, const struct stall *s)
+{
+	char d[16];
+
+	fprintf(f, "STALL  %s  thread %d (%s) %s %s", verdict_name(s->verdict), (int)s->tid, s->comm,
+		s->verdict == VERDICT_SERVER_THREAD_BLOCKED ? "read a request that is not answered for"
+							    : "has had no answer for",
+		text_duration(s->blocked_ns, d));
+}
+
 static void headline(FILE *f, const struct stall *s)
 {
 	char d[16];
 
+	if (s->busy) {
+		headline_busy(f, s);
+		headline_end(f, s);
+		return;
+	}
 	fprintf(f, "STALL  %s  thread %d (%s) %s %s%s in ", verdict_name(s->verdict), (int)s->tid, s->comm,
 		s->verdict == VERDICT_SERVER_THREAD_BLOCKED || s->verdict == VERDICT_REPLY_UNREAD
 			? "is blocked"
 			: "waits",
 		s->blocked_at_least ? "at least " : "", text_duration(s->blocked_ns, d));
 	call_text(f, s);
-	if (s->rpc_method)
-		fprintf(f, " for %s", s->rpc_method);
-	if (s->sock.known && s->sock.remote[0])
-		fprintf(f, " %s %s", preposition(s->verdict), s->sock.remote);
-	fputc('\n', f);
+	headline_end(f, s);
 }
 
 static void other_text(FILE *f, const struct stall *s, const struct report_clock *c)

@@ -47,6 +47,8 @@ struct stall_engine_ops {
 	 * available
 	 */
 	bool (*wire)(void *ctx, uint64_t inode, bool ours, struct wire_pending *out);
+	/* the same of all sockets, at most max of them; returns how many. NULL: not available */
+	size_t (*wire_all)(void *ctx, struct wire_pending *v, size_t max);
 	/* a new finding; valid until stall_engine_destroy, blocked_ns of that moment */
 	void (*found)(void *ctx, const struct stall *s);
 };

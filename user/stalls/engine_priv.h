@@ -32,6 +32,10 @@ struct found {
 	uint64_t key;	   /* inode, or the descriptor if there is none */
 	uint64_t look;	   /* that saw it last */
 	bool over;
+	/* about a connection of an event loop: lasts until the connection is answered, whatever calls the
+	 * loop makes
+	 */
+	bool by_conn;
 	uint64_t end_ns;
 	const char *outcome;
 };
@@ -58,6 +62,7 @@ struct subject {
 	bool at_least, before;
 	struct memo *memo;
 	bool reported;
+	bool busy; /* not blocked itself: blocked_ns is how long an answer is owed */
 };
 
 /* What a finding is about, besides the thread. */
@@ -84,14 +89,24 @@ bool subject_in_rpc(const struct subject *s);
 bool call_is_wait(enum call_class c);
 int engine_wait(struct stall_engine *e, struct subject *s, bool in_rpc);
 bool subject_waits_for(const struct subject *s, uint64_t inode);
+/* The descriptors of a wait, epoll sets as their members; *v for free(). Their number, or -ENOMEM. */
+ssize_t engine_wait_fds(struct stall_engine *e, const struct subject *s, struct about **v);
+/* The client on whose behalf the thread asked here, if its request came right before; NULL: none. */
+const struct about *engine_client_of(const struct about *a, const struct about *v, size_t n);
+const struct open_sock *open_by_inode(const struct stalls_tables *t, uint64_t inode);
 /* threads whose RPC is known to be outstanding, whatever they wait for */
 int engine_rpc(struct stall_engine *e, struct subject *s);
+
+/* loop.c: connections of threads that other events keep busy, and requests outstanding on the wire */
+int engine_loops(struct stall_engine *e, const struct look *l);
 
 /* server.c: threads that do not wait for a socket, while somebody waits for them */
 int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l);
 
 /* found.c */
 int found_report(struct stall_engine *e, struct subject *s, const struct about *a);
+/* Whether this look has a finding about this socket already. */
+bool found_in_look(const struct stall_engine *e, uint64_t inode);
 void found_settle(struct stall_engine *e, const struct look *l);
 void found_ended(struct stall_engine *e, const struct stalls_ended *ev);
 void found_free(struct found *f);

@@ -242,10 +242,14 @@ static void explain_why(struct text *t, const struct stall *st, const struct sub
 		    st->syscall);
 	else
 		add(t, "%s", why[a->out.verdict]);
+	if (s->busy && a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED)
+		add(t, " or for one that it handed the request to");
+	else if (s->busy && (s->t->moved || s->t->blocked_ns < s->blocked_ns))
+		add(t, "; the thread that asked goes on with other connections");
 	if (a->out.verdict == VERDICT_REPLY_UNREAD && call_is_wait(s->t->class) && s->t->fd >= 0 &&
 	    s->t->fd != a->fd)
 		add(t, ": it waits for descriptor %d instead of %d", s->t->fd, a->fd);
-	if (a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED && !a->out.partial)
+	if (a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED && !a->out.partial && !s->busy)
 		add(t, ", which is blocked in %s%s", st->syscall,
 		    a->in.elsewhere ? " on other descriptors than this connection's" : "");
 	if (st->has_other && !strcmp(st->other.role, "lock held by"))

@@ -217,8 +217,11 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 {
 	const struct thread_facts *t = s->t;
 
-	subject_stack(e, s);
-	autopsy_stacks(s->t, e->ops.target);
+	/* registers of a thread that goes on are of another moment than its stack */
+	if (!s->t->moved) {
+		subject_stack(e, s);
+		autopsy_stacks(s->t, e->ops.target);
+	}
 	st->verdict = a->out.verdict;
 	st->pid = e->cfg.pid;
 	st->tid = t->tid;
@@ -226,7 +229,8 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 	st->blocked_ns = s->blocked_ns;
 	st->blocked_at_least = s->at_least;
 	st->blocked_before_session = s->before;
-	st->syscall = t->syscall;
+	st->busy = s->busy;
+	st->syscall = t->moved ? NULL : t->syscall;
 	st->timeout_ms = t->timeout_ms;
 	st->fd = a->n_rivals ? -1 : a->fd;
 	if (!a->n_rivals)
@@ -244,6 +248,14 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 	st->n_kernel = t->n_kernel;
 	fill_other(e, st, s, a);
 	return explain(st, s, a);
+}
+
+bool found_in_look(const struct stall_engine *e, uint64_t inode)
+{
+	for (const struct found *f = e->found; f; f = f->next)
+		if (!f->over && f->look == e->look && f->key == inode)
+			return true;
+	return false;
 }
 
 int found_report(struct stall_engine *e, struct subject *s, const struct about *given)
@@ -268,6 +280,9 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 			    .key = key,
 			    .look = e->look};
 	wire_of(e, a);
+	f->by_conn = s->busy || (s->t->class == CALL_EPOLL && (a->in.for_client || a->on_wire));
+	if (f->by_conn)
+		f->entry_ns = 0;
 	rc = fill(e, &f->stall, s, a);
 	if (rc) {
 		found_free(f);
@@ -283,6 +298,17 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 	return 0;
 }
 
+/* A connection that was waited for has got something: when, and what to call that. */
+static const char *answered(struct found *f, const struct stalls_tables *t)
+{
+	const struct stalls_sock *flow = f->by_conn ? tables_sock(t, f->key) : NULL;
+
+	if (!flow || f->stall.verdict != VERDICT_PEER_SILENT || flow->last_recv_ns < f->start_ns)
+		return NULL;
+	f->end_ns = flow->last_recv_ns;
+	return "answered late";
+}
+
 void found_settle(struct stall_engine *e, const struct look *l)
 {
 	for (struct found *f = e->found; f; f = f->next) {
@@ -295,11 +321,11 @@ void found_settle(struct stall_engine *e, const struct look *l)
 		if (c && c->entry_ns == f->entry_ns)
 			continue; /* still that call, though the reason has changed */
 		t = autopsy_thread(l->autopsy, f->stall.tid);
-		if (t && t->moved)
+		if (t && t->moved && !f->by_conn)
 			continue; /* this look could not tell */
 		f->over = true;
 		f->end_ns = l->now_ns;
-		f->outcome = t ? NULL : "thread exited";
+		f->outcome = t ? answered(f, l->tables) : "thread exited";
 	}
 }
 
@@ -316,7 +342,7 @@ void found_ended(struct stall_engine *e, const struct stalls_ended *ev)
 {
 	for (struct found *f = e->found; f; f = f->next) {
 		/* a look may have noticed it first, with a coarser time */
-		if (f->stall.tid != (pid_t)ev->h.tid || f->entry_ns != ev->entry_ns)
+		if (f->stall.tid != (pid_t)ev->h.tid || f->entry_ns != ev->entry_ns || f->by_conn)
 			continue;
 		f->over = true;
 		f->end_ns = ev->h.ts_ns;

@@ -152,8 +152,29 @@ static uint64_t client_waits(const struct about *a)
 	return verdict_turn(&a->in.sock, a->in.flow, a->in.now_ns, &owed_ns) == TURN_OURS ? owed_ns : 0;
 }
 
-/* The client on whose behalf we asked here, if its request came right before ours. */
-static const struct about *client_of(const struct about *a, const struct about *v, size_t n)
+/*
+ * Whose request the thread that asked here had read last before it asked, as the session saw it. A client
+ * that was answered since, or that has sent more, is not found: then it is not known for whom it asked.
+ */
+static bool read_before(const struct about *c, const struct about *a, const struct about *v, size_t n)
+{
+	const struct stalls_sock *asked = a->in.flow, *mine = c->in.flow;
+
+	if (!asked || !mine || !asked->asked_ns || !mine->last_recv_ns)
+		return true; /* before the session: their ages have to do */
+	if (mine->last_recv_ns > asked->asked_ns || mine->recv_tid != asked->send_tid)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct stalls_sock *f = v[i].in.flow;
+
+		if (f && v[i].in.sock.accepted && f->recv_tid == asked->send_tid &&
+		    f->last_recv_ns > mine->last_recv_ns && f->last_recv_ns <= asked->asked_ns)
+			return false;
+	}
+	return true;
+}
+
+const struct about *engine_client_of(const struct about *a, const struct about *v, size_t n)
 {
 	const uint64_t margin = VERDICT_AGE_MARGIN_MS * 1000000ULL;
 	uint64_t asked_ns, owed_ns;
@@ -164,7 +185,8 @@ static const struct about *client_of(const struct about *a, const struct about *
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		owed_ns = client_waits(&v[i]);
-		if (owed_ns && owed_ns + margin >= asked_ns && owed_ns <= asked_ns + CHAIN_MS * 1000000ULL)
+		if (owed_ns && owed_ns + margin >= asked_ns && owed_ns <= asked_ns + CHAIN_MS * 1000000ULL &&
+		    read_before(&v[i], a, v, n))
 			return &v[i];
 	}
 	return NULL;
@@ -177,7 +199,7 @@ static const struct about *judge_fds(struct about *v, size_t n, size_t crowd, co
 
 	for (size_t i = 0; i < n; i++) {
 		v[i].in.in_rpc = in_rpc && rpc_uses(s, &v[i]);
-		v[i].client = n > 1 ? client_of(&v[i], v, n) : NULL;
+		v[i].client = n > 1 ? engine_client_of(&v[i], v, n) : NULL;
 		v[i].in.for_client = v[i].client;
 		verdict_wait(&v[i].in, &v[i].out);
 		if (!v[i].out.verdict ||
@@ -199,19 +221,28 @@ static size_t wait_count(const struct subject *s)
 	return n < WAIT_MAX ? n : WAIT_MAX;
 }
 
+ssize_t engine_wait_fds(struct stall_engine *e, const struct subject *s, struct about **v)
+{
+	size_t max = wait_count(s);
+
+	*v = calloc(max + 1, sizeof(**v));
+	return *v ? (ssize_t)wait_fds(e, s, *v, max) : -ENOMEM;
+}
+
 int engine_wait(struct stall_engine *e, struct subject *s, bool in_rpc)
 {
 	struct about *v;
 	const struct about *best = NULL;
 	size_t n, crowd = 0;
+	ssize_t got;
 	int rc = 0;
 
 	if (s->reported || !call_is_wait(s->t->class) || !s->t->n_wait)
 		return 0;
-	v = calloc(wait_count(s), sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	n = wait_fds(e, s, v, wait_count(s));
+	got = engine_wait_fds(e, s, &v);
+	if (got < 0)
+		return (int)got;
+	n = (size_t)got;
 	for (size_t i = 0; i < n; i++)
 		crowd += connected(&v[i].in);
 	if (in_rpc && crowd)
@@ -240,7 +271,7 @@ bool subject_waits_for(const struct subject *s, uint64_t inode)
 	return false;
 }
 
-static const struct open_sock *open_by_inode(const struct stalls_tables *t, uint64_t inode)
+const struct open_sock *open_by_inode(const struct stalls_tables *t, uint64_t inode)
 {
 	for (size_t i = 0; i < t->n_open; i++)
 		if (t->open[i].inode == inode)

@@ -51,11 +51,11 @@ struct wire_pending {
 	size_t others;	     /* further requests outstanding on this connection, in the same direction */
 	uint64_t slowest_ns; /* answer to this method so far, from or to anybody; 0: none came yet */
 };
-/* false: nothing is outstanding there. Streams that have been answered in part, and methods that may take any
- * time, do not count. */
-bool wire_oldest(const struct wire *w, uint64_t inode, bool ours, struct wire_pending *out);
+/* false: nothing is outstanding there. Streams that have been answered in part, calls whose own time is over,
+ * and methods that may take any time, do not count. */
+bool wire_oldest(const struct wire *w, uint64_t inode, bool ours, uint64_t now_ns, struct wire_pending *out);
 /* All connections that have one, at most max; returns how many. */
-size_t wire_all_oldest(const struct wire *w, struct wire_pending *v, size_t max);
+size_t wire_all_oldest(const struct wire *w, uint64_t now_ns, struct wire_pending *v, size_t max);
 size_t wire_connections(const struct wire *w);
 
 /* Lines for the ledger, by peer, method and side; appended to *l. -ENOMEM. */

@@ -241,14 +241,21 @@ void wire_h2(struct wire *w, struct conn *c, const struct payload_rec *r, const 
 	}
 }
 
+/* Its caller does not wait any more. */
+static bool is_over(const struct wire_call *k, uint64_t now_ns)
+{
+	return k->timeout_ms >= 0 && now_ns > k->start_ns + (uint64_t)k->timeout_ms * 1000000;
+}
+
 /* The oldest request that must be answered. */
-static bool oldest(const struct wire *w, const struct conn *c, bool ours, struct wire_pending *out)
+static bool oldest(const struct wire *w, const struct conn *c, bool ours, uint64_t now_ns,
+		   struct wire_pending *out)
 {
 	const struct wire_call *k = c->call[ours], *first = NULL;
 	size_t n = 0;
 
 	for (; k; k = k->hh.next) {
-		if (!k->asked || k->answering ||
+		if (!k->asked || k->answering || is_over(k, now_ns) ||
 		    (c->framing >= 0 && framing_is_longpoll(w->framing[c->framing], k->method->key.method)))
 			continue;
 		if (!first || k->start_ns < first->start_ns)
@@ -270,21 +277,21 @@ static bool oldest(const struct wire *w, const struct conn *c, bool ours, struct
 	return true;
 }
 
-bool wire_oldest(const struct wire *w, uint64_t inode, bool ours, struct wire_pending *out)
+bool wire_oldest(const struct wire *w, uint64_t inode, bool ours, uint64_t now_ns, struct wire_pending *out)
 {
 	const struct conn *c;
 
 	HASH_FIND(hh, w->conn, &inode, sizeof(inode), c);
-	return c && oldest(w, c, ours, out);
+	return c && oldest(w, c, ours, now_ns, out);
 }
 
-size_t wire_all_oldest(const struct wire *w, struct wire_pending *v, size_t max)
+size_t wire_all_oldest(const struct wire *w, uint64_t now_ns, struct wire_pending *v, size_t max)
 {
 	size_t n = 0;
 
 	for (const struct conn *c = w->conn; c; c = c->hh.next)
 		for (int ours = 0; ours < 2 && n < max; ours++)
-			n += oldest(w, c, ours, &v[n]);
+			n += oldest(w, c, ours, now_ns, &v[n]);
 	return n;
 }
 
@@ -310,7 +317,7 @@ static void add_in_flight(const struct wire *w, const struct wire_method *m, str
 
 			if (k->method != m)
 				continue;
-			if (k->timeout_ms >= 0 && age > (uint64_t)k->timeout_ms * 1000000) {
+			if (is_over(k, now_ns)) {
 				l->timed_out++;
 				continue;
 			}
