@@ -11,13 +11,15 @@
 #include "dwarf/record.h"
 #include "profile/asks.h"
 #include "profile/profile.h"
+#include "report/who.h"
 
 #define MAX_FUNCS 256
 #define MAX_TYPES 16
 
 static const char HELP[] =
 	"Usage: culprit layout BINARY [--debuginfo FILE|DIR] --spec zbs|FILE [-o PROFILE]\n"
-	"       culprit layout BINARY [--debuginfo FILE|DIR] --type T [FUNCTIONS] [-o PROFILE]\n\n"
+	"       culprit layout BINARY [--debuginfo FILE|DIR] --type T [FUNCTIONS] [-o PROFILE]\n"
+	"       culprit layout BINARY [--debuginfo FILE|DIR] --writers T::FIELD [--json]\n\n"
 	"Writes a profile: what the other commands have to know of a binary to work on a node that has no "
 	"debuginfo of it: types,\n"
 	"vtables, functions, probe sites and inlined instances. It is text, belongs to this one build, and "
@@ -29,6 +31,11 @@ static const char HELP[] =
 	"      --insert F[:ARG], --check, --remove, --destroy, --touch\n"
 	"                          functions as `culprit writes` takes them\n"
 	"      --debuginfo PATH    where the debuginfo is (beside .gnu_debuglink and /usr/lib/debug)\n"
+	"      --writers T::FIELD  no profile: list every instruction that can store to this field, with its "
+	"function, what it is\n"
+	"                          inlined from, width, constant, and what speaks for it that the object is "
+	"a T\n"
+	"      --json              that list as JSON Lines\n"
 	"  -o, --output FILE       where to write it (default: stdout)\n"
 	"  -h, --help              this\n\n"
 	"Exit code: 0 written; 2 usage; 3 cannot be made; 4 written, but not everything was found (see "
@@ -36,9 +43,20 @@ static const char HELP[] =
 	"Examples:\n"
 	"  culprit layout ./zbs-chunkd --debuginfo zbs-chunkd.debug --spec zbs -o zbs-chunkd.profile\n"
 	"  culprit writes -p 31516 --spec zbs --profile zbs-chunkd.profile      on the customer's node\n"
+	"  culprit layout ./zbs-chunkd --writers zbs::Chunk::read_perf_         who could have written "
+	"this?\n"
 	"  culprit layout ./daemon --type my::Msg --insert my::Cache::Put:arg1 -o daemon.profile\n";
 
-enum { OPT_SPEC = OPT_COMMAND_FIRST, OPT_TYPE, OPT_INSERT, OPT_CHECK, OPT_REMOVE, OPT_DESTROY, OPT_TOUCH };
+enum {
+	OPT_SPEC = OPT_COMMAND_FIRST,
+	OPT_TYPE,
+	OPT_INSERT,
+	OPT_CHECK,
+	OPT_REMOVE,
+	OPT_DESTROY,
+	OPT_TOUCH,
+	OPT_WRITERS
+};
 
 static const struct option LONG[] = {
 	{"spec", 1, 0, OPT_SPEC},
@@ -50,12 +68,15 @@ static const struct option LONG[] = {
 	{"touch", 1, 0, OPT_TOUCH},
 	{"output", 1, 0, 'o'},
 	{"debuginfo", 1, 0, OPT_DEBUGINFO},
+	{"writers", 1, 0, OPT_WRITERS},
+	{"json", 0, 0, OPT_JSON},
 	{"help", 0, 0, 'h'},
 	{0},
 };
 
 struct layout_opts {
-	const char *binary, *debuginfo, *spec, *output;
+	const char *binary, *debuginfo, *spec, *output, *writers;
+	bool json;
 	const char *type[MAX_TYPES];
 	size_t n_types;
 	struct spec_option func[MAX_FUNCS];
@@ -110,6 +131,12 @@ static int take_option(struct layout_opts *o, int opt, const char *arg)
 	case OPT_DEBUGINFO:
 		o->debuginfo = arg;
 		return 0;
+	case OPT_WRITERS:
+		o->writers = arg;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
 	case 'o':
 		o->output = arg;
 		return 0;
@@ -136,6 +163,10 @@ static int parse(int argc, char **argv, struct layout_opts *o)
 	o->binary = argv[optind++];
 	if (optind < argc)
 		return usage("layout", "one binary at a time: what is '%s'?", argv[optind]);
+	if (o->writers)
+		return o->spec || o->n_types || o->output
+			       ? usage("layout", "--writers lists stores, it makes no profile: give it alone")
+			       : 0;
 	if (!o->spec && !o->n_types)
 		return usage("layout", "for what? --spec zbs, --spec FILE, or --type T");
 	if (o->spec && o->n_funcs)
@@ -217,6 +248,22 @@ static int make(const struct layout_opts *o, struct err *err)
 	return ret;
 }
 
+static int list_writers(const struct layout_opts *o, struct err *err)
+{
+	struct dbg *d = NULL;
+	struct who w = {0};
+	int rc = dbg_open(&d, o->binary, o->debuginfo, err);
+
+	rc = rc ? rc : who_stores(&w, d, o->writers, err);
+	if (!rc && o->json && json_who(stdout, &w))
+		rc = err_set(err, -EIO, "cannot write the list: %s", strerror(errno));
+	else if (!rc && !o->json)
+		text_who(stdout, &w);
+	who_free(&w);
+	dbg_close(d);
+	return rc ? fail(EXIT_CANNOT_RUN, err) : EXIT_NOTHING;
+}
+
 int cmd_layout(int argc, char **argv)
 {
 	struct layout_opts o = {0};
@@ -225,5 +272,5 @@ int cmd_layout(int argc, char **argv)
 
 	if (ret)
 		return ret < 0 ? 0 : ret;
-	return make(&o, &err);
+	return o.writers ? list_writers(&o, &err) : make(&o, &err);
 }

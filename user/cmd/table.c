@@ -8,6 +8,7 @@ const struct command commands[] = {
 	{"threads", "each thread now: its call, how long, descriptor, socket, stacks", cmd_threads},
 	{"inspect", "an object field by field, and what is broken in it; or all of a class", cmd_inspect},
 	{"find", "where a value stands in memory: function, variable, stack, heap, object", cmd_find},
-	{"layout", "profile of a binary, for nodes without its debuginfo", cmd_layout},
+	{"layout", "profile of a binary, for nodes without its debuginfo; or who can store to a field",
+	 cmd_layout},
 	{0},
 };

@@ -113,6 +113,7 @@ void dbg_close(struct dbg *d)
 	types_free(d);
 	index_free(d);
 	record_free(d->record);
+	free(d->code);
 	for (size_t i = 0; i < d->n_strings; i++)
 		free(d->strings[i]);
 	free(d->strings);

@@ -62,6 +62,12 @@ struct inlined {
 	uint32_t holder;      /* node of the concrete function around it */
 };
 
+/* Contiguous code of a function. */
+struct code_range {
+	uint64_t lo, hi;
+	uint32_t node;
+};
+
 struct type_entry; /* types.c: cache of type infos */
 struct record;	   /* record.c: entries looked at */
 
@@ -90,6 +96,9 @@ struct dbg {
 	size_t n_strings;
 	Dwarf_CFI *cfi_eh, *cfi_debug;
 	bool have_cfi;
+	struct code_range *code; /* of all functions, by address; made at the first need */
+	size_t n_code;
+	bool have_code;
 	struct record *record; /* NULL: nothing is noted */
 };
 

@@ -93,6 +93,18 @@ void dbg_inlines_free(struct dbg_inline *i, size_t n);
 /* All code of an out-of-line function, by its DIE (dbg_inline.caller_die, dbg_entry.die). *ret for free(). */
 int dbg_code_ranges(struct dbg *d, uint64_t die, struct dbg_range **ret, size_t *n);
 
+/* One of the functions whose code stands at an address. */
+struct dbg_scope {
+	const char *name;    /* qualified, without parameters; owned by the dbg */
+	struct dbg_type cls; /* class it is a member of; die 0 if none */
+	bool inlined;
+};
+/* Innermost first; the last is the function itself. *n = 0: the debuginfo knows no function there. -ENOMEM.
+ */
+int dbg_scopes(struct dbg *d, uint64_t vaddr, struct dbg_scope *v, size_t max, size_t *n);
+/* Source file and line of an instruction; NULL if not known. Owned by the dbg. */
+const char *dbg_line(struct dbg *d, uint64_t vaddr, int *line);
+
 struct dbg_param {
 	const char *name;     /* "this" for the object; "" if unnamed; owned by the dbg */
 	struct dbg_type type; /* with pointers and references kept (info.kind DBG_PTR, DBG_REF) */

@@ -209,6 +209,8 @@ static bool as_store(const struct stores *s, const struct flow *flow, const cs_i
 		      op->mem.segment == X86_REG_GS;
 	st->disp = op->mem.disp;
 	st->width = op->size;
+	st->has_imm = x->op_count == 2 && x->operands[1].type == X86_OP_IMM;
+	st->imm = st->has_imm ? x->operands[1].imm : 0;
 	st->bits_known = st->width <= 4 && flow_bits(flow, in, &st->bits);
 	return true;
 }
@@ -323,4 +325,15 @@ int stores_of(struct stores *s, uint64_t func_die, const struct store **ret, siz
 	*ret = c->v;
 	*n = c->n;
 	return c->rc;
+}
+
+int stores_between(struct stores *s, uint64_t lo, uint64_t hi, struct store **ret, size_t *n)
+{
+	const struct dbg_range r = {.lo = lo, .hi = hi};
+	struct code c = {0};
+	int rc = decode(s, &c, &r);
+
+	*ret = c.v;
+	*n = c.n;
+	return rc;
 }

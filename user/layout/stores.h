@@ -22,6 +22,8 @@ struct store {
 	bool string;	/* movs, stos, a call of memset() or the like: as many bytes as a register says */
 	uint32_t width; /* bytes; 0 with string */
 	int64_t disp;
+	bool has_imm; /* a constant takes part: what is stored by mov, what is combined with by others */
+	int64_t imm;
 };
 
 struct stores; /* cache over functions */
@@ -34,5 +36,7 @@ void stores_destroy(struct stores *s); /* NULL is fine */
  * not be read as instructions, so that the list may lack some.
  */
 int stores_of(struct stores *s, uint64_t func_die, const struct store **ret, size_t *n);
+/* The same of the code in [lo, hi), for free(); with -EILSEQ too, up to what could not be read. */
+int stores_between(struct stores *s, uint64_t lo, uint64_t hi, struct store **ret, size_t *n);
 
 #endif
