@@ -317,6 +317,8 @@ int look_files(struct bpf_iter__task_file *ctx)
 	struct file *f = ctx->file;
 	struct threads_file rec = {};
 	struct threads_cfg *cfg;
+	struct socket *sock;
+	struct sock *sk;
 	__u32 zero = 0;
 
 	cfg = bpf_map_lookup_elem(&settings, &zero);
@@ -326,6 +328,13 @@ int look_files(struct bpf_iter__task_file *ctx)
 	rec.inode = BPF_CORE_READ(f, f_inode, i_ino);
 	rec.fd = ctx->fd;
 	rec.tgid = t->tgid;
+	rec.ticks[0] = rec.ticks[1] = -1;
+	if ((BPF_CORE_READ(f, f_inode, i_mode) & 0170000) == 0140000) {
+		sock = BPF_CORE_READ(f, private_data);
+		sk = sock ? BPF_CORE_READ(sock, sk) : NULL;
+		rec.ticks[0] = sk ? BPF_CORE_READ(sk, sk_rcvtimeo) : -1;
+		rec.ticks[1] = sk ? BPF_CORE_READ(sk, sk_sndtimeo) : -1;
+	}
 	bpf_seq_write(ctx->meta->seq, &rec, sizeof(rec));
 	return 0;
 }

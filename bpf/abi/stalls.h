@@ -13,24 +13,53 @@
 #define STALLS_SOCKS   16384
 #define STALLS_METHODS 4096 /* pairs of RPC method and peer */
 
-/* One-slot array map `settings`. Numbers of calls that this architecture lacks are negative. */
+/* Where bytes sent and received come from. */
+enum stalls_bytes {
+	STALLS_BYTES_SOCK,  /* the sock_*_length tracepoints */
+	STALLS_BYTES_EXIT,  /* what read and write calls return to user space */
+	STALLS_BYTES_FEXIT, /* what tcp_sendmsg, tcp_recvmsg and their like return */
+	STALLS_BYTES_ENTRY, /* sent: asked of tcp_sendmsg and its like; received: tcp_cleanup_rbuf and its
+			       like */
+};
+
+/* One-slot array map `settings`. */
 struct stalls_cfg {
 	__u32 tgid;
-	__u32 bytes_from_exit; /* 1: no sock_*_length tracepoints, count bytes at the exit of read and write
-				  calls */
-	__u64 threshold_ns;    /* a call that ends after so long sends STALLS_ENDED */
-	__s32 nr_poll;	       /* timeout in ms */
-	__s32 nr_select;       /* timeout is a timeval */
-	__s32 nr_epoll_pwait2; /* timeout is a timespec */
-	__u32 pad;
+	__u32 bytes;	    /* enum stalls_bytes */
+	__u64 threshold_ns; /* a call that ends after so long sends STALLS_ENDED */
+	__u64 tick_ns;	    /* of the kernel's timer: what sk_rcvtimeo counts in */
 };
-_Static_assert(sizeof(struct stalls_cfg) == 32, "stalls_cfg");
+_Static_assert(sizeof(struct stalls_cfg) == 24, "stalls_cfg");
+
+/* Array map `hows`, by number of a system call: what it is and who tells of it; 0 = not followed. */
+#define STALLS_NR_MAX 512
+enum stalls_how {
+	STALLS_HOW_POLL = 1,	/* (pollfds, n, ms) */
+	STALLS_HOW_PPOLL,	/* (pollfds, n, timespec) */
+	STALLS_HOW_SELECT,	/* (n, in, out, ex, timeval) */
+	STALLS_HOW_PSELECT,	/* (n, in, out, ex, timespec) */
+	STALLS_HOW_EPOLL,	/* (epfd, events, max, ms) */
+	STALLS_HOW_EPOLL_TS,	/* (epfd, events, max, timespec) */
+	STALLS_HOW_RECV,	/* (fd, ..) */
+	STALLS_HOW_SEND,	/* (fd, ..) */
+	STALLS_HOW_CONNECT,	/* (fd, ..) */
+	STALLS_HOW_ACCEPT,	/* (fd, ..) */
+	STALLS_HOW_CLOSE,	/* (fd) */
+	STALLS_HOW_DUP,		/* (from, to) */
+	STALLS_HOW_CLOSE_RANGE, /* (first, last, flags) */
+	STALLS_HOW_RESTART,	/* restart_syscall: goes on with the call that a signal interrupted */
+};
+#define STALLS_HOW_KIND(how)	 ((how)&0xff)
+#define STALLS_HOW_FLAGS_ARG(n)	 (((n) + 1) << 8) /* argument n holds MSG_PEEK and so on */
+#define STALLS_HOW_FLAGS_OF(how) ((int)((how) >> 8 & 7) - 1)
+#define STALLS_HOW_BY_TRACEPOINT (1U << 16) /* sys_enter and sys_exit tell of it */
+#define STALLS_HOW_END_KNOWN	 (1U << 17) /* its end is told of, too */
 
 /* What a descriptor of a call was when the call began. */
 struct stalls_fd {
 	__s32 fd;
 	__u16 events;  /* poll events wanted; of select POLLIN, POLLOUT, POLLPRI by set */
-	__u16 is_sock; /* 1: a socket; told only if bytes_from_exit is set */
+	__u16 is_sock; /* 1: a socket */
 	__u64 file;    /* struct file *, to compare, never to follow; 0: closed already */
 	__u64 inode;
 };
@@ -43,6 +72,7 @@ enum stalls_call_flags {
 		4, /* begun before the session: user space wrote this, entry_ns is an upper bound */
 	STALLS_CALL_RECV = 8,
 	STALLS_CALL_SEND = 16,
+	STALLS_CALL_PEEK = 32, /* looks at what there is and leaves it there */
 };
 
 /* Map `calls`, by tid. A slot stays when its call has ended, with entry_ns 0. */
@@ -53,7 +83,7 @@ struct stalls_call {
 	__u32 nr;
 	__u32 flags; /* enum stalls_call_flags */
 	__u32 n_fds; /* used in fd[] */
-	__u32 pad;
+	__u32 got;   /* bytes of this call that were counted already */
 	struct stalls_fd fd[STALLS_FDS];
 };
 _Static_assert(sizeof(struct stalls_call) == 56 + STALLS_FDS * 24, "stalls_call");
@@ -65,10 +95,13 @@ struct stalls_sock {
 	__u64 sent, received;		  /* bytes */
 	__u64 burst;			  /* bytes sent since the last receive */
 	__u32 send_tid, recv_tid;	  /* who did so last */
-	__u32 turns;   /* receives that followed a send: answers, on a connection we made */
-	__u32 replies; /* sends that followed a receive: answers, on a connection we accepted */
+	__u32 turns;	     /* receives that followed a send: answers, on a connection we made */
+	__u32 replies;	     /* sends that followed a receive: answers, on a connection we accepted */
+	__u64 retransmit_ns; /* when the kernel last sent something again; 0: not in this session */
+	__u32 retransmits;   /* how often */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct stalls_sock) == 64, "stalls_sock");
+_Static_assert(sizeof(struct stalls_sock) == 80, "stalls_sock");
 
 /* Map `rpcs`, by tid: the RPC a thread began last. */
 struct stalls_rpc {
@@ -135,15 +168,17 @@ struct stalls_ended {
 _Static_assert(sizeof(struct stalls_ended) == 72, "stalls_ended");
 
 /* A thread closes, or puts another file behind, a descriptor number that some thread's call in flight waits
- * for. */
+ * for; or it closes a range of numbers. */
 struct stalls_closed {
 	struct abi_hdr h;
 	__u64 file; /* behind the number until now */
 	__u64 inode;
 	__s32 fd;
-	__u32 nr;		/* close, dup2 or dup3 */
+	__u32 last; /* of close_range: fd is the first, file and inode are not told; else fd */
+	__u32 nr;   /* close, dup2, dup3 or close_range */
+	__u32 pad;
 	struct abi_stack stack; /* of the closing thread; only the used part of data[] is sent */
 };
-_Static_assert(sizeof(struct stalls_closed) == 72 + sizeof(struct abi_stack), "stalls_closed");
+_Static_assert(sizeof(struct stalls_closed) == 80 + sizeof(struct abi_stack), "stalls_closed");
 
 #endif

@@ -35,8 +35,11 @@ struct threads_file {
 	__u64 inode;
 	__s32 fd;
 	__u32 tgid;
+	/* SO_RCVTIMEO, SO_SNDTIMEO of a socket in ticks of the kernel's timer, LONG_MAX infinite; -1: no
+	 * socket */
+	__s64 ticks[2];
 };
-_Static_assert(sizeof(struct threads_file) == 24, "threads_file");
+_Static_assert(sizeof(struct threads_file) == 40, "threads_file");
 
 struct threads_rec {
 	struct abi_hdr h;    /* tgid, tid and comm are the thread's own, not the reader's */

@@ -30,6 +30,13 @@ struct {
 	__type(value, struct stalls_call);
 } empty_call SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STALLS_NR_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} hows SEC(".maps");
+
 /* How many calls in flight wait for this descriptor number. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -87,6 +94,48 @@ static __always_inline __u64 file_of(__u32 fd)
 static __always_inline __u64 file_inode(__u64 file)
 {
 	return BPF_CORE_READ((struct file *)file, f_inode, i_ino);
+}
+
+static __always_inline bool file_is_sock(__u64 file)
+{
+	return (BPF_CORE_READ((struct file *)file, f_inode, i_mode) & 0170000) == 0140000;
+}
+
+static __always_inline bool file_nonblocking(__u64 file)
+{
+	return BPF_CORE_READ((struct file *)file, f_flags) & 04000; /* O_NONBLOCK */
+}
+
+/* What a system call is and who tells of it; 0: not followed. */
+static __always_inline __u32 how_of(__u32 nr)
+{
+	__u32 *how = bpf_map_lookup_elem(&hows, &nr);
+
+	return how ? *how : 0;
+}
+
+/* A system call as the thread made it, by whatever hook it is seen. */
+struct call_args {
+	__u32 nr;
+	__u32 how;
+	__u64 arg[5];
+};
+
+/* Of the system call that the current thread is in; false if it is in none that is followed. */
+static __noinline int args_from(struct call_args *a, const struct pt_regs *regs)
+{
+	struct pt_regs r;
+
+	if (!a || !regs || bpf_probe_read_kernel(&r, sizeof(r), regs))
+		return 0;
+	a->nr = r.orig_ax;
+	a->how = how_of(a->nr);
+	a->arg[0] = r.di;
+	a->arg[1] = r.si;
+	a->arg[2] = r.dx;
+	a->arg[3] = r.r10;
+	a->arg[4] = r.r8;
+	return a->how != 0;
 }
 
 /* Parts of the system call interface: not relocated, and not among the types of every kernel. */
@@ -158,44 +207,82 @@ static __always_inline void call_end(void *ctx, const struct stalls_cfg *cfg, st
 	c->entry_ns = 0;
 }
 
-/* The thread's slot for a call that begins now, its descriptors not filled yet. NULL: the table is full
- * (counted). */
-static __always_inline struct stalls_call *call_begin(__u32 nr, __u64 a0, __u64 a1, __u64 a2)
+/* The call that the current thread is in, as far as is known; NULL if none. */
+static __always_inline struct stalls_call *call_current(void)
+{
+	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	struct stalls_call *c = bpf_map_lookup_elem(&calls, &tid);
+
+	return c && c->entry_ns ? c : NULL;
+}
+
+/* The thread does something that cannot block: whatever it was in is over, if nobody has told yet. */
+static __always_inline void call_over(void)
+{
+	struct stalls_call *c = call_current();
+
+	if (!c)
+		return;
+	call_unwatch(c);
+	c->entry_ns = 0;
+}
+
+/* Is this the call of before, still or again? Its exit was not seen. */
+static __always_inline bool call_goes_on(const struct stalls_call *c, const struct call_args *a)
+{
+	if (c->arg[0] != a->arg[0] || c->arg[1] != a->arg[1])
+		return false;
+	if (STALLS_HOW_KIND(a->how) == STALLS_HOW_RESTART)
+		return true;
+	return (c->flags & STALLS_CALL_RESTART) && c->nr == a->nr && c->arg[2] == a->arg[2];
+}
+
+/*
+ * The thread's slot for a call that begins now, its descriptors not filled yet. NULL: the table is full
+ * (counted). A call that a signal interrupted and the kernel resumes keeps its beginning.
+ */
+static __noinline struct stalls_call *call_slot(void)
 {
 	__u32 zero = 0, tid = (__u32)bpf_get_current_pid_tgid();
 	struct stalls_call *c = bpf_map_lookup_elem(&calls, &tid);
+	void *empty;
+
+	if (c)
+		return c;
+	empty = bpf_map_lookup_elem(&empty_call, &zero);
+	if (empty && !bpf_map_update_elem(&calls, &tid, empty, BPF_ANY))
+		return bpf_map_lookup_elem(&calls, &tid);
+	lost_add(ABI_LOST_MAP);
+	return NULL;
+}
+
+static __always_inline struct stalls_call *call_begin(const struct call_args *a, bool goes_on)
+{
+	struct stalls_call *c = call_slot();
 	__u64 entry = 0;
+	__u32 nr = a->nr;
 
-	if (!c) {
-		void *empty = bpf_map_lookup_elem(&empty_call, &zero);
-
-		if (!empty || bpf_map_update_elem(&calls, &tid, empty, BPF_ANY)) {
-			lost_add(ABI_LOST_MAP);
-			return NULL;
-		}
-		c = bpf_map_lookup_elem(&calls, &tid);
-		if (!c)
-			return NULL;
-	}
+	if (!c)
+		return NULL;
 	if (c->entry_ns) {
-		/* its exit was not seen: resumed after a signal, with the same arguments, it is still the
-		 * same call */
-		if ((c->flags & STALLS_CALL_RESTART) && c->nr == nr && c->arg[0] == a0 && c->arg[1] == a1 &&
-		    c->arg[2] == a2)
+		if (goes_on || call_goes_on(c, a)) {
 			entry = c->entry_ns;
+			nr = c->nr;
+		}
 		call_unwatch(c);
 	}
 	c->nr = nr;
 	c->flags = 0;
-	c->arg[0] = a0;
-	c->arg[1] = a1;
-	c->arg[2] = a2;
+	c->arg[0] = a->arg[0];
+	c->arg[1] = a->arg[1];
+	c->arg[2] = a->arg[2];
 	c->n_fds = 0;
+	c->got = 0;
 	c->entry_ns = entry ? entry : bpf_ktime_get_ns();
 	return c;
 }
 
-static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events, bool kind)
+static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events)
 {
 	__u32 key = fd;
 	__u64 file;
@@ -206,11 +293,9 @@ static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __
 	file = fd < 0 ? 0 : file_of(fd);
 	c->fd[i].fd = fd;
 	c->fd[i].events = events;
-	c->fd[i].is_sock = 0;
+	c->fd[i].is_sock = file && file_is_sock(file);
 	c->fd[i].file = file;
 	c->fd[i].inode = file ? file_inode(file) : 0;
-	if (kind && file)
-		c->fd[i].is_sock = (BPF_CORE_READ((struct file *)file, f_inode, i_mode) & 0170000) == 0140000;
 	c->n_fds = i + 1;
 	n = bpf_map_lookup_elem(&waiters, &key);
 	if (n)

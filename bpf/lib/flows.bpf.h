@@ -46,6 +46,29 @@ static __always_inline __u64 sk_inode(__u64 sk)
 	return a ? BPF_CORE_READ(a, vfs_inode.i_ino) : 0;
 }
 
+/* struct sock * of a file, 0 if it is no socket. */
+static __always_inline __u64 file_sk(__u64 file)
+{
+	struct socket *sock;
+
+	if (!file || !file_is_sock(file))
+		return 0;
+	sock = (struct socket *)BPF_CORE_READ((struct file *)file, private_data);
+	return sock ? (__u64)BPF_CORE_READ(sock, sk) : 0;
+}
+
+/* The kernel sends something again on this connection. */
+static __always_inline void flow_resent(__u64 sk)
+{
+	__u64 inode = sk_inode(sk);
+	struct stalls_sock *s = inode ? bpf_map_lookup_elem(&socks, &inode) : NULL;
+
+	if (!s)
+		return; /* another process's, or not used since the session began */
+	s->retransmit_ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(&s->retransmits, 1);
+}
+
 static __always_inline void flow_note(__u64 inode, __u32 bytes, bool send)
 {
 	struct stalls_sock *s, fresh = {};
@@ -91,7 +114,7 @@ static __always_inline void flow_forget(__u64 file)
 {
 	__u64 inode;
 
-	if (!file || (BPF_CORE_READ((struct file *)file, f_inode, i_mode) & 0170000) != 0140000)
+	if (!file || !file_is_sock(file))
 		return;
 	inode = file_inode(file);
 	bpf_map_delete_elem(&socks, &inode);

@@ -167,14 +167,18 @@ NOINLINE static void recv_one(void)
 {
 	char c;
 
-	ANNOUNCE("recvfrom", -2, recv_pair[0]);
+	const struct timeval most = {50, 500000};
+
+	if (setsockopt(recv_pair[0], SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)))
+		die("SO_RCVTIMEO");
+	ANNOUNCE("recvfrom", 50500, recv_pair[0]);
 	recv(recv_pair[0], &c, 1, 0);
 	KEEP_FRAME();
 }
 
 NOINLINE static void accept_one(void)
 {
-	ANNOUNCE("accept", -2, listener);
+	ANNOUNCE("accept", -1, listener);
 	accept(listener, NULL, NULL);
 	KEEP_FRAME();
 }
@@ -183,7 +187,7 @@ NOINLINE static void connect_full(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	ANNOUNCE("connect", -2, fd);
+	ANNOUNCE("connect", -1, fd);
 	connect(fd, (void *)&full_addr, sizeof(full_addr));
 	KEEP_FRAME();
 }

@@ -63,3 +63,11 @@ $(KTEST)/holders: tests/kernel/holders.cc tests/kernel/holders.proto
 		$(@D)/holders.gen/holders.pb.cc -lprotobuf
 
 kernel-helpers: $(KTEST)/holders
+
+# for the test machine, too, which has no libraries of this one's
+$(KTEST)/stuckcalls: tests/kernel/stuckcalls.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -static -pthread -MMD -MP -o $@ $<
+
+kernel-helpers: $(KTEST)/stuckcalls

@@ -77,7 +77,7 @@ def seen(request, blockers):
 
 
 def test_calls_timeouts_and_descriptors(blockers, seen):
-    _, threads, _ = seen
+    source, threads, _ = seen
     assert len(blockers.threads) == 16
     for name, truth in blockers.threads.items():
         t = threads[name]
@@ -90,7 +90,9 @@ def test_calls_timeouts_and_descriptors(blockers, seen):
             assert t["timeout_is_left"] and 150_000 < t["timeout_ms"] < 200_000
         else:
             assert not t["timeout_is_left"], name
-            assert (-2 if t["timeout_ms"] is None else t["timeout_ms"]) == truth["timeout_ms"], name
+            # SO_RCVTIMEO and SO_SNDTIMEO are nowhere in /proc
+            unknown = source == "proc" and truth["call"] in ("recvfrom", "accept", "connect")
+            assert (-2 if t["timeout_ms"] is None else t["timeout_ms"]) == (-2 if unknown else truth["timeout_ms"]), name
 
 
 def test_user_stacks_name_the_functions(blockers, seen):

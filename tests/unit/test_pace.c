@@ -19,8 +19,8 @@ static void cheap(void **state)
 	(void)state;
 	pace_start(&p, 4 * SEC, 30 * MS);
 	pace_looked(&p, 5 * SEC, 5 * SEC + MS, MS);
-	assert_int_equal(pace_due(&p, 5 * SEC + 50 * MS), PACE_NOT_YET);
-	assert_int_equal(pace_due(&p, 5 * SEC + 102 * MS), PACE_IF_WANTED);
+	assert_int_equal(pace_due(&p, 5 * SEC + 25 * MS), PACE_NOT_YET);
+	assert_int_equal(pace_due(&p, 5 * SEC + 52 * MS), PACE_IF_WANTED);
 	assert_int_equal(pace_due(&p, 6 * SEC), PACE_IF_WANTED);
 	assert_int_equal(pace_due(&p, 6 * SEC + 2 * MS), PACE_NOW);
 }
@@ -32,8 +32,8 @@ static void dear(void **state)
 
 	(void)state;
 	pace_start(&p, 200 * MS, 200 * MS);
-	assert_int_equal(pace_due(&p, 250 * MS), PACE_NOT_YET);
-	assert_int_equal(pace_due(&p, 300 * MS), PACE_IF_WANTED);
+	assert_int_equal(pace_due(&p, 225 * MS), PACE_NOT_YET);
+	assert_int_equal(pace_due(&p, 250 * MS), PACE_IF_WANTED);
 	assert_int_equal(pace_due(&p, 10 * SEC), PACE_IF_WANTED);
 	assert_int_equal(pace_due(&p, 10 * SEC + 200 * MS), PACE_NOW);
 }

@@ -114,6 +114,7 @@ static void dead_descriptor(void **state)
 					 .ts_ns = START + 4 * SEC,
 					 .comm = "reaper"},
 				   .fd = 20,
+				   .last = 20,
 				   .file = 0xf00,
 				   .inode = 70,
 				   .nr = SYS_close};

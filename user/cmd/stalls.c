@@ -26,9 +26,13 @@ static const char help_head[] =
 	"                          by their bytes on the wire (of which nothing else is kept); may be "
 	"repeated; "
 	"others: docs/spec.md\n"
+	"      --source S          what tells of calls: auto (for each kind of call the cheapest that "
+	"works), "
+	"or only fentry, kprobe or\n"
+	"                          tracepoint\n"
 	"      --without HOOK      do without `sock` (tracepoints of sent and received bytes), `calls` "
-	"(tracepoints of system\n"
-	"                          calls) or `iter` (task iterator), as on a kernel that lacks it; may be "
+	"(following calls at\n"
+	"                          all) or `iter` (task iterator), as on a kernel that lacks it; may be "
 	"repeated\n"
 	"\n";
 
@@ -50,7 +54,7 @@ static const char help_tail[] =
 	"  culprit stalls -p 1234 --dry-run                       what would be attached, and what replaces "
 	"what is missing\n";
 
-enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_FRAMING, OPT_WITHOUT };
+enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_FRAMING, OPT_WITHOUT, OPT_SOURCE };
 
 static int option_without(struct stalls_opts *o, const char *arg, struct err *err)
 {
@@ -63,6 +67,17 @@ static int option_without(struct stalls_opts *o, const char *arg, struct err *er
 	else
 		return err_set(err, -EINVAL, "--without takes sock, calls or iter, not '%s'", arg);
 	return 0;
+}
+
+static int option_source(struct stalls_opts *o, const char *arg, struct err *err)
+{
+	for (enum call_source s = SOURCE_AUTO; s <= SOURCE_TRACEPOINT; s++) {
+		if (strcmp(arg, call_source_name(s)) != 0)
+			continue;
+		o->source = s;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "--source takes auto, fentry, kprobe or tracepoint, not '%s'", arg);
 }
 
 static int option_threshold(struct stalls_opts *o, const char *arg, struct err *err)
@@ -87,6 +102,7 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 					      {"spec", 1, 0, OPT_SPEC},
 					      {"framing", 1, 0, OPT_FRAMING},
 					      {"without", 1, 0, OPT_WITHOUT},
+					      {"source", 1, 0, OPT_SOURCE},
 					      {0}};
 	int opt, rc;
 
@@ -111,6 +127,9 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 			break;
 		case OPT_WITHOUT:
 			rc = option_without(o, optarg, err);
+			break;
+		case OPT_SOURCE:
+			rc = option_source(o, optarg, err);
 			break;
 		case '?':
 		case ':':
@@ -162,7 +181,8 @@ static int open_all(struct stalls_run *r, struct err *err)
 				       .btf = o->common.btf,
 				       .rpc = &r->rpc,
 				       .no_sock_tp = o->no_sock,
-				       .no_syscall_tp = o->no_calls};
+				       .source = o->source,
+				       .no_calls = o->no_calls};
 	int rc = o->spec ? spec_load(&r->spec, o->spec, err) : 0;
 
 	if (rc)
@@ -200,6 +220,7 @@ static int follow(struct stalls_run *r, struct err *err)
 {
 	struct session_cfg cfg = {.pid = r->opts.common.pid,
 				  .duration_s = r->opts.common.duration_s,
+				  .tick_ms = 50, /* a verdict within 200 ms of the threshold */
 				  .quiet = r->opts.common.quiet};
 	struct session_ops ops = {.tick = stalls_tick, .progress = stalls_progress};
 	enum session_end why = END_TIME;

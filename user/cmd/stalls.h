@@ -22,6 +22,7 @@ struct stalls_opts {
 	struct common_opts common;
 	uint64_t threshold_ns;
 	const char *spec;
+	enum call_source source;
 	bool no_sock, no_calls, no_iter;
 	struct framing framing[WIRE_FRAMINGS]; /* --framing */
 	size_t n_framings;
@@ -48,7 +49,8 @@ struct stalls_run {
 	uint64_t looks;
 	unsigned n_threads, n_calls;
 	struct budget budget;
-	unsigned n_dropped; /* hooks, for the budget */
+	unsigned n_dropped; /* rows of the plan, for the budget */
+	bool dropped_all;   /* there is nothing left to drop */
 	double runs_per_s;  /* when they were dropped */
 };
 

@@ -173,14 +173,18 @@ static bool look_due(struct stalls_run *r, uint64_t now_ns, struct err *err)
 static void keep_budget(struct stalls_run *r, uint64_t now_ns)
 {
 	uint64_t run_ns, runs;
+	unsigned n;
 
-	if (r->n_dropped || !session_usage_bpf(&r->usage, &run_ns, &runs))
+	if (r->dropped_all || !session_usage_bpf(&r->usage, &run_ns, &runs))
 		return;
 	r->budget.pct = r->opts.common.max_overhead_pct;
 	if (!budget_exceeded(&r->budget, now_ns, run_ns))
 		return;
 	r->runs_per_s = (double)runs * 1e9 / (double)(now_ns - r->start_ns);
-	r->n_dropped = stalls_trace_thin(r->trace);
+	n = stalls_trace_thin(r->trace);
+	r->n_dropped += n;
+	r->dropped_all = !n;
+	r->budget.over = 0;
 }
 
 int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
@@ -232,8 +236,8 @@ static void account_hooks(const struct stalls_run *r, struct summary *s)
 	if (r->n_dropped)
 		summary_note(s, true,
 			     "over the budget of %g%% of one CPU (%.0f runs a second, other processes' calls "
-			     "included): %u hooks of "
-			     "read and write calls were dropped, such calls are seen by the looks only; "
+			     "included): %u hooks "
+			     "were dropped, such calls are seen by the looks only; "
 			     "--max-overhead allows more",
 			     r->opts.common.max_overhead_pct, r->runs_per_s, r->n_dropped);
 	if (!stalls_trace_follows_calls(r->trace))

@@ -129,6 +129,9 @@ struct autopsy_ops {
 	/* struct file * behind a descriptor now; 0 closed or not known */
 	uint64_t (*file)(void *ctx, int fd);
 	bool (*sock)(void *ctx, uint64_t inode, struct sock_facts *out);
+	/* SO_RCVTIMEO and SO_SNDTIMEO of the socket behind a descriptor, -1 infinite; false: no socket or not
+	 * known. NULL = never known */
+	bool (*timeouts)(void *ctx, int fd, int64_t ms[2]);
 	/* name of the kernel function at addr; NULL unknown. Valid as long as ctx. */
 	const char *(*ksym)(void *ctx, uint64_t addr);
 	/* as image_unwind_live; NULL = user stacks are not wanted */

@@ -14,13 +14,13 @@
 #define SET_MAX 65536 /* descriptors in one set; beyond it the set counts as unread */
 
 /* Where a call keeps its timeout, and in which form. */
-enum timeout_form { T_NONE, T_MS, T_TIMESPEC, T_TIMEVAL, T_DEADLINE, T_FUTEX, T_CLOCK_NANOSLEEP };
+enum timeout_form { T_NONE, T_MS, T_TIMESPEC, T_TIMEVAL, T_DEADLINE, T_FUTEX, T_CLOCK_NANOSLEEP, T_SOCKET };
 
 static const struct call {
 	int nr;
 	enum call_class class;
 	enum timeout_form form;
-	int timeout_arg;
+	int timeout_arg; /* T_SOCKET: 0 what the socket has for receiving, 1 for sending */
 } calls[] = {
 	{SYS_poll, CALL_POLL, T_MS, 2},
 	{SYS_ppoll, CALL_POLL, T_TIMESPEC, 2},
@@ -29,24 +29,24 @@ static const struct call {
 	{SYS_epoll_wait, CALL_EPOLL, T_MS, 3},
 	{SYS_epoll_pwait, CALL_EPOLL, T_MS, 3},
 	{SYS_epoll_pwait2, CALL_EPOLL, T_TIMESPEC, 3},
-	{SYS_read, CALL_READ, T_NONE, 0},
-	{SYS_readv, CALL_READ, T_NONE, 0},
+	{SYS_read, CALL_READ, T_SOCKET, 0},
+	{SYS_readv, CALL_READ, T_SOCKET, 0},
 	{SYS_pread64, CALL_READ, T_NONE, 0},
 	{SYS_preadv, CALL_READ, T_NONE, 0},
-	{SYS_recvfrom, CALL_READ, T_NONE, 0},
-	{SYS_recvmsg, CALL_READ, T_NONE, 0},
-	{SYS_recvmmsg, CALL_READ, T_NONE, 0},
-	{SYS_write, CALL_WRITE, T_NONE, 0},
-	{SYS_writev, CALL_WRITE, T_NONE, 0},
+	{SYS_recvfrom, CALL_READ, T_SOCKET, 0},
+	{SYS_recvmsg, CALL_READ, T_SOCKET, 0},
+	{SYS_recvmmsg, CALL_READ, T_SOCKET, 0},
+	{SYS_write, CALL_WRITE, T_SOCKET, 1},
+	{SYS_writev, CALL_WRITE, T_SOCKET, 1},
 	{SYS_pwrite64, CALL_WRITE, T_NONE, 0},
 	{SYS_pwritev, CALL_WRITE, T_NONE, 0},
-	{SYS_sendto, CALL_WRITE, T_NONE, 0},
-	{SYS_sendmsg, CALL_WRITE, T_NONE, 0},
-	{SYS_sendmmsg, CALL_WRITE, T_NONE, 0},
-	{SYS_sendfile, CALL_WRITE, T_NONE, 0},
-	{SYS_connect, CALL_CONNECT, T_NONE, 0},
-	{SYS_accept, CALL_ACCEPT, T_NONE, 0},
-	{SYS_accept4, CALL_ACCEPT, T_NONE, 0},
+	{SYS_sendto, CALL_WRITE, T_SOCKET, 1},
+	{SYS_sendmsg, CALL_WRITE, T_SOCKET, 1},
+	{SYS_sendmmsg, CALL_WRITE, T_SOCKET, 1},
+	{SYS_sendfile, CALL_WRITE, T_SOCKET, 1},
+	{SYS_connect, CALL_CONNECT, T_SOCKET, 1},
+	{SYS_accept, CALL_ACCEPT, T_SOCKET, 0},
+	{SYS_accept4, CALL_ACCEPT, T_SOCKET, 0},
 	{SYS_futex, CALL_FUTEX, T_FUTEX, 3},
 	{SYS_nanosleep, CALL_SLEEP, T_TIMESPEC, 0},
 	{SYS_clock_nanosleep, CALL_SLEEP, T_CLOCK_NANOSLEEP, 2},
@@ -149,8 +149,13 @@ static void take_timeout(struct thread_facts *t, const struct call *c, const str
 			 const struct report_clock *now)
 {
 	uint64_t arg = t->arg[c->timeout_arg];
-	int64_t ns;
+	int64_t ns, ms[2];
 
+	if (c->form == T_SOCKET) {
+		if (ops->timeouts && ops->timeouts(ops->ctx, (int)t->arg[0], ms))
+			t->timeout_ms = ms[c->timeout_arg];
+		return;
+	}
 	if (c->form == T_NONE || (c->form == T_FUTEX && !futex_waits(t->arg[1])))
 		return;
 	if (c->form == T_MS) {

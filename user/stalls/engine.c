@@ -157,13 +157,13 @@ bool subject_in_rpc(const struct subject *s)
 	return s->memo->stack_read && s->memo->rpc.side == RPC_SIDE_CLIENT;
 }
 
-/* The table's call is the one the thread is in; restart_syscall goes on with one that a signal interrupted.
- */
-static bool same_call(const struct stalls_call *c, const struct thread_facts *t)
+bool engine_same_call(const struct stalls_call *c, const struct thread_facts *t)
 {
-	return c && (t->nr == (int64_t)c->nr ||
-		     (t->nr == SYS_restart_syscall && (c->flags & STALLS_CALL_RESTART)) ||
-		     (t->nr == SYS_restart_syscall && (c->flags & STALLS_CALL_SEEDED)));
+	if (!c || !t->in_call)
+		return false;
+	if (t->nr == SYS_restart_syscall)
+		return c->flags & (STALLS_CALL_RESTART | STALLS_CALL_SEEDED);
+	return t->nr == (int64_t)c->nr && t->arg[0] == c->arg[0] && t->arg[1] == c->arg[1];
 }
 
 static bool subject_of(struct stall_engine *e, const struct look *l, struct thread_facts *t,
@@ -175,10 +175,12 @@ static bool subject_of(struct stall_engine *e, const struct look *l, struct thre
 	/* nothing that a stopped thread does not do is a stall */
 	if (!t->in_call || t->moved || t->state == 'T' || t->state == 't')
 		return false;
-	if (same_call(c, t) && c->entry_ns <= l->now_ns) {
+	if (engine_same_call(c, t) && c->entry_ns <= l->now_ns) {
 		s->call = c;
 		s->blocked_ns = l->now_ns - c->entry_ns;
 		s->at_least = c->flags & STALLS_CALL_SEEDED;
+		if (t->timeout_ms == -2 && c->timeout_ns != -2)
+			t->timeout_ms = c->timeout_ns < 0 ? -1 : c->timeout_ns / 1000000;
 	} else if (t->blocked_known) {
 		/* seen asleep by the scheduler's clock, which starts anew when the thread is woken inside its
 		 * call */

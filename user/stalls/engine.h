@@ -78,8 +78,8 @@ struct stall_life {
 	const struct stall *stall;
 	uint64_t lasted_ns; /* until its end, or until the last look */
 	bool over;
-	const char *end; /* static: "still blocked", "timed out", "answered late", "failed", "thread exited",
-			    "ended" */
+	const char *end; /* static: "still blocked", "timed out", "answered late", "failed", "closed by the
+			    peer", "thread exited", "ended" */
 };
 size_t stall_engine_count(const struct stall_engine *e);
 /* i-th finding, in the order found. now_ns: for those that last. */

@@ -111,4 +111,11 @@ void found_settle(struct stall_engine *e, const struct look *l);
 void found_ended(struct stall_engine *e, const struct stalls_ended *ev);
 void found_free(struct found *f);
 
+/*
+ * The table's call is the one the thread is in; restart_syscall goes on with one that a signal interrupted.
+ * Where the end of calls is not seen, the table may hold one that is over: then the thread is in another with
+ * other arguments, of a kind that no hook tells of.
+ */
+bool engine_same_call(const struct stalls_call *c, const struct thread_facts *t);
+
 #endif

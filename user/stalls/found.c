@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "stalls/call.h"
 #include "stalls/engine_priv.h"
 #include "stalls/explain.h"
 
@@ -82,8 +83,9 @@ static const struct stalls_closed *closer(const struct stall_engine *e, const st
 	for (size_t i = 1; i <= kept; i++) {
 		const struct stalls_closed *c = &e->closed[(e->n_closed - i) % ENGINE_CLOSED_KEPT];
 
-		if (c->fd == a->fd && c->h.ts_ns >= start_ns &&
-		    (a->pin ? c->file == a->pin->file : c->inode == a->inode))
+		if (c->h.ts_ns < start_ns || a->fd < c->fd || (uint32_t)a->fd > c->last)
+			continue;
+		if (c->nr == SYS_close_range || (a->pin ? c->file == a->pin->file : c->inode == a->inode))
 			return c;
 	}
 	return NULL;
@@ -96,7 +98,7 @@ static void other_closer(struct stall_engine *e, struct stall *st, const struct 
 	if (!c)
 		return;
 	st->has_other = true;
-	st->other.role = c->nr == SYS_close ? "closed by" : "replaced by";
+	st->other.role = c->nr == SYS_close || c->nr == SYS_close_range ? "closed by" : "replaced by";
 	st->other.tid = (pid_t)c->h.tid;
 	memcpy(st->other.comm, c->h.comm, sizeof(st->other.comm));
 	st->other.comm[sizeof(st->other.comm) - 1] = '\0';
@@ -318,9 +320,9 @@ void found_settle(struct stall_engine *e, const struct look *l)
 		if (f->over || f->look == e->look)
 			continue;
 		c = tables_call(l->tables, f->stall.tid);
-		if (c && c->entry_ns == f->entry_ns)
-			continue; /* still that call, though the reason has changed */
 		t = autopsy_thread(l->autopsy, f->stall.tid);
+		if (c && c->entry_ns && c->entry_ns == f->entry_ns && (!t || engine_same_call(c, t)))
+			continue; /* still that call, though the reason has changed */
 		if (t && t->moved && !f->by_conn)
 			continue; /* this look could not tell */
 		f->over = true;
@@ -329,12 +331,26 @@ void found_settle(struct stall_engine *e, const struct look *l)
 	}
 }
 
+/* poll and its like return nothing when their time is up; calls on a socket fail then. */
+static bool out_of_time(const struct stalls_ended *ev, const struct stall *st)
+{
+	enum call_class c = call_classify(ev->nr);
+
+	if (st->timeout_ms < 0)
+		return false;
+	if (c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL)
+		return ev->ret == 0;
+	return ev->ret == -EAGAIN || (c == CALL_CONNECT && ev->ret == -EINPROGRESS);
+}
+
 static const char *outcome(const struct stalls_ended *ev, const struct stall *st)
 {
+	if (out_of_time(ev, st))
+		return "timed out";
 	if (ev->ret < 0)
 		return "failed";
-	if (ev->ret == 0 && st->timeout_ms >= 0)
-		return "timed out";
+	if (ev->ret == 0 && call_classify(ev->nr) == CALL_READ)
+		return "closed by the peer";
 	return st->verdict == VERDICT_PEER_SILENT && st->timeout_ms != -2 ? "answered late" : NULL;
 }
 

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 #define PACE_EVERY_NS 1000000000ULL
-#define PACE_SOON_NS  100000000ULL /* between any two looks */
-#define PACE_SHARE    50	   /* looks take one 50th of the time */
+#define PACE_SOON_NS  50000000ULL /* between any two looks */
+#define PACE_SHARE    50	  /* looks take one 50th of the time */
 #define PACE_SAVED_NS                                                                                        \
 	2000000000ULL /* of look time: what there is at the start, and the most that is saved                \
 		       */

@@ -211,10 +211,12 @@ static enum verdict judge_unix(const struct verdict_in *in, const struct verdict
 enum verdict verdict_wait(const struct verdict_in *in, struct verdict_out *out)
 {
 	*out = (struct verdict_out){0};
-	if (in->blocked_ns < in->threshold_ns || in->class == CALL_ACCEPT)
+	if (in->blocked_ns < in->threshold_ns)
 		return VERDICT_NONE;
 	if (in->dead)
 		return out->verdict = VERDICT_POLLING_DEAD_FD;
+	if (in->class == CALL_ACCEPT)
+		return VERDICT_NONE;
 	if (in->kind == PROC_FD_PIPE && wants_output(in) && !in->edge)
 		return out->verdict = VERDICT_LOCAL_WRITER_BLOCKED;
 	if (in->kind != PROC_FD_SOCKET)

@@ -14,7 +14,7 @@
 bool call_is_wait(enum call_class c)
 {
 	return c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL || c == CALL_READ || c == CALL_WRITE ||
-	       c == CALL_CONNECT;
+	       c == CALL_CONNECT || c == CALL_ACCEPT;
 }
 
 static const struct stalls_fd *pinned(const struct stalls_call *c, int fd)

@@ -6,55 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <time.h>
 
 #include "trace/fit.h"
 #include "trace/force.h"
 #include "trace/stalls_priv.h"
 #include "util/grow.h"
-
-enum enter_prog {
-	ENTER_NONE,
-	ENTER_POLL,
-	ENTER_SELECT,
-	ENTER_EPOLL,
-	ENTER_RECV,
-	ENTER_SEND,
-	ENTER_CONN,
-	ENTER_CLOSE,
-	ENTER_DUP
-};
-
-/* The calls that are followed. Those that end nothing (close, dup2) have no exit hook, restart_syscall has
- * only that. */
-static const struct {
-	const char *name;
-	enum enter_prog enter;
-	bool exit;
-} followed[] = {
-	{"poll", ENTER_POLL, true},
-	{"ppoll", ENTER_POLL, true},
-	{"select", ENTER_SELECT, true},
-	{"pselect6", ENTER_SELECT, true},
-	{"epoll_wait", ENTER_EPOLL, true},
-	{"epoll_pwait", ENTER_EPOLL, true},
-	{"epoll_pwait2", ENTER_EPOLL, true},
-	{"read", ENTER_RECV, true},
-	{"readv", ENTER_RECV, true},
-	{"recvfrom", ENTER_RECV, true},
-	{"recvmsg", ENTER_RECV, true},
-	{"recvmmsg", ENTER_RECV, true},
-	{"write", ENTER_SEND, true},
-	{"writev", ENTER_SEND, true},
-	{"sendto", ENTER_SEND, true},
-	{"sendmsg", ENTER_SEND, true},
-	{"sendmmsg", ENTER_SEND, true},
-	{"connect", ENTER_CONN, true},
-	{"restart_syscall", ENTER_NONE, true},
-	{"close", ENTER_CLOSE, false},
-	{"dup2", ENTER_DUP, false},
-	{"dup3", ENTER_DUP, false},
-};
 
 const char *hook_state_name(enum hook_state s)
 {
@@ -64,19 +21,38 @@ const char *hook_state_name(enum hook_state s)
 	return names[s];
 }
 
+/* Loads what may be attached. Without fentry if the kernel refuses that, and notes why. */
+static int load(struct stalls_trace *t, struct err *err)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, o, .btf_custom_path = t->opts.btf);
+	int rc = -EINVAL;
+
+	for (int fentry = !forced(FORCE_NOFENTRY); fentry >= 0; fentry--) {
+		t->skel = stalls_bpf__open_opts(&o);
+		if (!t->skel)
+			return -errno;
+		stalls_calls_choose(t, fentry);
+		rc = fit_object(t->skel->obj, t->opts.btf, err);
+		if (!rc)
+			rc = stalls_bpf__load(t->skel);
+		if (!rc)
+			return 0;
+		stalls_bpf__destroy(t->skel);
+		t->skel = NULL;
+		snprintf(t->fentry_why, sizeof(t->fentry_why), "the kernel refuses it (%s)", strerror(-rc));
+	}
+	return rc;
+}
+
 int stalls_trace_open(struct stalls_trace **ret, const struct stalls_trace_opts *opts, struct err *err)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, o, .btf_custom_path = opts->btf);
 	struct stalls_trace *t = calloc(1, sizeof(*t));
 	int rc;
 
 	if (!t)
 		return err_set(err, -ENOMEM, "out of memory");
 	t->opts = *opts;
-	t->skel = stalls_bpf__open_opts(&o);
-	rc = t->skel ? fit_object(t->skel->obj, opts->btf, err) : -errno;
-	if (!rc)
-		rc = stalls_bpf__load(t->skel);
+	rc = load(t, err);
 	if (rc) {
 		err_set(err, rc, "the kernel refuses the programs that follow calls: %s", strerror(-rc));
 		err_hint(err, "`culprit doctor` tells what this kernel allows");
@@ -99,9 +75,7 @@ void stalls_trace_close(struct stalls_trace *t)
 	free(t);
 }
 
-static struct hook *hook_add(struct stalls_trace *t, const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-static struct hook *hook_add(struct stalls_trace *t, const char *what, const char *fmt, ...)
+struct hook *stalls_hook_add(struct stalls_trace *t, const char *what, const char *fmt, ...)
 {
 	struct hook *v;
 	va_list ap;
@@ -116,8 +90,7 @@ static struct hook *hook_add(struct stalls_trace *t, const char *what, const cha
 	return v;
 }
 
-/* Takes over link, of the hook added last. */
-static int link_add(struct stalls_trace *t, struct bpf_link *link)
+int stalls_link_add(struct stalls_trace *t, struct bpf_link *link)
 {
 	if (GROW(&t->link, t->n_links)) {
 		bpf_link__destroy(link);
@@ -127,7 +100,7 @@ static int link_add(struct stalls_trace *t, struct bpf_link *link)
 	return 0;
 }
 
-static void hook_result(struct hook *h, int rc)
+void stalls_hook_result(struct hook *h, int rc)
 {
 	h->state = rc ? HOOK_FAILED : HOOK_ATTACHED;
 	if (rc == -ENOENT) {
@@ -138,103 +111,28 @@ static void hook_result(struct hook *h, int rc)
 	}
 }
 
-static struct bpf_program *enter_program(struct stalls_bpf *s, enum enter_prog p)
-{
-	switch (p) {
-	case ENTER_POLL:
-		return s->progs.enter_poll;
-	case ENTER_SELECT:
-		return s->progs.enter_select;
-	case ENTER_EPOLL:
-		return s->progs.enter_epoll;
-	case ENTER_RECV:
-		return s->progs.enter_recv;
-	case ENTER_SEND:
-		return s->progs.enter_send;
-	case ENTER_CONN:
-		return s->progs.enter_conn;
-	case ENTER_CLOSE:
-		return s->progs.enter_close;
-	case ENTER_DUP:
-		return s->progs.enter_dup;
-	case ENTER_NONE:
-		break;
-	}
-	return NULL;
-}
-
-static bool is_busy(enum enter_prog p)
-{
-	return p == ENTER_RECV || p == ENTER_SEND;
-}
-
-static int attach_tracepoint(struct stalls_trace *t, const struct tracefs *fs, const char *what,
-			     const char *prefix, const char *name, struct bpf_program *prog, bool busy)
-{
-	struct hook *h = hook_add(t, what, "tracepoint syscalls:%s%s", prefix, name);
-	struct bpf_link *link;
-	char event[64];
-	int rc;
-
-	if (!h)
-		return -ENOMEM;
-	if (t->opts.no_syscall_tp) {
-		h->state = HOOK_NOT_USED;
-		return 0;
-	}
-	h->busy = busy;
-	snprintf(event, sizeof(event), "%s%s", prefix, name);
-	rc = fs->dir < 0 ? -EOPNOTSUPP : tracefs_attach(fs, "syscalls", event, prog, &link);
-	hook_result(h, rc);
-	if (rc)
-		return 0;
-	t->n_calls += strcmp(prefix, "sys_enter_") == 0;
-	return link_add(t, link);
-}
-
-/* Exits first: a call whose entry is seen and whose exit is not would stay in the table. */
-static int attach_calls(struct stalls_trace *t, const struct tracefs *fs)
-{
-	size_t n = sizeof(followed) / sizeof(followed[0]);
-	int rc = 0;
-
-	for (size_t i = 0; !rc && i < n; i++)
-		if (followed[i].exit)
-			rc = attach_tracepoint(t, fs, "end of calls", "sys_exit_", followed[i].name,
-					       t->skel->progs.exit_call, is_busy(followed[i].enter));
-	for (size_t i = 0; !rc && i < n; i++)
-		if (followed[i].enter != ENTER_NONE)
-			rc = attach_tracepoint(t, fs, followed[i].exit ? "begin of calls" : "closes",
-					       "sys_enter_", followed[i].name,
-					       enter_program(t->skel, followed[i].enter),
-					       is_busy(followed[i].enter));
-	return rc;
-}
-
-/* Entries first: no call is begun any more whose end would not be seen. */
 unsigned stalls_trace_thin(struct stalls_trace *t)
 {
+	bool busy = !t->thinned && (t->bytes == STALLS_BYTES_SOCK || !t->follows_bytes);
 	unsigned n = 0;
 
-	for (size_t i = t->n_links; i > 0 && !t->bytes_from_exit; i--) {
-		struct trace_link *l = &t->link[i - 1];
-
-		if (!l->link || !t->hook[l->hook].busy)
-			continue;
-		bpf_link__destroy(l->link);
-		l->link = NULL;
-		t->hook[l->hook].state = HOOK_DROPPED;
-		n++;
+	t->thinned = true;
+	if (busy)
+		n = stalls_calls_drop_busy(t);
+	if (!n) {
+		n = stalls_calls_drop_tracepoints(t);
+		busy = false;
+		t->follows_bytes = t->follows_bytes && t->bytes != STALLS_BYTES_EXIT;
 	}
 	if (n)
-		stalls_trace_forget_busy(t);
+		stalls_trace_forget_calls(t, !busy);
 	return n;
 }
 
 static int attach_raw(struct stalls_trace *t, const char *what, const char *name, struct bpf_program *prog,
 		      bool unused, bool *attached)
 {
-	struct hook *h = hook_add(t, what, "raw tracepoint %s", name);
+	struct hook *h = stalls_hook_add(t, what, "raw tracepoint %s", name);
 	struct bpf_link *link;
 
 	*attached = false;
@@ -245,36 +143,68 @@ static int attach_raw(struct stalls_trace *t, const char *what, const char *name
 		return 0;
 	}
 	link = bpf_program__attach_raw_tracepoint(prog, name);
-	hook_result(h, link ? 0 : -errno);
+	stalls_hook_result(h, link ? 0 : -errno);
 	if (!link)
 		return 0;
 	*attached = true;
-	return link_add(t, link);
+	return stalls_link_add(t, link);
 }
 
+static bool by_functions(const struct stalls_trace *t, enum call_group g)
+{
+	return t->group_source[g] == SOURCE_FENTRY || t->group_source[g] == SOURCE_KPROBE;
+}
+
+/* By the hooks of calls: what there is instead of the sock tracepoints. */
+static int bytes_by_calls(struct stalls_trace *t, struct hook *h)
+{
+	bool fn = by_functions(t, GROUP_RECV) && by_functions(t, GROUP_SEND);
+	bool tp = t->group_source[GROUP_RECV] == SOURCE_TRACEPOINT &&
+		  t->group_source[GROUP_SEND] == SOURCE_TRACEPOINT && !t->tracepoint_rc;
+	int rc;
+
+	h->state = HOOK_ATTACHED;
+	t->follows_bytes = true;
+	if (fn && t->group_ends[GROUP_RECV] && t->group_ends[GROUP_SEND]) {
+		t->bytes = STALLS_BYTES_FEXIT;
+		snprintf(h->source, sizeof(h->source), "returns of the functions that receive and send");
+	} else if (fn) {
+		t->bytes = STALLS_BYTES_ENTRY;
+		snprintf(h->source, sizeof(h->source), "what the sending functions are asked to send");
+		h->what = "bytes sent";
+		rc = stalls_calls_attach_bytes(t);
+		t->follows_bytes = !rc;
+		return rc == -ENOMEM ? rc : 0;
+	} else if (tp) {
+		t->bytes = STALLS_BYTES_EXIT;
+		snprintf(h->source, sizeof(h->source), "exits of read and write calls");
+		snprintf(h->why, sizeof(h->why), "bytes sent by sendmmsg are not counted");
+	} else {
+		t->follows_bytes = false;
+		h->state = HOOK_NOT_USED;
+	}
+	return 0;
+}
+
+/* The sock tracepoints are exact for every kind of socket, and only sockets' users pay. */
 static int attach_bytes(struct stalls_trace *t)
 {
-	bool sent, received, both;
+	bool sent, received, forced = t->opts.source == SOURCE_FENTRY || t->opts.source == SOURCE_KPROBE;
 	struct hook *h;
-	int rc = attach_raw(t, "bytes sent", "sock_send_length", t->skel->progs.sock_send, t->opts.no_sock_tp,
-			    &sent);
+	int rc = attach_raw(t, "bytes sent", "sock_send_length", t->skel->progs.sock_send,
+			    t->opts.no_sock_tp || forced, &sent);
 
 	if (!rc)
 		rc = attach_raw(t, "bytes received", "sock_recv_length", t->skel->progs.sock_recv,
-				t->opts.no_sock_tp, &received);
+				t->opts.no_sock_tp || forced, &received);
 	if (rc)
 		return rc;
-	both = sent && received;
-	t->bytes_from_exit = !both && t->n_calls;
-	t->follows_bytes = both || t->bytes_from_exit;
-	h = hook_add(t, "bytes sent, received", "exits of read and write calls");
-	if (!h)
-		return -ENOMEM;
-	h->state = t->bytes_from_exit ? HOOK_ATTACHED : HOOK_NOT_USED;
-	snprintf(h->why, sizeof(h->why), "%s",
-		 both ? "the sock tracepoints are exact and cheaper"
-		      : "there are no sock tracepoints; bytes sent by sendmmsg are not counted");
-	return 0;
+	t->bytes = STALLS_BYTES_SOCK;
+	t->follows_bytes = sent && received;
+	if (t->follows_bytes || t->opts.no_calls)
+		return 0;
+	h = stalls_hook_add(t, "bytes sent, received", "%s", "hooks of calls");
+	return h ? bytes_by_calls(t, h) : -ENOMEM;
 }
 
 /* At the cheap site with a cookie that says what differs there; without cookies at the entry, where nothing
@@ -300,61 +230,56 @@ static int attach_rpc(struct stalls_trace *t)
 {
 	for (size_t i = 0; t->opts.rpc && i < t->opts.rpc->n_sites; i++) {
 		const struct rpc_site *s = &t->opts.rpc->site[i];
-		struct hook *h = hook_add(t, "RPC calls", "uprobe %s", s->function);
+		struct hook *h = stalls_hook_add(t, "RPC calls", "uprobe %s", s->function);
 		struct bpf_link *link;
 		int rc;
 
 		if (!h)
 			return -ENOMEM;
 		link = attach_site(t, s);
-		hook_result(h, link ? 0 : -errno);
-		rc = link ? link_add(t, link) : 0;
+		stalls_hook_result(h, link ? 0 : -errno);
+		rc = link ? stalls_link_add(t, link) : 0;
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
+/* The tick of the kernel's timer; its coarse clock goes by it. */
+static uint64_t tick_ns(void)
+{
+	struct timespec t;
+
+	return clock_getres(CLOCK_MONOTONIC_COARSE, &t) ? 0 : (uint64_t)t.tv_nsec;
+}
+
 static int configure(struct stalls_trace *t, struct err *err)
 {
 	struct stalls_cfg cfg = {.tgid = (uint32_t)t->opts.pid,
 				 .threshold_ns = t->opts.threshold_ns,
-				 .bytes_from_exit = t->bytes_from_exit,
-				 .nr_poll = -1,
-				 .nr_select = -1,
-				 .nr_epoll_pwait2 = -1};
+				 .bytes = t->bytes,
+				 .tick_ns = tick_ns()};
 	uint32_t zero = 0;
 
-#ifdef SYS_poll
-	cfg.nr_poll = SYS_poll;
-#endif
-#ifdef SYS_select
-	cfg.nr_select = SYS_select;
-#endif
-#ifdef SYS_epoll_pwait2
-	cfg.nr_epoll_pwait2 = SYS_epoll_pwait2;
-#endif
-	if (bpf_map_update_elem(bpf_map__fd(t->skel->maps.settings), &zero, &cfg, BPF_ANY))
+	if (stalls_calls_configure(t) ||
+	    bpf_map_update_elem(bpf_map__fd(t->skel->maps.settings), &zero, &cfg, BPF_ANY))
 		return err_set(err, -errno, "cannot configure the BPF programs: %s", strerror(errno));
 	return 0;
 }
 
 int stalls_trace_attach(struct stalls_trace *t, bool try_only, struct err *err)
 {
-	struct tracefs fs;
 	bool attached;
 	int rc;
 
-	tracefs_open(&fs, NULL); /* without it every row says so */
 	rc = attach_raw(t, "end of threads", "sched_process_exit", t->skel->progs.thread_exit, false,
 			&attached);
 	if (!rc)
-		rc = attach_calls(t, &fs);
+		rc = stalls_calls_attach(t);
 	if (!rc)
 		rc = attach_bytes(t);
 	if (!rc)
 		rc = attach_rpc(t);
-	tracefs_close(&fs);
 	if (rc)
 		return err_set(err, rc, "out of memory");
 	/* nothing is recorded before this: the programs do not know the target yet */

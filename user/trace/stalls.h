@@ -15,13 +15,18 @@
 
 struct stalls_trace;
 
+/* What tells of calls. SOURCE_AUTO: for each group of calls the first that works, in this order. */
+enum call_source { SOURCE_AUTO, SOURCE_FENTRY, SOURCE_KPROBE, SOURCE_TRACEPOINT };
+const char *call_source_name(enum call_source s); /* "auto", "fentry", "kprobe", "tracepoint" */
+
 struct stalls_trace_opts {
 	pid_t pid;
 	uint64_t threshold_ns;
 	const char *btf;	    /* NULL = the kernel's own */
 	const struct rpc_plan *rpc; /* borrowed; NULL: no probes on RPC calls */
-	bool no_sock_tp;	    /* do not use the sock tracepoints */
-	bool no_syscall_tp;	    /* do not use the system call tracepoints */
+	enum call_source source;
+	bool no_sock_tp; /* do not use the sock tracepoints */
+	bool no_calls;	 /* do not follow calls at all */
 };
 
 enum hook_state { HOOK_ATTACHED, HOOK_FAILED, HOOK_ABSENT, HOOK_NOT_USED, HOOK_DROPPED };
@@ -30,7 +35,7 @@ const char *hook_state_name(enum hook_state s);
 /* One row of the plan. */
 struct hook {
 	const char *what; /* "poll", "bytes sent", "RPC calls"; static */
-	char source[128]; /* "tracepoint syscalls:sys_enter_poll", "uprobe zbs::rpc::Channel::CallMethod" */
+	char source[128]; /* "fentry do_sys_poll, with its end", "uprobe zbs::rpc::Channel::CallMethod" */
 	enum hook_state state;
 	bool busy;    /* of read, write and their like: goes first when the budget is exceeded */
 	char why[96]; /* why this source, or why not; may be empty */
@@ -46,8 +51,8 @@ int stalls_trace_attach(struct stalls_trace *t, bool try_only, struct err *err);
 void stalls_trace_close(struct stalls_trace *t); /* NULL is fine */
 /*
  * Detaches the hooks of read, write and their like, the most frequent ones: from now on such a call is seen
- * by the looks only. Returns how many were detached: 0 the second time, and where bytes are counted by these
- * very hooks.
+ * by the looks only. The second time, or where bytes are counted by these very hooks, the tracepoints of
+ * system calls, which every process pays for. Returns how many rows were dropped; 0: there is no more.
  */
 unsigned stalls_trace_thin(struct stalls_trace *t);
 const struct hook *stalls_trace_hooks(const struct stalls_trace *t, size_t *n);

@@ -13,7 +13,7 @@
 static bool is_wait(enum call_class c)
 {
 	return c == CALL_POLL || c == CALL_SELECT || c == CALL_EPOLL || c == CALL_READ || c == CALL_WRITE ||
-	       c == CALL_CONNECT;
+	       c == CALL_CONNECT || c == CALL_ACCEPT;
 }
 
 static void waiters_add(int map, const struct stalls_call *c, uint32_t by)
@@ -227,7 +227,7 @@ void stalls_trace_forget(struct stalls_trace *t, const struct stalls_tables *now
 	free(open);
 }
 
-void stalls_trace_forget_busy(struct stalls_trace *t)
+void stalls_trace_forget_calls(struct stalls_trace *t, bool all)
 {
 	int calls = bpf_map__fd(t->skel->maps.calls), waiters = bpf_map__fd(t->skel->maps.waiters);
 	struct stalls_tables now = {0};
@@ -237,7 +237,7 @@ void stalls_trace_forget_busy(struct stalls_trace *t)
 	for (size_t i = 0; i < now.n_calls; i++) {
 		const struct stalls_call *c = &now.call[i].call;
 
-		if (!c->entry_ns || !(c->flags & (STALLS_CALL_RECV | STALLS_CALL_SEND)))
+		if (!c->entry_ns || !(all || (c->flags & (STALLS_CALL_RECV | STALLS_CALL_SEND))))
 			continue;
 		waiters_add(waiters, c, (uint32_t)-1);
 		bpf_map_delete_elem(calls, &now.call[i].tid);

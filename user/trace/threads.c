@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proc/mem.h"
@@ -193,12 +194,30 @@ static int op_epoll_read(void *ctx, int fd, struct proc_epoll *out)
 	return proc_epoll_read(out, t->pid, fd);
 }
 
+static const struct threads_file *file_by_fd(const struct threads *t, int fd)
+{
+	const struct threads_file key = {.fd = fd};
+
+	return t->n_files ? bsearch(&key, t->file, t->n_files, sizeof(key), by_fd) : NULL;
+}
+
+/* The coarse clock goes by the kernel's tick. */
+static bool op_timeouts(void *ctx, int fd, int64_t ms[2])
+{
+	const struct threads_file *f = file_by_fd(ctx, fd);
+	struct timespec tick;
+
+	if (!f || f->ticks[0] < 0 || clock_getres(CLOCK_MONOTONIC_COARSE, &tick))
+		return false;
+	for (int i = 0; i < 2; i++)
+		ms[i] = f->ticks[i] > INT64_MAX / 1000000000 ? -1 : f->ticks[i] * tick.tv_nsec / 1000000;
+	return true;
+}
+
 static uint64_t op_file(void *ctx, int fd)
 {
-	struct threads *t = ctx;
-	const struct threads_file key = {.fd = fd}, *f;
+	const struct threads_file *f = file_by_fd(ctx, fd);
 
-	f = t->n_files ? bsearch(&key, t->file, t->n_files, sizeof(key), by_fd) : NULL;
 	return f ? f->file : 0;
 }
 
@@ -250,6 +269,7 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 				      .fd_read = op_fd_read,
 				      .epoll_read = op_epoll_read,
 				      .file = op_file,
+				      .timeouts = op_timeouts,
 				      .sock = op_sock,
 				      .ksym = op_ksym,
 				      .unwind = t->image ? op_unwind : NULL};

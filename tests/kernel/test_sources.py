@@ -1,0 +1,124 @@
+"""culprit stalls: every call that can get stuck, by every source of calls that this kernel has, against what the stuck program says of
+itself. Kernels with all three are in tests/vm."""
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BUILD, CULPRIT, ROOT
+from test_stalls import Session
+
+SOURCES = ("fentry", "kprobe", "tracepoint")
+
+
+class Stuck:
+    """build/tests/stuckcalls: a thread for each call."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([str(BUILD / "tests" / "stuckcalls")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.threads = {}
+        for line in self.process.stdout:
+            if line.startswith("ready"):
+                self.pid = int(line.split()[1])
+                return
+            thread = json.loads(line)
+            self.threads[thread["tid"]] = thread
+
+    def go_on(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(name="stuck")
+def stuck_calls():
+    subprocess.run(["make", "-s", "kernel-helpers"], check=True, cwd=ROOT)
+    stuck = Stuck()
+    yield stuck
+    stuck.end()
+
+
+def offered():
+    """The sources that this kernel has, as the plan of auto says."""
+    done = subprocess.run([str(CULPRIT), "doctor", "--json"], capture_output=True, text=True, timeout=60)
+    states = {line["name"]: line["state"] for line in map(json.loads, done.stdout.splitlines()) if line["kind"] == "capability"}
+    return [source for source in SOURCES if states.get(source, "works") == "works"]
+
+
+def check(stuck, stalls, summary, source):
+    found = {s["tid"]: s for s in stalls}
+    assert len(found) == len(stalls), [(s["comm"], s["verdict"]) for s in stalls]
+    wrong = {}
+    for tid, thread in stuck.threads.items():
+        s = found.pop(tid, None)
+        said = s and (s["verdict"], s["syscall"], s["fd"], -2 if s["timeout_ms"] is None else s["timeout_ms"], s["blocked_before_session"])
+        want = (thread["verdict"], thread["call"], thread["fd"], thread["timeout_ms"], False) if thread["verdict"] else None
+        if said != want:
+            wrong[thread["name"]] = said
+        elif s and s["socket"] and s["socket"]["inode"] != thread["inode"]:
+            wrong[thread["name"]] = s["socket"]
+        elif s and thread["lost"]:
+            other = s["other"] or {}
+            if other.get("tid") != stuck.pid:
+                wrong[thread["name"]] = other
+    assert not wrong, (source, wrong)
+    assert not found, (source, found)
+    assert summary["complete"], (source, summary["notes"])
+    assert summary["probes"]["failed"] == 0 and summary["events"]["lost"] == 0
+
+
+class Filed(Session):
+    """A session that writes more findings than a pipe holds."""
+
+    def __init__(self, path, pid, *options):
+        self.out = open(path, "w+", encoding="utf-8")
+        super().__init__(pid, *options, duration=0)
+
+    def start(self, *options):
+        self.process = subprocess.Popen([str(CULPRIT), "stalls", "--json", *map(str, options)],
+                                        stdout=self.out, stderr=subprocess.PIPE, text=True)
+        self.lines = []
+
+    def end(self, interrupt=False):
+        self.process.wait(timeout=60)
+        self.out.seek(0)
+        self.process.stdout = self.out
+        return super().end()
+
+
+def test_all_calls(stuck, tmp_path):
+    """All sources at once, on the same threads."""
+    sources = [*offered(), "auto"]
+    sessions = {source: Filed(tmp_path / source, stuck.pid, "--source", source).wait_armed() for source in sources}
+    stuck.go_on()
+    time.sleep(5)
+    stuck.go_on()
+    time.sleep(2.5)
+    for session in sessions.values():
+        session.process.send_signal(signal.SIGINT)
+    for source, session in sessions.items():
+        stalls, summary, code = session.end()
+        assert code == 1
+        check(stuck, stalls, summary, source)
+        # the server is gone: what waited for it has ended, and every source has noticed
+        over = {s["tid"] for s in summary["stalls"] if s["over"]}
+        waited = {tid for tid, t in stuck.threads.items() if t["verdict"] == "peer-silent"}
+        assert waited <= over, (source, [stuck.threads[tid]["name"] for tid in waited - over])
+
+
+def test_source_missing(stuck):
+    """Forced to a source that the kernel lacks: said, and not taken for complete."""
+    missing = [source for source in SOURCES if source not in offered()]
+    if not missing:
+        pytest.skip("this kernel has every source")
+    done = subprocess.run([str(CULPRIT), "stalls", "-p", str(stuck.pid), "--source", missing[0], "-d", "1", "--json"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 4
+    notes = json.loads(done.stdout.splitlines()[-1])["notes"]
+    assert any("calls are not followed" in note for note in notes), notes
+    assert any("not attached" in note for note in notes), notes
