@@ -20,8 +20,7 @@ struct {
 /* That of bpf/writes.bpf.c (bpf_map__reuse_fd). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 1024);
 	__type(key, __u64);
 	__type(value, struct wr_node);
 } nodes SEC(".maps");

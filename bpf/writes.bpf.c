@@ -80,13 +80,10 @@ static __always_inline void touch_fill(struct wr_touch *t, __u64 now, __u32 prob
 }
 
 /* Remembers the touch; a check that found nothing is the last good one. */
-static __always_inline void object_touched(__u64 addr, __u64 now, __u32 probe, bool good)
+static __always_inline void object_touched(struct wr_object *o, __u64 now, __u32 probe, bool good)
 {
-	struct wr_object *o = bpf_map_lookup_elem(&objects, &addr);
 	struct wr_touch *t;
 
-	if (!o)
-		return;
 	t = &o->touch[o->n_touches++ % WR_TOUCHES];
 	touch_fill(t, now, probe);
 	if (good)
@@ -159,17 +156,27 @@ static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
 	struct wr_item *q = &s->q[0];
+	struct wr_object *o;
+	__u64 key;
 
 	if (!n)
 		return;
 	if (n->type != type || (n->flags & WR_NODE_ROOT)) {
-		bpf_map_delete_elem(&nodes, &addr); /* of something that stood here before */
+		wr_node_delete(addr); /* of something that stood here before */
 		return;
 	}
+	key = n->object;
+	o = bpf_map_lookup_elem(&objects, &key);
+	if (!o || o->id != n->object_id) {
+		wr_node_delete(addr);
+		return;
+	}
+	__builtin_memcpy(s->seen, o->digest, sizeof(s->seen));
 	__builtin_memset(q, 0, sizeof(*q));
 	q->addr = addr;
 	q->type = n->type;
 	q->depth = n->depth;
+	q->part = n->flags & WR_NODE_SUB ? WR_DIGEST_SUB : WR_DIGEST_TOP;
 	__builtin_memcpy(q->step, n->step, sizeof(q->step));
 	s->object = n->object;
 	s->object_id = n->object_id;
@@ -188,6 +195,7 @@ int wr_object_hit(__u32 level, __u64 addr)
 	struct wr_object *o;
 	struct wr_probe *p;
 	__u32 role, type;
+	bool check;
 
 	if (!s)
 		return 0;
@@ -198,6 +206,7 @@ int wr_object_hit(__u32 level, __u64 addr)
 		return 0;
 	role = p->role;
 	type = p->type;
+	check = role == WR_ROLE_CHECK || role == WR_ROLE_ALTER;
 	o = bpf_map_lookup_elem(&objects, &addr);
 	if (o && o->type != type) { /* its end was missed, and something else stands there now */
 		bpf_map_delete_elem(&objects, &addr);
@@ -217,7 +226,7 @@ int wr_object_hit(__u32 level, __u64 addr)
 	s->destroying = role == WR_ROLE_DESTROY;
 	s->deep = 1;
 	if (o && role != WR_ROLE_INSERT) {
-		s->deep = role != WR_ROLE_CHECK || o->n_touches % WR_DEEP_EVERY == 0;
+		s->deep = !check || s->now > o->deep_ns + WR_DEEP_NS;
 		s->object_id = o->id;
 	} else if (role == WR_ROLE_DESTROY) {
 		node_destroyed(level, s, addr, type);
@@ -227,12 +236,18 @@ int wr_object_hit(__u32 level, __u64 addr)
 			count(WR_C_REPLACED);
 		if (!object_new(s, addr, type, role == WR_ROLE_INSERT ? 0 : WR_OBJ_ADOPTED))
 			return 0;
+		o = bpf_map_lookup_elem(&objects, &addr);
+		if (!o)
+			return 0;
 	}
 	count(WR_C_CHECKS);
+	if (check && digest_holds(level, s, o, addr)) {
+		count(WR_C_QUICK);
+		object_touched(o, s->now, s->probe, true);
+		return 0;
+	}
+	__builtin_memcpy(s->seen, o->digest, sizeof(s->seen));
 	walk_from(level, s, addr, type);
-	o = bpf_map_lookup_elem(&objects, &addr);
-	if (o)
-		o->n_nodes = s->tail;
 	if (role == WR_ROLE_DESTROY || role == WR_ROLE_REMOVE) {
 		nodes_forget(s);
 		bpf_map_delete_elem(&objects, &addr);
@@ -240,7 +255,9 @@ int wr_object_hit(__u32 level, __u64 addr)
 		count(role == WR_ROLE_DESTROY ? WR_C_DESTROYED : WR_C_REMOVED);
 		return 0;
 	}
-	object_touched(addr, s->now, s->probe, !s->bad);
+	o->n_nodes = s->tail;
+	digest_keep(s, o);
+	object_touched(o, s->now, s->probe, !s->bad);
 	return 0;
 }
 
@@ -283,21 +300,28 @@ static __always_inline void object_probe(void *ctx, __u64 addr, __u32 index, __u
 		return;
 	s->now = now;
 	s->probe = index;
+	s->news.n = 0;
 	wr_object_hit(level, addr);
 	emit_flush(ctx, level);
+	news_send(ctx, s);
 	scratch_give(level);
 }
 
 static __always_inline void node_mutated(__u64 addr, __u64 now, __u32 probe)
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
+	struct wr_object *o;
+	__u64 key;
 
 	if (!n)
 		return;
 	__sync_fetch_and_add(&n->mutate_seq, 1);
 	n->mutate_ns = now;
 	count(WR_C_MUTATIONS);
-	object_touched(n->object, now, probe, false);
+	key = n->object;
+	o = bpf_map_lookup_elem(&objects, &key);
+	if (o)
+		object_touched(o, now, probe, false);
 }
 
 static __always_inline void altered(struct pt_regs *ctx, __u64 addr, __u32 index, __u64 now)
@@ -349,6 +373,17 @@ int on_destroy(struct pt_regs *ctx)
 	return 0;
 }
 
+/* When the memory of n was last known to equal its shadow. */
+static __always_inline __u64 node_since(const struct wr_node *n)
+{
+	__u64 key = n->object;
+	struct wr_object *o = bpf_map_lookup_elem(&objects, &key);
+
+	if (!o || o->id != n->object_id)
+		return n->shadow_ns;
+	return wr_since(n, &o->digest[n->flags & WR_NODE_SUB ? WR_DIGEST_SUB : WR_DIGEST_TOP]);
+}
+
 static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_probe *p)
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
@@ -356,7 +391,7 @@ static __always_inline void node_stored(__u64 addr, __u64 now, const struct wr_p
 
 	if (!n || !g || n->type != p->type)
 		return;
-	if (n->store_ns + g->licence_ns < n->shadow_ns) {
+	if (n->store_ns + g->licence_ns < now && n->store_ns + g->licence_ns < node_since(n)) {
 		/* what was licensed then has been seen by now */
 		n->store_fields[0] = 0;
 		n->store_fields[1] = 0;
@@ -401,7 +436,7 @@ static __always_inline bool built_anew(__u64 addr, __u64 now)
 
 	if (o && newborn(o, now))
 		return true;
-	bpf_map_delete_elem(&nodes, &addr);
+	wr_node_delete(addr);
 	if (o && !bpf_map_delete_elem(&objects, &addr))
 		count(WR_C_REPLACED);
 	watch_release(addr);

@@ -21,17 +21,27 @@
 #define WR_MAX_VPTRS	   8   /* vtables right for a type: its own and derived classes' */
 #define WR_NODE_BYTES	   512 /* of a node are shadowed; the rest of a bigger one is not, and counted */
 #define WR_NODE_WORDS	   (WR_NODE_BYTES / 8)
-#define WR_PATH_DEPTH	   4  /* steps from the object to the node */
-#define WR_MAX_WALK	   40 /* nodes visited at one touch */
-#define WR_MAX_ELEMENTS	   16 /* of one repeated field visited */
-#define WR_TOUCHES	   8
-#define WR_NEAR_SIDE	   64 /* bytes kept on each side of a suspicious word */
-#define WR_NEAR_BYTES	   (2 * WR_NEAR_SIDE + 8)
-#define WR_DEEP_EVERY	   8 /* touches of an object: then its sub-messages are looked at too */
-#define WR_PENDING	   4 /* damaged words remembered per node, for the check at its destruction */
-#define WR_MAX_DEREF	   3
-#define WR_NO_FIELD	   0xffff
-#define WR_MAX_COUNT	   (1 << 24) /* elements of one repeated field: more is taken for damage */
+/* A node's shadow: so many bytes stand in its entry of `nodes`, the rest in `pieces`, each keyed by the
+ * address of its first byte. */
+#define WR_HEAD_BYTES	      64
+#define WR_PIECE_BYTES	      160
+#define WR_MAX_PIECES	      3
+#define WR_SPAN_BYTES	      (WR_HEAD_BYTES + WR_MAX_PIECES * WR_PIECE_BYTES)
+#define WR_PIECE_KEY(node, i) ((node) + WR_HEAD_BYTES + (__u64)(i)*WR_PIECE_BYTES)
+#define WR_PIECES(size)                                                                                      \
+	((size) <= WR_HEAD_BYTES   ? 0                                                                       \
+	 : (size) >= WR_NODE_BYTES ? WR_MAX_PIECES                                                           \
+				   : ((size)-WR_HEAD_BYTES + WR_PIECE_BYTES - 1) / WR_PIECE_BYTES)
+#define WR_PATH_DEPTH	4  /* steps from the object to the node */
+#define WR_MAX_WALK	40 /* nodes visited at one touch */
+#define WR_MAX_ELEMENTS 16 /* of one repeated field visited */
+#define WR_TOUCHES	8
+#define WR_NEAR_SIDE	64 /* bytes kept on each side of a suspicious word */
+#define WR_NEAR_BYTES	(2 * WR_NEAR_SIDE + 8)
+#define WR_DEEP_NS	250000000ull /* so often a touch looks at the object's sub-messages too */
+#define WR_MAX_DEREF	3
+#define WR_NO_FIELD	0xffff
+#define WR_MAX_COUNT	(1 << 24) /* elements of one repeated field: more is taken for damage */
 
 /*
  * Kernels before 5.15 have no attach cookies: there the map `sites` tells which probe it is, by the address
@@ -162,35 +172,58 @@ enum wr_object_flags {
 			       looks at it */
 };
 
+/* A sum over the guarded bytes of nodes, as a walk read them when it compared them with their shadows and
+ * found them good. As long as it is the same, no guarded byte has changed. */
+struct wr_digest {
+	__u64 sum;     /* 0: none, they have to be compared */
+	__u64 from_ns; /* the walk that made it; nodes with an older shadow were not in it */
+	__u64 seen_ns; /* last time it was seen to hold */
+};
+_Static_assert(sizeof(struct wr_digest) == 24, "wr_digest");
+
+enum wr_digest_part {
+	WR_DIGEST_TOP, /* the object and elements of its repeated fields */
+	WR_DIGEST_SUB, /* nodes behind message pointers */
+	WR_DIGESTS,
+};
+
 /* objects: address of the object -> this. */
 struct wr_object {
 	__u64 id; /* never reused: time of insertion or adoption, made unique by cpu */
 	__u64 since_ns;
 	__u32 type;
-	__u32 flags;		   /* enum wr_object_flags */
-	__u32 n_nodes;		   /* visited at the last touch */
-	__u32 n_touches;	   /* ever; touch[(n_touches - 1) % WR_TOUCHES] is the newest */
+	__u32 flags;	 /* enum wr_object_flags */
+	__u32 n_nodes;	 /* visited at the last touch */
+	__u32 n_touches; /* ever; touch[(n_touches - 1) % WR_TOUCHES] is the newest */
+	__u64 deep_ns;	 /* last walk that visited sub-messages too */
+	struct wr_digest digest[WR_DIGESTS];
 	struct wr_touch last_good; /* last check that found nothing */
 	struct wr_touch touch[WR_TOUCHES];
 };
-_Static_assert(sizeof(struct wr_object) == 64 + 32 * WR_TOUCHES, "wr_object");
+_Static_assert(sizeof(struct wr_object) == 72 + 24 * WR_DIGESTS + 32 * WR_TOUCHES, "wr_object");
 
 struct wr_step {
 	__u16 field; /* of the parent's type, counted from its first */
 	__u16 index; /* element of a repeated field, else 0 */
 };
 
-/* A field found damaged; entry field % WR_PENDING of its node. */
-struct wr_pending {
-	__u16 field;  /* of the node's type */
-	__u16 reason; /* enum wr_reason; WR_BAD_NONE: entry is free */
-	__u32 pad;
-	__u64 value; /* that was seen in it; compared again at destruction */
+/* damage: what was wrong with a field found damaged, for the check at its destruction. The oldest give way.
+ */
+#define WR_MAX_DAMAGE 4096
+struct wr_damage_key {
+	__u64 node;
+	__u64 field; /* of the node's type, counted from its first */
+};
+struct wr_damage {
+	__u64 object_id;
+	__u64 value; /* that was seen in it */
 	__u64 old;
+	__u64 reason; /* enum wr_reason */
 };
 
 enum wr_node_flags {
 	WR_NODE_ROOT = 1,
+	WR_NODE_SUB = 2, /* in the object's WR_DIGEST_SUB, not in WR_DIGEST_TOP */
 };
 
 /* nodes: address of the node -> this. */
@@ -201,16 +234,27 @@ struct wr_node {
 	__u8 depth; /* steps used; 0 for the root */
 	__u8 flags; /* enum wr_node_flags */
 	struct wr_step step[WR_PATH_DEPTH];
-	__u32 damaged;				     /* pending[] holds something */
-	__u64 shadow_ns;			     /* when the shadow was read from the target */
+	__u32 pad;
+	__u64 shadow_ns;			     /* when the shadow was compared with the target */
 	__u64 mutate_seq;			     /* whole-node mutators entered so far */
 	__u64 mutate_ns;			     /* when the last one was entered */
 	__u64 store_ns;				     /* when the last licensed single-field store was */
 	__u64 store_fields[WR_MAX_TYPE_FIELDS / 64]; /* fields licensed by single-field stores */
-	struct wr_pending pending[WR_PENDING];
-	__u64 shadow[WR_NODE_WORDS];
+	__u64 damaged[WR_MAX_TYPE_FIELDS / 64];	     /* fields found damaged, and not seen good since */
+	__u64 shadow[WR_HEAD_BYTES / 8];	     /* its first bytes */
 };
-_Static_assert(sizeof(struct wr_node) == 184 + WR_NODE_BYTES, "wr_node");
+_Static_assert(sizeof(struct wr_node) == 104 + WR_HEAD_BYTES, "wr_node");
+
+/* pieces: WR_PIECE_KEY -> this. */
+struct wr_piece {
+	__u64 shadow[WR_PIECE_BYTES / 8];
+};
+
+/* When the node's memory was last known to equal its shadow: a change is younger than that. */
+static inline __u64 wr_since(const struct wr_node *n, const struct wr_digest *d)
+{
+	return n->shadow_ns >= d->from_ns && d->seen_ns > n->shadow_ns ? d->seen_ns : n->shadow_ns;
+}
 
 /* Per-CPU counters, index into `counters`. */
 enum wr_counter {
@@ -239,6 +283,8 @@ enum wr_counter {
 	WR_C_PURGED,	     /* objects forgotten by user space after a gap; the kernel never counts here */
 	WR_C_BUSY,	     /* probe hits ignored: all scratch of this CPU in use by preempted threads */
 	WR_C_ON_ARENA,	     /* objects built on an arena: not followed */
+	WR_C_QUICK,	     /* checks by the digest alone */
+	WR_C_NEWS_LOST,	     /* WR_REC_NODES that found no room: user space has to look through the table */
 	WR_C_MAX = 32,
 };
 
@@ -255,6 +301,7 @@ enum wr_reason {
 
 enum wr_record_kind {
 	WR_REC_CANDIDATE = ABI_KIND_WRITES + 1,
+	WR_REC_NODES = ABI_KIND_WRITES + 32,
 };
 
 enum wr_candidate_flags {
@@ -299,5 +346,17 @@ struct wr_candidate {
 _Static_assert(sizeof(struct wr_candidate) ==
 		       48 + 88 + 24 + 4 * WR_PATH_DEPTH + 32 + 8 + 32 * WR_TOUCHES + 16 + WR_NEAR_BYTES,
 	       "wr_candidate");
+
+/* WR_REC_NODES: nodes new in the table, for the sweep. The record ends after n of them. */
+struct wr_new_node {
+	__u64 addr;
+	__u64 digest; /* abi/digest.h, of the bytes that are its shadow; 0: something is wrong in it */
+	__u64 type;
+};
+struct wr_nodes_rec {
+	struct abi_hdr hdr;
+	__u64 n;
+	struct wr_new_node node[WR_MAX_WALK];
+};
 
 #endif

@@ -47,16 +47,19 @@ static __always_inline void hdr_fill(struct abi_hdr *h, __u32 kind, __u32 size)
 	bpf_get_current_comm(h->comm, sizeof(h->comm));
 }
 
-/* ctx: the program's own. rec must start with a filled struct abi_hdr; size is what is copied. Counts the
- * loss if there is no room. */
+/* ctx: the program's own. rec must start with a filled struct abi_hdr; size is what is copied. */
+static __always_inline long emit_uncounted(void *ctx, void *rec, __u64 size)
+{
+	if (HAS_HELPER(ringbuf_output))
+		return bpf_ringbuf_output(&events, rec, size, 0);
+	return bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, rec, size);
+}
+
+/* The same. Counts the loss if there is no room. */
 static __always_inline long emit(void *ctx, void *rec, __u64 size)
 {
-	long err;
+	long err = emit_uncounted(ctx, rec, size);
 
-	if (HAS_HELPER(ringbuf_output))
-		err = bpf_ringbuf_output(&events, rec, size, 0);
-	else
-		err = bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, rec, size);
 	if (err)
 		lost_add(ABI_LOST_RING);
 	return err;

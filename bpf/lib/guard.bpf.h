@@ -6,7 +6,7 @@
 #ifndef CULPRIT_GUARD_BPF_H
 #define CULPRIT_GUARD_BPF_H
 
-#include "writes_maps.bpf.h"
+#include "nodes.bpf.h"
 
 /* 1: v is a vtable that type i may have, or that is not known. */
 int wr_vptr_ok(__u32 i, __u64 v)
@@ -173,18 +173,24 @@ int wr_emit_candidate(__u32 level)
 	return 0;
 }
 
-/* Is a change of field i since the shadow was read covered by a licence? */
+/* When the node in hand was last known to equal its shadow. */
+static __always_inline __u64 since(const struct wr_scratch *s, const struct wr_node *n)
+{
+	return wr_since(n, &s->seen[s->it.part & 1]);
+}
+
+/* Is a change of field i since then covered by a licence? */
 static __always_inline bool licensed(const struct wr_scratch *s, const struct wr_node *n, __u32 i,
 				     const struct wr_cfg *g)
 {
 	__u64 licence_ns = g->licence_ns;
-	__u64 since = n->shadow_ns;
+	__u64 from = since(s, n);
 	__u64 whole = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
 
-	if (since < g->resumed_ns || (whole && whole + licence_ns >= since))
+	if (from < g->resumed_ns || (whole && whole + licence_ns >= from))
 		return true;
 	i &= WR_MAX_TYPE_FIELDS - 1;
-	return n->store_ns + licence_ns >= since && (n->store_fields[i / 64] >> (i & 63) & 1);
+	return n->store_ns + licence_ns >= from && (n->store_fields[i / 64] >> (i & 63) & 1);
 }
 
 /* What s->cand says of the node in hand, whatever its field. */
@@ -195,7 +201,7 @@ static __always_inline void candidate_fill(struct wr_scratch *s, const struct wr
 	c->node = s->it.addr;
 	c->node_type = s->it.type;
 	c->pad = 0;
-	c->shadow_ns = n->shadow_ns;
+	c->shadow_ns = since(s, n);
 	c->mutate_seq = n->mutate_seq;
 	c->mutate_ns = n->mutate_ns > n->store_ns ? n->mutate_ns : n->store_ns;
 	c->index = 0;
@@ -204,22 +210,12 @@ static __always_inline void candidate_fill(struct wr_scratch *s, const struct wr
 	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
 }
 
-static __always_inline void pending_set(struct wr_node *n, struct wr_pending *p, __u32 field, __u32 reason,
-					__u64 old, __u64 new)
-{
-	p->field = field;
-	p->reason = reason;
-	p->value = new;
-	p->old = old;
-	n->damaged = 1;
-}
-
 /* Judges field i of the node in hand. Returns 0 always (the verifier wants a scalar). */
 int wr_check_field(__u32 level, __u32 i)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_candidate *c;
-	struct wr_pending *p;
+	struct wr_damage *d;
 	struct wr_field *f;
 	struct wr_type *t;
 	struct wr_node *n;
@@ -250,30 +246,35 @@ int wr_check_field(__u32 level, __u32 i)
 	else
 		reason = invariant(f, s->it.type, value_at(s->bytes, off, width), &c->pointee);
 	new = value_at(s->bytes, off, width);
-	old = value_at(n->shadow, off, width);
+	old = value_at(s->shadow, off, width);
 
-	p = &n->pending[i % WR_PENDING];
+	d = damage_of(s, n, i);
 	if (!s->first && old != new) {
 		lic = licensed(s, n, i, g);
 		if (!reason && lic)
 			count(WR_C_LICENSED);
+		else if (!reason && d && d->old == new)
+			; /* healed */
 		else if (!reason && (f->flags & WR_FF_SHADOW))
 			reason = WR_BAD_UNEXPLAINED;
 		else if (!reason)
 			count(WR_C_ACCEPTED);
 	}
-	if (s->destroying && p->reason && p->field == i && p->value == new) {
-		flags |= WR_CAND_REPEATED;
-		old = p->old;
-		reason = p->reason;
+	if (d && d->value == new) {
+		if (s->destroying) {
+			flags |= WR_CAND_REPEATED;
+			old = d->old;
+			reason = d->reason;
+		} else if (!reason) {
+			return 0; /* still damaged, and sent before */
+		}
 	}
 	if (!reason) {
-		if (p->field == i)
-			p->reason = WR_BAD_NONE;
+		damage_clear(s, n, i);
 		return 0;
 	}
 	if (!(flags & WR_CAND_REPEATED))
-		pending_set(n, p, i, reason, old, new);
+		damage_set(s, n, i, reason, old, new);
 	c->old_value = old;
 	c->new_value = new;
 	c->word_addr = s->it.addr + off;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Walks an object: reads each node once, compares it with its shadow, has changed fields judged, and queues
- * the nodes it leads to.
+ * Walks an object: reads each node once, compares it with its shadow, has changed fields judged, takes it
+ * into the digest, and queues the nodes it leads to.
  */
 #ifndef CULPRIT_OBJECT_BPF_H
 #define CULPRIT_OBJECT_BPF_H
 
-#include "guard.bpf.h"
+#include "digest.bpf.h"
 
 /* Appends a node to the queue. */
 static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 from, __u32 type, __u32 field,
@@ -29,6 +29,8 @@ static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 f
 	q->depth = depth + 1;
 	q->element = element;
 	q->from_damaged = s->damaged;
+	q->part = element ? s->it.part : WR_DIGEST_SUB;
+	q->index = index;
 	__builtin_memcpy(q->step, s->it.step, sizeof(q->step));
 	q->step[depth & (WR_PATH_DEPTH - 1)].field = field;
 	q->step[depth & (WR_PATH_DEPTH - 1)].index = index;
@@ -42,30 +44,18 @@ int wr_push_elements(__u32 level, __u32 i, __u64 mutate_ns)
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_field *f;
 	struct wr_type *t;
-	__s32 n, total;
 	__u64 block;
+	__s32 n;
 
 	if (!s)
 		return 0;
 	t = type_get(s->it.type);
-	if (!t)
+	f = t ? field_get(t, i) : NULL;
+	if (!f)
 		return 0;
-	f = field_get(t, i);
-	if (!f || f->off > WR_NODE_BYTES - 24)
-		return 0;
-	n = (__s32)value_at(s->bytes, f->off + f->current_off, 4);
-	total = (__s32)value_at(s->bytes, f->off + f->total_off, 4);
-	if (n <= 0 || n > total)
-		return 0;
-	if (n > WR_MAX_ELEMENTS) {
-		n = WR_MAX_ELEMENTS;
-		count(WR_C_WALK_BOUND);
-	}
-	block = value_at(s->bytes, f->off + f->rep_off, 8) + f->rep_header;
-	if (bpf_probe_read_user(s->ptr, (n & 31) * 8, (void *)block)) {
+	n = elements_read(s, f, &block);
+	if (n < 0)
 		count(WR_C_READ_FAILED);
-		return 0;
-	}
 	for (__u32 k = 0; k < WR_MAX_ELEMENTS; k++) {
 		if ((__s32)k >= n)
 			break;
@@ -133,27 +123,6 @@ static __always_inline void element_bad(__u32 level, struct wr_scratch *s)
 	wr_emit_candidate(level);
 }
 
-/* Puts the node in hand, just read, into the table. */
-static __always_inline void node_adopt(struct wr_scratch *s)
-{
-	struct wr_node *n = &s->node_new;
-	__u64 key = s->it.addr;
-
-	__builtin_memset(n, 0, offsetof(struct wr_node, shadow));
-	n->object = s->object;
-	n->object_id = s->object_id;
-	n->type = s->it.type;
-	n->depth = s->it.depth;
-	n->flags = s->it.depth ? 0 : WR_NODE_ROOT;
-	n->shadow_ns = s->now;
-	__builtin_memcpy(n->step, s->it.step, sizeof(n->step));
-	__builtin_memcpy(n->shadow, s->bytes, sizeof(n->shadow));
-	if (bpf_map_update_elem(&nodes, &key, n, BPF_ANY)) {
-		count(WR_C_NODES_FULL);
-		lost_add(ABI_LOST_MAP);
-	}
-}
-
 /* Has the fields judged that overlap s->changed. */
 int wr_check_fields(__u32 level)
 {
@@ -184,8 +153,7 @@ int wr_check_fields(__u32 level)
 }
 
 /* Words of the node in hand that differ from its shadow in guarded bytes. */
-static __always_inline __u64 words_changed(const struct wr_type *t, const struct wr_node *n,
-					   const __u8 *bytes)
+static __always_inline __u64 words_changed(const struct wr_type *t, const struct wr_scratch *s)
 {
 	__u32 words = (t->size + 7) / 8;
 	__u64 changed = 0, diff;
@@ -194,7 +162,7 @@ static __always_inline __u64 words_changed(const struct wr_type *t, const struct
 		if (w >= words)
 			break;
 		/* without a branch: the verifier would follow every pattern of changed words */
-		diff = (n->shadow[w] ^ *(__u64 *)(bytes + w * 8)) & t->mask[w];
+		diff = (*(__u64 *)(s->shadow + w * 8) ^ *(__u64 *)(s->bytes + w * 8)) & t->mask[w];
 		diff |= -diff;
 		asm volatile("" : "+r"(diff)); /* or the compiler makes a branch of it */
 		changed |= (diff >> 63) << w;
@@ -202,27 +170,38 @@ static __always_inline __u64 words_changed(const struct wr_type *t, const struct
 	return changed;
 }
 
-/* Reads s->it into s->bytes, zero beyond the type's size. */
-static __always_inline bool node_read(struct wr_scratch *s, const struct wr_type *t)
+/* Looks up the node in hand, or puts it into the table; says in s what of it has changed. NULL: it is no
+ * node, or there is no room. */
+static __always_inline struct wr_node *node_known(struct wr_scratch *s, const struct wr_type *t)
 {
-	__u32 len = t->size;
+	__u64 key = s->it.addr;
+	struct wr_node *n = bpf_map_lookup_elem(&nodes, &key);
 
-	if (len > WR_NODE_BYTES) {
-		len = WR_NODE_BYTES;
-		count(WR_C_NODE_TOO_BIG);
+	s->first = !n || n->object_id != s->object_id || n->type != s->it.type || !shadow_load(s, n, t->size);
+	if (!s->first) {
+		s->changed = words_changed(t, s);
+		if (s->changed)
+			count(WR_C_CHANGED);
+		__builtin_memcpy(n->step, s->it.step, sizeof(n->step)); /* elements move */
+		return n;
 	}
-	if (len & 7)
-		*(__u64 *)(s->bytes + (len & (WR_NODE_BYTES - 8))) = 0;
-	return !bpf_probe_read_user(s->bytes, len, (void *)s->it.addr);
+	/* behind a pointer that was judged as a field already: nothing of that type there, not a node */
+	if (s->it.depth && !s->it.element && !wr_vptr_ok(s->it.type, *(__u64 *)s->bytes))
+		return NULL;
+	__builtin_memcpy(s->shadow, s->bytes, sizeof(s->shadow));
+	s->changed = ~0ull;
+	if (!node_adopt(s, t->size))
+		return NULL;
+	return bpf_map_lookup_elem(&nodes, &key);
 }
 
 /* Visits the next node of the queue. */
 int wr_visit(__u32 level)
 {
 	struct wr_scratch *s = scratch_at(level);
-	__u64 key, mutate_ns;
 	struct wr_type *t;
 	struct wr_node *n;
+	__u64 mutate_ns;
 	__u32 head;
 
 	if (!s)
@@ -236,41 +215,30 @@ int wr_visit(__u32 level)
 	if (!t)
 		return 0;
 	count(WR_C_NODES);
-	if (!node_read(s, t)) {
+	if (t->size > WR_NODE_BYTES)
+		count(WR_C_NODE_TOO_BIG);
+	if (!node_read(s, t, s->it.addr)) {
 		if (s->it.element)
 			element_bad(level, s);
 		if (!s->it.from_damaged)
 			count(WR_C_READ_FAILED);
 		return 0;
 	}
-	key = s->it.addr;
-	n = bpf_map_lookup_elem(&nodes, &key);
-	s->first = !n || n->object_id != s->object_id || n->type != s->it.type;
-	if (s->first) {
-		/* behind a pointer that was judged as a field already: nothing of that type there, not a node
-		 */
-		if (s->it.depth && !s->it.element && !wr_vptr_ok(s->it.type, *(__u64 *)s->bytes))
-			return 0;
-		node_adopt(s);
-		n = bpf_map_lookup_elem(&nodes, &key);
-		if (!n)
-			return 0;
-		s->changed = ~0ull;
-	} else {
-		s->changed = words_changed(t, n, s->bytes);
-		if (s->changed)
-			count(WR_C_CHANGED);
-	}
+	n = node_known(s, t);
+	if (!n)
+		return 0;
 	if (s->destroying)
 		s->changed = ~0ull;
 	if (s->changed) {
 		wr_check_fields(level);
-		__builtin_memcpy(n->shadow, s->bytes, sizeof(n->shadow));
+		shadow_save(s, n, t->size);
 	}
 	n->shadow_ns = s->now;
-	s->damaged = n->damaged;
-	if (n->damaged)
-		s->bad++;
+	s->damaged = damaged(n);
+	s->bad += s->damaged;
+	wr_digest_add(level, s->it.addr, s->it.type, s->it.index, s->it.part);
+	if (s->first)
+		news_add(s);
 	mutate_ns = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
 	push_children(level, s, t, mutate_ns);
 	return 0;
@@ -279,6 +247,8 @@ int wr_visit(__u32 level)
 /* Walks everything in the queue, which holds one node. */
 static __always_inline void walk(__u32 level, struct wr_scratch *s)
 {
+	s->sum[WR_DIGEST_TOP] = 1;
+	s->sum[WR_DIGEST_SUB] = 1;
 	for (int i = 0; i < WR_MAX_WALK; i++) {
 		if (s->head >= s->tail)
 			break;
@@ -308,7 +278,7 @@ static __always_inline void nodes_forget(struct wr_scratch *s)
 		key = s->q[i].addr;
 		n = bpf_map_lookup_elem(&nodes, &key);
 		if (n && n->object_id == s->object_id)
-			bpf_map_delete_elem(&nodes, &key);
+			wr_node_delete(key);
 	}
 }
 

@@ -37,23 +37,28 @@ struct {
 	__type(value, __u32);
 } sites SEC(".maps");
 
-/* Not preallocated: a session pays for the objects there are. Worst case 16384 x 320 + 65536 x 720 bytes: 50
- * MiB. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct wr_object);
-} objects SEC(".maps");
+/*
+ * Preallocated, because taking memory in a probe is slow, may fail, and older kernels warn of it. User space
+ * sizes them (user/writes/capacity.h).
+ */
+#define OBJECT_MAP(name, val)                                                                                \
+	struct {                                                                                             \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                             \
+		__uint(max_entries, 1024);                                                                   \
+		__type(key, __u64);                                                                          \
+		__type(value, val);                                                                          \
+	} name SEC(".maps")
+
+OBJECT_MAP(objects, struct wr_object);
+OBJECT_MAP(nodes, struct wr_node);
+OBJECT_MAP(pieces, struct wr_piece);
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, struct wr_node);
-} nodes SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WR_MAX_DAMAGE);
+	__type(key, struct wr_damage_key);
+	__type(value, struct wr_damage);
+} damage SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -86,7 +91,17 @@ struct wr_item {
 	__u16 depth;
 	__u8 element;	   /* 1: from a repeated field */
 	__u8 from_damaged; /* 1: the node that leads to it is damaged; it may lead nowhere */
+	__u32 part;	   /* enum wr_digest_part */
+	__u32 index;	   /* element of a repeated field, else 0 */
 	struct wr_step step[WR_PATH_DEPTH];
+};
+
+/* The same for a walk that only takes the digest. */
+struct wr_light {
+	__u64 addr;
+	__u16 type;
+	__u8 depth, index;
+	__u32 part;
 };
 
 /* One probe hit at work. */
@@ -95,19 +110,25 @@ struct wr_scratch {
 	__u64 now;
 	__u64 object, object_id;
 	__u32 probe, destroying;
-	__u32 bad;	   /* candidates of this hit, and nodes known to be damaged */
-	__u32 head, tail;  /* of q */
-	__u32 first;	   /* the node in hand was not known before */
-	__u32 deep;	   /* visit sub-messages too */
-	__u32 damaged;	   /* the node in hand is known to be */
-	__u64 changed;	   /* words of the node in hand that differ from its shadow */
-	struct wr_item it; /* the node in hand */
+	__u32 bad;	  /* candidates of this hit, and nodes known to be damaged */
+	__u32 head, tail; /* of q */
+	__u32 first;	  /* the node in hand was not known before */
+	__u32 deep;	  /* visit sub-messages too */
+	__u32 damaged;	  /* the node in hand is known to be */
+	__u64 changed;	  /* words of the node in hand that differ from its shadow */
+	__u64 digest;	  /* of the node in hand */
+	__u64 sum[WR_DIGESTS];
+	struct wr_digest seen[WR_DIGESTS]; /* the object's, as they were before this hit */
+	struct wr_item it;		   /* the node in hand */
 	struct wr_item q[WR_MAX_WALK];
+	struct wr_light light[WR_MAX_WALK];
 	__u64 ptr[WR_MAX_ELEMENTS];
-	__u8 bytes[WR_NODE_BYTES];
+	__u8 bytes[WR_SPAN_BYTES];  /* of the node in hand */
+	__u8 shadow[WR_SPAN_BYTES]; /* its shadow */
 	struct wr_object object_new;
 	struct wr_node node_new;
 	struct wr_candidate cand;
+	struct wr_nodes_rec news; /* nodes this hit has put into the table */
 };
 
 /*

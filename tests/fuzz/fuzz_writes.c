@@ -42,6 +42,15 @@ static bool node(void *ctx, uint64_t addr, struct wr_node *n)
 	return take_u8(ctx) & 3;
 }
 
+static bool shadow(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
+		   uint8_t bytes[WR_NODE_BYTES])
+{
+	(void)addr;
+	(void)n;
+	memset(bytes, take_u8(ctx), size < WR_NODE_BYTES ? size : WR_NODE_BYTES);
+	return take_u8(ctx) & 3;
+}
+
 static size_t calls(void *ctx, struct wr_touch *v, size_t max)
 {
 	size_t n = take_u8(ctx) % (max + 1);
@@ -205,6 +214,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				     .read = read_mem,
 				     .object = object,
 				     .node = node,
+				     .shadow = shadow,
 				     .calls = calls,
 				     .n_objects = n_objects,
 				     .judged = judged};

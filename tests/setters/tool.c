@@ -112,6 +112,8 @@ static void arm(struct world *w, const char *mode)
 {
 	static const struct spec_option insert = {.role = SPEC_INSERT, .value = "adopt"};
 	struct writes_plan_in in = {.bias = module_bias, .ctx = w, .binary = w->exe};
+	uint64_t alive[WR_MAX_TYPES] = {0};
+	struct capacity capacity;
 	struct err err = {0};
 
 	in.setters = !strcmp(mode, "off") ? SETTERS_OFF : !strcmp(mode, "auto") ? SETTERS_AUTO : SETTERS_ALL;
@@ -122,8 +124,10 @@ static void arm(struct world *w, const char *mode)
 	w->bias = w->maps.v[0].start - elf_file_base(dbg_binary(w->dbg));
 	in.dbg = w->dbg;
 	in.spec = w->spec;
-	if (writes_plan_build(&w->plan, &in, &err) ||
-	    writes_trace_open(&w->trace, w->plan, w->pid, w->bias, NULL, &err) ||
+	if (writes_plan_build(&w->plan, &in, &err))
+		die(err.msg);
+	capacity_plan(&capacity, w->plan, alive, MAX_NODES);
+	if (writes_trace_open(&w->trace, w->plan, &capacity, w->pid, w->bias, NULL, &err) ||
 	    writes_trace_attach(w->trace, &err))
 		die(err.msg);
 	if (writes_trace_failed(w->trace))

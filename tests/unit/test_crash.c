@@ -69,6 +69,16 @@ static bool w_node(void *ctx, uint64_t addr, struct wr_node *n)
 	return addr == NODE;
 }
 
+/* The shadow is all zero. */
+static bool w_shadow(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
+		     uint8_t shadow[WR_NODE_BYTES])
+{
+	(void)ctx;
+	(void)n;
+	memset(shadow, 0, size < WR_NODE_BYTES ? size : WR_NODE_BYTES);
+	return addr == NODE;
+}
+
 static uint64_t w_objects(void *ctx)
 {
 	(void)ctx;
@@ -92,6 +102,7 @@ static int setup(void **state)
 					   .mapped = w_mapped,
 					   .object = w_object,
 					   .node = w_node,
+					   .shadow = w_shadow,
 					   .n_objects = w_objects,
 					   .judged = w_judged};
 	const struct sweep_source source = {.ctx = w};

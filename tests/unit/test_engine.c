@@ -60,6 +60,16 @@ static bool w_object(void *ctx, uint64_t addr, struct wr_object *o)
 	return true;
 }
 
+static bool w_shadow(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
+		     uint8_t shadow[WR_NODE_BYTES])
+{
+	(void)ctx;
+	(void)addr;
+	(void)n;
+	memset(shadow, 0, size < WR_NODE_BYTES ? size : WR_NODE_BYTES);
+	return true;
+}
+
 static bool w_node(void *ctx, uint64_t addr, struct wr_node *n)
 {
 	struct world *w = ctx;
@@ -94,6 +104,7 @@ static int setup(void **state)
 				     .read = w_read,
 				     .object = w_object,
 				     .node = w_node,
+				     .shadow = w_shadow,
 				     .n_objects = w_objects,
 				     .judged = w_judged};
 

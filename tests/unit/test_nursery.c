@@ -115,7 +115,7 @@ static int w_walk(void *ctx, struct nursery_object *v, size_t max, bool *end)
 	return w->alive;
 }
 
-static bool w_insert(void *ctx, uint64_t addr, const struct wr_node *n)
+static bool w_insert(void *ctx, uint64_t addr, const struct wr_node *n, const uint8_t shadow[WR_NODE_BYTES])
 {
 	struct world *w = ctx;
 
@@ -123,6 +123,7 @@ static bool w_insert(void *ctx, uint64_t addr, const struct wr_node *n)
 		if (!w->node[i].addr || w->node[i].addr == addr) {
 			w->node[i].addr = addr;
 			w->node[i].n = *n;
+			assert_memory_equal(shadow, n->shadow, WR_HEAD_BYTES);
 			w->inserted++;
 			return true;
 		}
@@ -142,7 +143,7 @@ static void w_drop(void *ctx, uint64_t addr, uint64_t id)
 	}
 }
 
-static int no_sweep(void *ctx, struct sweep_node *v, size_t max, bool *end)
+static int no_sweep(void *ctx, struct sweep_key *v, size_t max, bool *end)
 {
 	(void)ctx;
 	(void)v;
@@ -223,6 +224,7 @@ static void test_adopted_once_built(void **state)
 	assert_true(w_node(w, CHILD, &n));
 	assert_int_equal(n.type, 1);
 	assert_int_equal(n.depth, 1);
+	assert_int_equal(n.flags, WR_NODE_SUB);
 	assert_int_equal(n.step[0].field, 1);
 	assert_int_equal(n.object, OBJECT);
 	/* whoever was at work on it has no licence: so it is taken for just mutated */

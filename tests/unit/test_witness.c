@@ -58,6 +58,16 @@ static bool w_object(void *ctx, uint64_t addr, struct wr_object *o)
 	return world.alive && addr == OBJECT;
 }
 
+static bool w_shadow(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
+		     uint8_t shadow[WR_NODE_BYTES])
+{
+	(void)ctx;
+	(void)addr;
+	(void)n;
+	memset(shadow, 0, size < WR_NODE_BYTES ? size : WR_NODE_BYTES);
+	return true;
+}
+
 static bool w_node(void *ctx, uint64_t addr, struct wr_node *n)
 {
 	(void)ctx;
@@ -111,7 +121,7 @@ static const char *syscall_name(long nr)
 
 static int setup(void **state)
 {
-	struct engine_facts facts = {.read = w_read, .object = w_object, .node = w_node};
+	struct engine_facts facts = {.read = w_read, .object = w_object, .node = w_node, .shadow = w_shadow};
 	struct writes_plan_in in = {.bias = bias};
 	struct witness_cfg cfg = {.facts = facts, .kin = kin, .unwind = unwind, .syscall_name = syscall_name};
 

@@ -8,6 +8,7 @@
 #include "cmd/writes_run.h"
 #include "plan/coverage.h"
 #include "report/report.h"
+#include "writes/capacity.h"
 
 static const char HELP[] =
 	"Usage: culprit writes -p PID (--spec zbs|FILE | --type T [FUNCTIONS]) [OPTIONS]\n\n"
@@ -31,7 +32,9 @@ static const char HELP[] =
 	"parameter leads to T.\n"
 	"                          Without functions, T's own members serve\n"
 	"      --setters MODE      probes on inlined setters: auto (default; dropped if over budget), all, "
-	"off\n\n"
+	"off\n"
+	"      --max-objects N     room in the kernel's tables (default: for half as many more as are alive "
+	"at the start)\n\n"
 	"When to stop:\n"
 	"      --until-crash       follow the target until it dies (no time limit unless -d is given), and "
 	"tell at once what it died of\n\n"
@@ -58,6 +61,7 @@ enum {
 	OPT_FIELD,
 	OPT_OBJECT,
 	OPT_SETTERS,
+	OPT_MAX_OBJECTS,
 	OPT_UNTIL_CRASH
 };
 
@@ -74,6 +78,7 @@ static const struct option LONG[] = {
 	{"object", 1, 0, OPT_OBJECT},
 	{"setters", 1, 0, OPT_SETTERS},
 	{"until-crash", 0, 0, OPT_UNTIL_CRASH},
+	{"max-objects", 1, 0, OPT_MAX_OBJECTS},
 	{0},
 };
 
@@ -109,6 +114,20 @@ static int parse_setters(struct writes_opts *o, const char *arg)
 	return 0;
 }
 
+static int parse_max_objects(struct writes_opts *o, const char *arg)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(arg, &end, 10);
+	if (errno || end == arg || *end || !n || n > CAPACITY_MAX_OBJECTS)
+		return usage("writes", "--max-objects takes a number from 1 to %u, not '%s'",
+			     CAPACITY_MAX_OBJECTS, arg);
+	o->max_objects = (uint32_t)n;
+	return 0;
+}
+
 static int own_option(struct writes_opts *o, int opt, const char *arg)
 {
 	switch (opt) {
@@ -138,6 +157,8 @@ static int own_option(struct writes_opts *o, int opt, const char *arg)
 	case OPT_UNTIL_CRASH:
 		o->until_crash = true;
 		return 0;
+	case OPT_MAX_OBJECTS:
+		return parse_max_objects(o, arg);
 	}
 	return usage("writes", "unknown option"); /* getopt has said which */
 }

@@ -106,8 +106,10 @@ static void note_losses(const uint64_t c[WR_C_MAX], struct summary *s)
 		unsigned counter;
 		const char *text;
 	} loss[] = {
-		{WR_C_OBJECTS_FULL, "objects were not followed: the table was full"},
-		{WR_C_NODES_FULL, "messages were not checked: the table was full"},
+		{WR_C_OBJECTS_FULL,
+		 "times an object was not followed: the table was full; --max-objects makes room"},
+		{WR_C_NODES_FULL,
+		 "times a message was not checked: the table was full; --max-objects makes room"},
 		{WR_C_WALK_BOUND,
 		 "times a part of an object was left out: more elements, messages or depth than are walked"},
 		{WR_C_NODE_TOO_BIG, "checks of a message bigger than what is shadowed: its end was left out"},
@@ -160,15 +162,20 @@ static void note_engine(const struct run *r, struct summary *s)
 	summary_count(s, "transients dropped", e.transient + e.vanished);
 }
 
-static void note_sweep(const struct run *r, struct summary *s)
+static void note_sweep(const struct run *r, uint64_t now_ns, struct summary *s)
 {
-	uint64_t longest, rounds = writes_sweep_rounds(r->sweep, &longest);
+	double wall = (double)(now_ns - r->start_ns);
+	struct writes_sweep_account a;
 	char buf[16];
 
-	summary_count(s, "sweeps", rounds);
-	if (rounds)
-		summary_note(s, false, "objects nobody touched were read in rounds of at most %s",
-			     text_duration(longest, buf));
+	writes_sweep_account(r->sweep, &a);
+	summary_count(s, "sweeps", a.rounds);
+	summary_count(s, "messages swept", a.stats.nodes);
+	if (a.rounds)
+		summary_note(
+			s, false,
+			"objects nobody touched were read in rounds of at most %s, for %.1f%% of one CPU",
+			text_duration(a.longest_ns, buf), wall > 0 ? 100 * (double)a.cpu_ns / wall : 0);
 	else
 		summary_note(
 			s, false, "objects nobody touched were not looked at: %s",
@@ -211,6 +218,7 @@ static void count_run(struct run *r, struct summary *s)
 	if (!r->exited && !proc_status_read(&st, r->pid, NULL))
 		s->threads += st.threads;
 	summary_count(s, "checks", r->counters[WR_C_CHECKS]);
+	summary_count(s, "checks by digest", r->counters[WR_C_QUICK]);
 	summary_count(s, "objects", writes_trace_objects(r->counters));
 	summary_count(s, "inserted", r->counters[WR_C_INSERTED]);
 	summary_count(s, "adopted", r->counters[WR_C_ADOPTED]);
@@ -255,7 +263,9 @@ static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 					  "functions was called");
 	note_nursery(r, s);
 	death_note(r, s);
-	note_sweep(r, s);
+	note_sweep(r, now_ns, s);
+	summary_note(s, false, "the kernel's tables had room for %u objects and %u messages: %llu MiB",
+		     r->capacity.objects, r->capacity.nodes, (unsigned long long)r->capacity.bytes >> 20);
 	if (r->watch)
 		writes_watch_account(r->watch, now_ns, s);
 }

@@ -9,6 +9,7 @@
 #include "trace/session.h"
 #include "trace/transport.h"
 #include "trace/writes.h"
+#include "trace/writes_census.h"
 #include "trace/writes_nursery.h"
 #include "trace/writes_sweep.h"
 #include "trace/writes_watch.h"
@@ -24,6 +25,7 @@ struct run {
 	struct engine *engine;
 	struct transport *transport;
 	struct writes_trace *trace;
+	struct capacity capacity;   /* of its tables */
 	struct writes_watch *watch; /* NULL: none */
 	struct writes_sweep *sweep;
 	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */

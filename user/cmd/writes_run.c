@@ -45,6 +45,12 @@ static bool fact_node(void *ctx, uint64_t addr, struct wr_node *n)
 	return writes_trace_node(((const struct run *)ctx)->trace, addr, n);
 }
 
+static bool fact_shadow(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
+			uint8_t shadow[WR_NODE_BYTES])
+{
+	return writes_trace_shadow(((const struct run *)ctx)->trace, addr, n, size, shadow);
+}
+
 static size_t fact_calls(void *ctx, struct wr_touch *v, size_t max)
 {
 	size_t n;
@@ -76,6 +82,7 @@ static void sink(void *ctx, const struct abi_hdr *rec)
 			continue;
 		engine_record(r->engine, rec);
 		death_record(r, rec);
+		writes_sweep_record(r->sweep, rec);
 		if (r->watch)
 			writes_watch_record(r->watch, rec);
 	}
@@ -118,6 +125,7 @@ static void each_second(struct runs *s, uint64_t now_ns)
 		writes_trace_deadline(r->trace, now_ns + DEADLINE_NS);
 		death_each_second(r);
 		writes_trace_counters(r->trace, r->counters);
+		writes_sweep_lost(r->sweep, r->counters[WR_C_NEWS_LOST]);
 		r->overhead_pct = run_overhead(r, now_ns, &r->store_pct);
 		s->overhead_pct += r->overhead_pct;
 		s->store_pct += r->store_pct;
@@ -231,6 +239,8 @@ static void introduce(const struct run *r)
 	}
 	fprintf(stderr, " and %zu types in it: %u fields by invariant, %u by their changes\n",
 		p->n_types - r->p->spec->n_cache, c->invariant, c->judged);
+	fprintf(stderr, "culprit: room for %u objects and %u messages in them: %.0f MiB of kernel memory\n",
+		r->capacity.objects, r->capacity.nodes, (double)r->capacity.bytes / (1 << 20));
 	proc_exe_deinit(&exe);
 }
 
@@ -307,6 +317,17 @@ static int open_watch(struct runs *s, struct run *r, const struct engine_facts *
 	return 0;
 }
 
+/* With tables for as many objects as there are, and will be. */
+static int open_trace(struct run *r, struct err *err)
+{
+	const struct writes_plan *p = r->p->plan;
+	uint64_t alive[WR_MAX_TYPES];
+
+	writes_census(p, r->pid, alive);
+	capacity_plan(&r->capacity, p, alive, r->o->max_objects);
+	return writes_trace_open(&r->trace, p, &r->capacity, r->pid, r->p->bias, r->o->c.btf, err);
+}
+
 static int arm(struct runs *s, struct run *r, struct err *err)
 {
 	struct engine_facts facts = {.ctx = r,
@@ -314,6 +335,7 @@ static int arm(struct runs *s, struct run *r, struct err *err)
 				     .mapped = fact_mapped,
 				     .object = fact_object,
 				     .node = fact_node,
+				     .shadow = fact_shadow,
 				     .calls = fact_calls,
 				     .n_objects = fact_objects,
 				     .judged = fact_judged};
@@ -325,14 +347,13 @@ static int arm(struct runs *s, struct run *r, struct err *err)
 	if (!ret && searches_create(&r->searches, r->pid, r->o->c.debuginfo))
 		ret = err_set(err, -ENOMEM, "out of memory");
 	if (!ret)
-		ret = writes_trace_open(&r->trace, r->p->plan, r->pid, r->p->bias, r->o->c.btf, err);
+		ret = open_trace(r, err);
 	if (!ret)
 		ret = writes_sweep_create(&r->sweep, r->p->plan, &facts, r->engine,
-					  writes_trace_map_fd(r->trace, "nodes"), r->pid, err);
+					  writes_trace_map_fd(r->trace, "nodes"), err);
 	if (!ret && r->p->plan->births)
 		ret = writes_nursery_create(&r->nursery, r->p->plan, &facts, writes_sweep_engine(r->sweep),
-					    writes_trace_map_fd(r->trace, "objects"),
-					    writes_trace_map_fd(r->trace, "nodes"), err);
+					    r->trace, err);
 	if (!ret)
 		ret = transport_add(r->transport, writes_trace_events_fd(r->trace),
 				    writes_trace_lost_fd(r->trace), err);

@@ -20,6 +20,7 @@ struct writes_opts {
 	uint64_t object;   /* --object ADDR, 0 = any */
 	enum setters_mode setters;
 	bool until_crash;
+	uint32_t max_objects; /* 0 = as many as there seem to be, and room */
 };
 
 /* What is known of a process before anything is attached. */

@@ -88,12 +88,25 @@ static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
 	return ret ? ret : fill(t->skel->maps.cfg, &t->cfg, 1, sizeof(t->cfg), err);
 }
 
-int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias,
-		      const char *btf, struct err *err)
+static void set_sizes(struct writes_trace *t, const struct capacity *c)
+{
+	uint32_t n = t->plan->n_probes ? (uint32_t)t->plan->n_probes : 1;
+
+	bpf_map__set_max_entries(t->skel->maps.probes, n);
+	bpf_map__set_max_entries(t->skel->maps.hits, n);
+	if (!t->cookies)
+		bpf_map__set_max_entries(t->skel->maps.sites, n);
+	bpf_map__set_max_entries(t->skel->maps.objects, c->objects);
+	bpf_map__set_max_entries(t->skel->maps.nodes, c->nodes);
+	bpf_map__set_max_entries(t->skel->maps.pieces, c->pieces);
+}
+
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
+		      const struct capacity *capacity, pid_t pid, uint64_t bias, const char *btf,
+		      struct err *err)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
 	struct writes_trace *t = calloc(1, sizeof(*t));
-	uint32_t n = plan->n_probes ? (uint32_t)plan->n_probes : 1;
 	int r;
 
 	*ret = NULL;
@@ -116,14 +129,17 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 		bpf_object__for_each_program(prog, t->skel->obj)
 			bpf_program__set_expected_attach_type(prog, 0);
 	}
-	bpf_map__set_max_entries(t->skel->maps.probes, n);
-	bpf_map__set_max_entries(t->skel->maps.hits, n);
-	if (!t->cookies)
-		bpf_map__set_max_entries(t->skel->maps.sites, n);
+	set_sizes(t, capacity);
 	r = fit_object(t->skel->obj, btf, err);
 	if (r)
 		goto out;
 	r = writes_bpf__load(t->skel);
+	if (r == -ENOMEM) {
+		err_set(err, r, "no room in the kernel for tables of %u objects and %u messages (%llu MiB)",
+			capacity->objects, capacity->nodes, (unsigned long long)capacity->bytes >> 20);
+		err_hint(err, "--max-objects asks for fewer");
+		goto out;
+	}
 	if (r) {
 		err_set(err, r, "the kernel refused the programs of 'writes': %s", strerror(-r));
 		err_hint(err, "culprit doctor says what this kernel lacks");
@@ -209,6 +225,7 @@ int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 		 * at it. */
 		t->purged += purge(t->skel->maps.objects);
 		purge(t->skel->maps.nodes);
+		purge(t->skel->maps.pieces);
 		t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
 	}
 	t->cfg.deadline_ns = deadline_ns;
@@ -266,11 +283,6 @@ int writes_trace_hits(const struct writes_trace *t, uint64_t *v)
 bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_object *o)
 {
 	return !bpf_map__lookup_elem(t->skel->maps.objects, &addr, sizeof(addr), o, sizeof(*o), 0);
-}
-
-bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n)
-{
-	return !bpf_map__lookup_elem(t->skel->maps.nodes, &addr, sizeof(addr), n, sizeof(*n), 0);
 }
 
 int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n)

@@ -8,14 +8,16 @@
 
 #include "plan/writes.h"
 #include "trace/session.h"
+#include "writes/capacity.h"
 #include "util/err.h"
 
 struct writes_trace;
 
 /* plan is kept and must outlive the trace. bias: load bias of the plan's binary in pid. btf: NULL = the
  * kernel's own. -errno and err. */
-int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan, pid_t pid, uint64_t bias,
-		      const char *btf, struct err *err);
+int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
+		      const struct capacity *capacity, pid_t pid, uint64_t bias, const char *btf,
+		      struct err *err);
 /*
  * Attaches all rows of the plan: licences and destructors first, so that no object is followed whose writers
  * are not. A site that fails is counted; an error only if no checking probe could be attached. A store site
@@ -47,6 +49,14 @@ int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX]);
 int writes_trace_hits(const struct writes_trace *t, uint64_t *v);
 bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_object *o);
 bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n);
+/* Shadow of a node of size bytes, at most WR_NODE_BYTES; n as just looked up. False: it is gone. */
+bool writes_trace_shadow(const struct writes_trace *t, uint64_t addr, const struct wr_node *n, uint32_t size,
+			 uint8_t shadow[WR_NODE_BYTES]);
+/* Puts a node into the table, in place of one of another object. False: no room, or it is there already. */
+bool writes_trace_insert(const struct writes_trace *t, uint64_t addr, const struct wr_node *n,
+			 const uint8_t shadow[WR_NODE_BYTES]);
+/* Takes it out, if it is still that object's. */
+void writes_trace_drop(const struct writes_trace *t, uint64_t addr, uint64_t object_id);
 /* Last calls of touch functions: at most max, *n of them. */
 int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n);
 /* Is a change of this field since a shadow of that time judged: all its writers have their probes, and had

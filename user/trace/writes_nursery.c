@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "trace/writes_nursery.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -12,7 +11,7 @@
 
 struct writes_nursery {
 	struct nursery *nursery;
-	int nodes_fd;
+	const struct writes_trace *trace;
 	struct map_walk objects;
 	uint64_t key[NURSERY_BATCH];
 	struct wr_object value[NURSERY_BATCH];
@@ -28,30 +27,19 @@ static int walk(void *ctx, struct nursery_object *v, size_t max, bool *end)
 	return n;
 }
 
-static bool insert(void *ctx, uint64_t addr, const struct wr_node *n)
+static bool insert(void *ctx, uint64_t addr, const struct wr_node *n, const uint8_t *shadow)
 {
-	const struct writes_nursery *w = ctx;
-	struct wr_node old;
-
-	if (!bpf_map_update_elem(w->nodes_fd, &addr, n, BPF_NOEXIST))
-		return true;
-	if (bpf_map_lookup_elem(w->nodes_fd, &addr, &old) || old.object_id == n->object_id)
-		return false; /* full, or a thread of the target was faster */
-	return !bpf_map_update_elem(w->nodes_fd, &addr, n, BPF_ANY);
+	return writes_trace_insert(((const struct writes_nursery *)ctx)->trace, addr, n, shadow);
 }
 
 static void drop(void *ctx, uint64_t addr, uint64_t id)
 {
-	const struct writes_nursery *w = ctx;
-	struct wr_node n;
-
-	if (!bpf_map_lookup_elem(w->nodes_fd, &addr, &n) && n.object_id == id)
-		bpf_map_delete_elem(w->nodes_fd, &addr);
+	writes_trace_drop(((const struct writes_nursery *)ctx)->trace, addr, id);
 }
 
 int writes_nursery_create(struct writes_nursery **ret, const struct writes_plan *plan,
-			  const struct engine_facts *facts, struct sweep *sweep, int objects_fd, int nodes_fd,
-			  struct err *err)
+			  const struct engine_facts *facts, struct sweep *sweep,
+			  const struct writes_trace *trace, struct err *err)
 {
 	struct writes_nursery *w = calloc(1, sizeof(*w));
 	struct nursery_source source = {.ctx = w, .walk = walk, .insert = insert, .drop = drop};
@@ -59,8 +47,9 @@ int writes_nursery_create(struct writes_nursery **ret, const struct writes_plan 
 	*ret = w;
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");
-	w->objects = (struct map_walk){.fd = objects_fd, .value_size = sizeof(struct wr_object)};
-	w->nodes_fd = nodes_fd;
+	w->objects = (struct map_walk){.fd = writes_trace_map_fd(trace, "objects"),
+				       .value_size = sizeof(struct wr_object)};
+	w->trace = trace;
 	return nursery_create(&w->nursery, plan, facts, &source, sweep, err);
 }
 

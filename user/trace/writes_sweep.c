@@ -1,99 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "proc/mem.h"
+#include "trace/map_walk.h"
 #include "trace/session.h"
 #include "trace/writes_sweep.h"
 
-#define SHARE 50 /* 1/50 of one CPU */
+#define ROUND_NS 900000000ull /* from the beginning of a round to that of the next */
+#define DUE_NS	 750000000ull /* so soon it should be through, for ticks come late */
+#define SHARE	 4	      /* at most 1/4 of one CPU */
+#define STEP	 512	      /* nodes between two looks at the clock */
 
 struct writes_sweep {
 	struct sweep *sweep;
-	int fd;
-	pid_t pid;
-	bool no_batch; /* before 5.6 */
-	bool started;
-	uint64_t last;			       /* key to go on after; batch: the kernel's cursor */
-	uint64_t round_ns, longest_ns, rounds; /* start of this round; of those done */
+	struct map_walk nodes;
+	bool in_round;
+	uint64_t round_ns; /* start of this round */
+	uint64_t news_lost;
+	struct writes_sweep_account account;
 	uint64_t key[SWEEP_BATCH];
 	struct wr_node node[SWEEP_BATCH];
-	struct proc_read read[SWEEP_BATCH];
 };
 
-/* A key that vanishes makes the kernel start again, so the round ends there. */
-static int walk_keys(struct writes_sweep *w, struct sweep_node *v, size_t max, bool *end)
+static int walk(void *ctx, struct sweep_key *v, size_t max, bool *end)
 {
-	int n = 0;
+	struct writes_sweep *w = ctx;
+	int n = map_walk(&w->nodes, w->key, w->node, max < SWEEP_BATCH ? max : SWEEP_BATCH, end);
 
-	for (size_t i = 0; i < max; i++) {
-		uint64_t key;
-
-		if (bpf_map_get_next_key(w->fd, w->started ? &w->last : NULL, &key)) {
-			w->started = false;
-			*end = true;
-			break;
-		}
-		w->started = true;
-		w->last = key;
-		v[n].addr = key;
-		if (!bpf_map_lookup_elem(w->fd, &key, &v[n].node))
-			n++;
-	}
+	for (int i = 0; i < n; i++)
+		v[i] = (struct sweep_key){.addr = w->key[i], .type = w->node[i].type};
 	return n;
 }
 
-static int walk(void *ctx, struct sweep_node *v, size_t max, bool *end)
+static uint64_t now(void *ctx)
 {
-	struct writes_sweep *w = ctx;
-	uint32_t count = max < SWEEP_BATCH ? (uint32_t)max : SWEEP_BATCH, next = 0, in = (uint32_t)w->last;
-	int code;
-
-	if (w->no_batch)
-		return walk_keys(w, v, max, end);
-	code = bpf_map_lookup_batch(w->fd, w->started ? &in : NULL, &next, w->key, w->node, &count, NULL);
-	if (code && code != -ENOENT) {
-		/* not known here, or more nodes in one bucket than fit */
-		w->no_batch = true;
-		w->started = false;
-		return walk_keys(w, v, max, end);
-	}
-	*end = code == -ENOENT;
-	w->started = !*end;
-	w->last = next;
-	for (uint32_t i = 0; i < count; i++) {
-		v[i].addr = w->key[i];
-		v[i].node = w->node[i];
-	}
-	return (int)count;
-}
-
-static void read_nodes(void *ctx, struct sweep_node *v, const uint32_t *len, size_t n)
-{
-	struct writes_sweep *w = ctx;
-
-	for (size_t i = 0; i < n; i++)
-		w->read[i] = (struct proc_read){.addr = v[i].addr, .buf = v[i].bytes, .len = len[i]};
-	if (proc_mem_readv(w->pid, w->read, n))
-		n = 0;
-	for (size_t i = 0; i < n; i++)
-		v[i].read = w->read[i].done == len[i];
+	(void)ctx;
+	return mono_now_ns();
 }
 
 int writes_sweep_create(struct writes_sweep **ret, const struct writes_plan *plan,
-			const struct engine_facts *facts, struct engine *engine, int nodes_fd, pid_t pid,
+			const struct engine_facts *facts, struct engine *engine, int nodes_fd,
 			struct err *err)
 {
 	struct writes_sweep *w = calloc(1, sizeof(*w));
-	struct sweep_source source = {.ctx = w, .walk = walk, .read = read_nodes};
+	struct sweep_source source = {.ctx = w, .walk = walk, .clock = now};
 
 	*ret = w;
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");
-	w->fd = nodes_fd;
-	w->pid = pid;
+	w->nodes = (struct map_walk){.fd = nodes_fd, .value_size = sizeof(struct wr_node)};
 	return sweep_create(&w->sweep, plan, facts, &source, engine, err);
 }
 
@@ -109,27 +66,56 @@ struct sweep *writes_sweep_engine(struct writes_sweep *w)
 	return w->sweep;
 }
 
-void writes_sweep_tick(struct writes_sweep *w, uint64_t now_ns, uint64_t tick_ns)
+void writes_sweep_record(struct writes_sweep *w, const struct abi_hdr *rec)
 {
-	uint64_t start = mono_now_ns();
-	bool end = false;
-
-	if (!w->round_ns)
-		w->round_ns = now_ns;
-	do {
-		if (!sweep_step(w->sweep, now_ns, SWEEP_BATCH, &end) && !end)
-			return;
-	} while (!end && mono_now_ns() - start < tick_ns / SHARE);
-	if (!end)
-		return;
-	w->rounds++;
-	if (now_ns - w->round_ns > w->longest_ns)
-		w->longest_ns = now_ns - w->round_ns;
-	w->round_ns = 0;
+	sweep_record(w->sweep, rec);
 }
 
-uint64_t writes_sweep_rounds(const struct writes_sweep *w, uint64_t *longest_ns)
+void writes_sweep_lost(struct writes_sweep *w, uint64_t news_lost)
 {
-	*longest_ns = w->longest_ns;
-	return w->rounds;
+	if (news_lost != w->news_lost)
+		sweep_missed(w->sweep);
+	w->news_lost = news_lost;
+}
+
+static uint64_t cpu_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void writes_sweep_tick(struct writes_sweep *w, uint64_t now_ns, uint64_t tick_ns)
+{
+	uint64_t start = cpu_now_ns(), spent = 0;
+	struct sweep_stats stats;
+	bool end = false;
+	size_t due, done = 0;
+
+	if (!w->in_round && now_ns < w->round_ns + ROUND_NS)
+		return;
+	if (!w->in_round)
+		w->round_ns = now_ns;
+	w->in_round = true;
+	sweep_stats(w->sweep, &stats);
+	due = (size_t)((double)stats.nodes * (double)tick_ns / DUE_NS) + 1;
+	while (!end && done < due && spent < tick_ns / SHARE) {
+		done += sweep_step(w->sweep, STEP, &end);
+		spent = cpu_now_ns() - start;
+	}
+	w->account.cpu_ns += spent;
+	if (!end)
+		return;
+	w->in_round = false;
+	w->account.rounds++;
+	now_ns = mono_now_ns();
+	if (now_ns - w->round_ns > w->account.longest_ns)
+		w->account.longest_ns = now_ns - w->round_ns;
+}
+
+void writes_sweep_account(const struct writes_sweep *w, struct writes_sweep_account *ret)
+{
+	*ret = w->account;
+	sweep_stats(w->sweep, &ret->stats);
 }

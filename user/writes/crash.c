@@ -110,14 +110,12 @@ void crash_settle(struct crash_watch *c, struct engine *e, struct sweep *s)
 	c->settled = true;
 	for (size_t i = 0; i < c->n_nodes; i++) {
 		const struct crash_node *n = &c->node[i];
-		struct sweep_node v = {.addr = n->addr, .node = n->node, .read = n->len == sizeof(n->bytes)};
 
-		if (!v.read)
+		if (n->len != sizeof(n->bytes))
 			continue;
-		memcpy(v.bytes, n->bytes, sizeof(v.bytes));
 		engine_last_sight(e, n->addr, n->bytes, n->len);
 		if (s)
-			sweep_last_sight(s, &v, n->hdr.ts_ns);
+			sweep_last_sight(s, n->addr, &n->node, n->bytes, n->hdr.ts_ns);
 	}
 }
 

@@ -224,6 +224,7 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	bool known = e->facts.object(e->facts.ctx, h->object, &o) && o.id == h->object_id;
 	bool node = e->facts.node(e->facts.ctx, h->node, &n) && n.object_id == h->object_id;
 	uint64_t off = h->addr - h->node;
+	uint8_t shadow[WR_NODE_BYTES] = {0};
 	int ret;
 
 	*w = (struct bad_write){.reason = WRITE_NON_WRITER,
@@ -236,8 +237,9 @@ int describe_hit(const struct engine *e, const struct engine_hit *h, struct bad_
 	if (h->has_old) {
 		w->has_old = true;
 		w->old_value = h->old_value;
-	} else if (node && off + h->width <= WR_NODE_BYTES) {
-		memcpy(&w->old_value, (const char *)n.shadow + off, h->width > 8 ? 8 : h->width);
+	} else if (node && off + h->width <= WR_NODE_BYTES && n.type < e->plan->n_types &&
+		   e->facts.shadow(e->facts.ctx, h->node, &n, e->plan->type[n.type].size, shadow)) {
+		memcpy(&w->old_value, shadow + off, h->width > 8 ? 8 : h->width);
 		w->has_old = w->old_value != h->value; /* else a check has seen the new value already */
 	}
 	if (known)

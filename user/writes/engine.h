@@ -38,6 +38,9 @@ struct engine_facts {
 	bool (*mapped)(void *ctx, uint64_t addr);
 	bool (*object)(void *ctx, uint64_t addr, struct wr_object *o);
 	bool (*node)(void *ctx, uint64_t addr, struct wr_node *n);
+	/* Shadow of a node of size bytes, just looked up. */
+	bool (*shadow)(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
+		       uint8_t shadow[WR_NODE_BYTES]);
 	size_t (*calls)(void *ctx, struct wr_touch *v, size_t max); /* of touch functions */
 	uint64_t (*n_objects)(void *ctx);			    /* in the table now */
 	/* Is a change of the field since a shadow of that time judged: did all its writers have probes all

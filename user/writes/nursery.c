@@ -21,6 +21,7 @@ struct item {
 	uint16_t type;
 	uint8_t depth;
 	bool inserted;
+	bool sub; /* behind a message pointer */
 	struct wr_step step[WR_PATH_DEPTH];
 };
 
@@ -35,7 +36,7 @@ struct nursery {
 	struct nursery_object v[NURSERY_BATCH];
 	struct item q[WR_MAX_WALK];
 	size_t n_q;
-	struct sweep_node node; /* the one in hand */
+	uint8_t bytes[WR_NODE_BYTES]; /* of the node in hand */
 };
 
 int nursery_create(struct nursery **ret, const struct writes_plan *plan, const struct engine_facts *facts,
@@ -73,10 +74,10 @@ static bool node_read(struct nursery *n, const struct item *q)
 	uint32_t len = t->size < WR_NODE_BYTES ? t->size : WR_NODE_BYTES;
 	uint64_t vptr;
 
-	memset(n->node.bytes, 0, sizeof(n->node.bytes));
-	if (n->facts.read(n->facts.ctx, q->addr, n->node.bytes, len) != (ssize_t)len)
+	memset(n->bytes, 0, sizeof(n->bytes));
+	if (n->facts.read(n->facts.ctx, q->addr, n->bytes, len) != (ssize_t)len)
 		return false;
-	memcpy(&vptr, n->node.bytes, sizeof(vptr));
+	memcpy(&vptr, n->bytes, sizeof(vptr));
 	for (uint32_t i = 0; i < t->n_vptrs; i++) {
 		if (t->vptr[i] == vptr)
 			return true;
@@ -85,7 +86,7 @@ static bool node_read(struct nursery *n, const struct item *q)
 }
 
 static void push(struct nursery *n, const struct item *from, uint64_t addr, uint16_t type, unsigned field,
-		 unsigned index)
+		 unsigned index, bool sub)
 {
 	struct item *q;
 
@@ -100,6 +101,7 @@ static void push(struct nursery *n, const struct item *from, uint64_t addr, uint
 	q->addr = addr;
 	q->type = type;
 	q->inserted = false;
+	q->sub |= sub;
 	q->step[q->depth++] = (struct wr_step){.field = (uint16_t)field, .index = (uint16_t)index};
 }
 
@@ -114,20 +116,20 @@ static int32_t int_at(const uint8_t *bytes, unsigned off)
 static void push_elements(struct nursery *n, const struct item *from, const struct wr_field *f,
 			  unsigned field)
 {
-	int32_t count = int_at(n->node.bytes, f->off + f->current_off);
+	int32_t count = int_at(n->bytes, f->off + f->current_off);
 	uint64_t block, elem[WR_MAX_ELEMENTS];
 
-	if (count <= 0 || count > int_at(n->node.bytes, f->off + f->total_off))
+	if (count <= 0 || count > int_at(n->bytes, f->off + f->total_off))
 		return;
 	if (count > WR_MAX_ELEMENTS) {
 		n->stats.left++;
 		count = WR_MAX_ELEMENTS;
 	}
-	memcpy(&block, n->node.bytes + f->off + f->rep_off, sizeof(block));
+	memcpy(&block, n->bytes + f->off + f->rep_off, sizeof(block));
 	if (n->facts.read(n->facts.ctx, block + f->rep_header, elem, 8u * (size_t)count) != 8 * count)
 		return;
 	for (int32_t i = 0; i < count; i++)
-		push(n, from, elem[i], f->pointee, field, (unsigned)i);
+		push(n, from, elem[i], f->pointee, field, (unsigned)i, false);
 }
 
 static void push_children(struct nursery *n, const struct item *from)
@@ -138,7 +140,7 @@ static void push_children(struct nursery *n, const struct item *from)
 		const struct wr_field *f = &n->plan->field[t->first_field + t->child[c]];
 
 		if (f->kind == WR_F_MESSAGE)
-			push(n, from, rule_field_value(f, n->node.bytes), f->pointee, t->child[c], 0);
+			push(n, from, rule_field_value(f, n->bytes), f->pointee, t->child[c], 0, true);
 		else if (f->off <= WR_NODE_BYTES - 24)
 			push_elements(n, from, f, t->child[c]);
 	}
@@ -150,23 +152,22 @@ static void push_children(struct nursery *n, const struct item *from)
  */
 static void adopt(struct nursery *n, struct item *q, const struct nursery_object *v, uint64_t now_ns)
 {
-	struct wr_node *w = &n->node.node;
+	struct wr_node w;
 
-	if (n->facts.node(n->facts.ctx, q->addr, w) && w->object_id == v->o.id && w->type == q->type)
+	if (n->facts.node(n->facts.ctx, q->addr, &w) && w.object_id == v->o.id && w.type == q->type)
 		return;
-	*w = (struct wr_node){.object = v->addr,
-			      .object_id = v->o.id,
-			      .type = q->type,
-			      .depth = q->depth,
-			      .flags = q->depth ? 0 : WR_NODE_ROOT,
-			      .shadow_ns = now_ns,
-			      .mutate_ns = now_ns};
-	memcpy(w->step, q->step, sizeof(w->step));
-	memcpy(w->shadow, n->node.bytes, sizeof(w->shadow));
-	q->inserted = n->source.insert(n->source.ctx, q->addr, w);
-	n->node.addr = q->addr;
+	w = (struct wr_node){.object = v->addr,
+			     .object_id = v->o.id,
+			     .type = q->type,
+			     .depth = q->depth,
+			     .flags = (q->depth ? 0 : WR_NODE_ROOT) | (q->sub ? WR_NODE_SUB : 0),
+			     .shadow_ns = now_ns,
+			     .mutate_ns = now_ns};
+	memcpy(w.step, q->step, sizeof(w.step));
+	memcpy(w.shadow, n->bytes, sizeof(w.shadow));
+	q->inserted = n->source.insert(n->source.ctx, q->addr, &w, n->bytes);
 	if (q->inserted)
-		sweep_first_sight(n->sweep, &n->node, &v->o, now_ns);
+		sweep_first_sight(n->sweep, q->addr, &w, &v->o, n->bytes);
 }
 
 /* Everything the object leads to. False: it is not built yet, or none of the type. */

@@ -27,8 +27,9 @@ struct nursery_source {
 	/* Up to max objects, going on where the last call ended; *end: the round is over. Number or -errno.
 	 */
 	int (*walk)(void *ctx, struct nursery_object *v, size_t max, bool *end);
-	/* Puts a node into the kernel's table, in place of one of another object. */
-	bool (*insert)(void *ctx, uint64_t addr, const struct wr_node *n);
+	/* Puts a node and its shadow into the kernel's table, in place of one of another object. */
+	bool (*insert)(void *ctx, uint64_t addr, const struct wr_node *n,
+		       const uint8_t shadow[WR_NODE_BYTES]);
 	/* Takes the node out again if it is still object `id`'s. */
 	void (*drop)(void *ctx, uint64_t addr, uint64_t id);
 };
