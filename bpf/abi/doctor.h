@@ -17,7 +17,14 @@ enum abi_doctor_probe {
 	DOCTOR_FENTRY,
 	DOCTOR_ITER_TASK,
 	DOCTOR_WATCHPOINT,
+	DOCTOR_KERNEL_READ,
+	DOCTOR_USER_READ,
+	DOCTOR_RING,
+	DOCTOR_PERF,
+	DOCTOR_COOKIE,
 	DOCTOR_MAX,
 };
+
+#define DOCTOR_VALUE 0x5eedULL /* the cookie, and what stands at the address to read */
 
 #endif

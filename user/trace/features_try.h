@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef CULPRIT_FEATURES_TRY_H
+#define CULPRIT_FEATURES_TRY_H
+
+#include <stdbool.h>
+
+#include "../../bpf/abi/doctor.h"
+
+/* Loads that program of bpf/doctor.bpf.c alone, attaches it, triggers it and reads its count. *fired: it was
+ * counted, or its record arrived. -errno of what was refused. btf: path or NULL. */
+int feature_try(enum abi_doctor_probe what, const char *btf, bool *fired);
+
+#endif
