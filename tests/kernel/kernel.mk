@@ -39,7 +39,12 @@ $(KTEST)/blockers: tests/kernel/blockers.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
 
-kernel-helpers: $(KTEST)/blockers
+$(KTEST)/chains: tests/kernel/chains.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
+
+kernel-helpers: $(KTEST)/blockers $(KTEST)/chains
 
 # protobuf 2.5's layout and its strings, by hand
 $(KTEST)/legacy_chunk: tests/kernel/legacy_chunk.cc

@@ -133,6 +133,16 @@ struct sock_facts {
 	uint64_t peer_inode;  /* AF_UNIX: the other end's inode; 0 none */
 };
 
+/* A thread on the way from a stuck one to what all of them wait for. */
+#define STEP_LEN 112
+struct stall_step {
+	pid_t tid;
+	char comm[FINDING_COMM_LEN];
+	char *doing;	     /* "in futex for 3.2 s", NULL unknown */
+	char what[STEP_LEN]; /* "waits for a lock held by", "waits for 10.0.0.1:80" */
+	pid_t next;	     /* 0: no thread of this process */
+};
+
 struct stall {
 	enum verdict verdict;
 	pid_t pid, tid;
@@ -166,6 +176,9 @@ struct stall {
 		char **kernel_stack;
 		size_t n_kernel;
 	} other;
+	struct stall_step *chain; /* [0] is the thread itself; of use with 2 or more */
+	size_t n_chain;
+	bool cycle;    /* the last waits for one of those before it */
 	char *request; /* evidence line about the request, NULL none */
 	char *explanation;
 	char *next;

@@ -35,6 +35,21 @@ static json_t *json_socket(const struct sock_facts *s)
 	return json_sock(s);
 }
 
+static json_t *json_chain(const struct stall *s)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < s->n_chain; i++) {
+		const struct stall_step *k = &s->chain[i];
+
+		json_array_append_new(a, json_pack("{s:i, s:o, s:o, s:o, s:o}", "tid", (int)k->tid, "comm",
+						   json_str(k->comm), "doing", json_str(k->doing), "waits",
+						   json_str(k->what), "for_tid",
+						   k->next ? json_integer(k->next) : json_null()));
+	}
+	return a;
+}
+
 /* timeout_ms is -1 for an infinite wait and null for a call that has none. */
 json_t *json_stall(const struct stall *s, const struct report_clock *c)
 {
@@ -57,6 +72,8 @@ json_t *json_stall(const struct stall *s, const struct report_clock *c)
 	json_object_set_new(v, "user_stack", json_frames(&s->user_stack));
 	json_object_set_new(v, "kernel_stack", json_strs(s->kernel_stack, s->n_kernel));
 	json_object_set_new(v, "other", json_other(s, c));
+	json_object_set_new(v, "chain", json_chain(s));
+	json_object_set_new(v, "cycle", json_boolean(s->cycle));
 	json_object_set_new(v, "request", json_str(s->request));
 	json_object_set_new(v, "explanation", json_str(s->explanation));
 	json_object_set_new(v, "next", json_str(s->next));

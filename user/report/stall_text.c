@@ -93,6 +93,18 @@ static void other_text(FILE *f, const struct stall *s, const struct report_clock
 	}
 }
 
+static void chain_text(FILE *f, const struct stall *s, size_t i)
+{
+	const struct stall_step *k = &s->chain[i];
+
+	fprintf(f, "  %-9s %d (%s) %s", i ? "" : "chain", (int)k->tid, k->comm, k->what);
+	if (k->next)
+		fprintf(f, " %d", (int)k->next);
+	if (k->doing)
+		fprintf(f, ", %s", k->doing);
+	fprintf(f, "%s\n", s->cycle && i + 1 == s->n_chain ? ": A CYCLE" : "");
+}
+
 void text_stall(FILE *f, const struct stall *s, const struct report_clock *c)
 {
 	char buf[256];
@@ -119,6 +131,8 @@ void text_stall(FILE *f, const struct stall *s, const struct report_clock *c)
 	}
 	if (s->has_other)
 		other_text(f, s, c);
+	for (size_t i = 0; s->n_chain > 1 && i < s->n_chain; i++)
+		chain_text(f, s, i);
 	if (s->explanation)
 		fprintf(f, "  why       %s\n", s->explanation);
 	if (s->next)

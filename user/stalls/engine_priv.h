@@ -103,6 +103,13 @@ int engine_loops(struct stall_engine *e, const struct look *l);
 /* server.c: threads that do not wait for a socket, while somebody waits for them */
 int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l);
 
+/* chain.c */
+/* For whom the thread waits, and so on to the end: into st->chain. -ENOMEM. */
+int chain_follow(struct stall_engine *e, struct stall *st, const struct subject *s);
+/* Thread that holds the pthread mutex that the thread waits for, where its stack shows that it is one; 0
+ * none. */
+pid_t chain_mutex_owner(struct stall_engine *e, const struct thread_facts *t, const struct rpc_stack *st);
+
 /* found.c */
 int found_report(struct stall_engine *e, struct subject *s, const struct about *a);
 /* Whether this look has a finding about this socket already. */

@@ -226,6 +226,23 @@ static void explain_dead(struct text *t, const struct stall *st)
 		add(t, "; thread %d (%s) took the number away", (int)st->other.tid, st->other.comm);
 }
 
+/* The end of the way, if it is longer than what the finding says anyhow. */
+static void explain_chain(struct text *t, const struct stall *st)
+{
+	if (st->n_chain < 2 ||
+	    (st->n_chain == 2 && !st->cycle && st->chain[0].next && !strncmp(st->chain[1].what, "is ", 3)))
+		return;
+	for (size_t i = 0; i < st->n_chain; i++) {
+		const struct stall_step *step = &st->chain[i];
+
+		add(t, i ? ", %d (%s) %s" : "; thread %d (%s) %s", (int)step->tid, step->comm, step->what);
+		if (i + 1 == st->n_chain && step->next)
+			add(t, " %d%s", (int)step->next,
+			    st->cycle ? ": a cycle, none of them will ever go on"
+				      : ", of which nothing is known");
+	}
+}
+
 static void explain_why(struct text *t, const struct stall *st, const struct subject *s,
 			const struct about *a)
 {
@@ -332,6 +349,7 @@ int explain(struct stall *st, const struct subject *s, const struct about *a)
 	if (request.s)
 		wire_text(&request, a);
 	explain_why(&explanation, st, s, a);
+	explain_chain(&explanation, st);
 	explain_next(&next, st, a);
 	if (s->t->args_unread)
 		add(&explanation, " (the call's arguments could not be read)");

@@ -125,21 +125,6 @@ static void other_thread(struct stall_engine *e, struct stall *st, const struct 
 	st->other.n_kernel = st->other.kernel_stack ? t->n_kernel : 0;
 }
 
-/*
- * Owner of the pthread mutex it waits for: __owner stands 8 bytes after __lock (glibc, struct_mutex.h of
- * every 64-bit architecture). Only where the stack shows that the word is a mutex.
- */
-static pid_t mutex_owner(struct stall_engine *e, const struct subject *s)
-{
-	int32_t owner;
-
-	if (s->t->class != CALL_FUTEX || !s->memo->rpc.mutex || !s->t->futex_addr)
-		return 0;
-	if (e->ops.target->read_mem(e->ops.target->ctx, s->t->futex_addr + 8, &owner, sizeof(owner)))
-		return 0;
-	return owner;
-}
-
 /* The other end belongs to this very process, and was read from in this session. */
 static void other_end(struct stall_engine *e, struct stall *st, const struct subject *s,
 		      const struct about *a)
@@ -163,7 +148,7 @@ static void other_end(struct stall_engine *e, struct stall *st, const struct sub
 static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s,
 		       const struct about *a)
 {
-	pid_t owner = mutex_owner(e, s);
+	pid_t owner = chain_mutex_owner(e, s->t, &s->memo->rpc);
 
 	if (a->in.dead)
 		other_closer(e, st, a, s->before ? 0 : s->start_ns);
@@ -249,6 +234,8 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 		return -ENOMEM;
 	st->n_kernel = t->n_kernel;
 	fill_other(e, st, s, a);
+	if (!s->busy && st->verdict != VERDICT_POLLING_DEAD_FD && chain_follow(e, st, s))
+		return -ENOMEM;
 	return explain(st, s, a);
 }
 
