@@ -87,8 +87,6 @@ int common_targets(struct common_opts *o, struct err *err);
  * else -EBADMSG with both. */
 int common_profile_open(struct common_opts *o, struct err *err);
 int common_profile_check(const struct common_opts *o, const char *binary, struct err *err);
-/* Must be root (or have what BPF needs); -EPERM with what to do. */
-int common_privilege(struct err *err);
 /* Where kernel types come from (trace/btf.h): o->btf becomes what the loaders take. -EINVAL, -ENOENT with
  * what to do. */
 int common_btf(struct common_opts *o, struct err *err);

@@ -241,15 +241,6 @@ int common_targets(struct common_opts *o, struct err *err)
 	return rc;
 }
 
-int common_privilege(struct err *err)
-{
-	if (geteuid() == 0)
-		return 0;
-	err_set(err, -EPERM, "tracing needs root (you are uid %d)", (int)geteuid());
-	err_hint(err, "run it with sudo");
-	return -EPERM;
-}
-
 int common_btf(struct common_opts *o, struct err *err)
 {
 	enum btf_source source;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "proc/caps.h"
 #include "report/doctor.h"
 #include "trace/features.h"
 #include "trace/force.h"
@@ -86,7 +87,7 @@ int cmd_doctor(int argc, char **argv)
 		if (rc)
 			return rc == -EINVAL ? usage("doctor", "%s", err.msg) : fail(EXIT_CANNOT_RUN, &err);
 	}
-	if (common_privilege(&err) || force_check(&err))
+	if (caps_check(CAPS_TRACE, &err) || force_check(&err))
 		return fail(EXIT_CANNOT_RUN, &err);
 	trace_verbose(o.c.verbose);
 	if (o.c.pid && target_facts_read(&target, o.c.pid, o.c.debuginfo, o.spec, &err)) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cmd/space.h"
+#include "proc/caps.h"
 
 const char SPACE_HELP[] =
 	"Process or core:\n"
@@ -79,7 +80,7 @@ int space_from_options(struct space **ret, struct space_opts *o, struct err *err
 		rc = rc ? rc : space_open_core(ret, o->core, o->binary, o->c.debuginfo, err);
 		return rc ? rc : check_profile(o, ret, err);
 	}
-	rc = common_privilege(err);
+	rc = caps_check(CAPS_READ, err);
 	if (!rc)
 		rc = common_target(&o->c, err);
 	return rc ? rc : space_open_pid(ret, o->c.pid, o->c.debuginfo, err);

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "cmd/stalls.h"
+#include "proc/caps.h"
+#include "sock/netlink.h"
 #include "trace/verbose.h"
 
 static const char help_head[] =
@@ -221,7 +223,10 @@ static int follow(struct stalls_run *r, struct err *err)
 	struct session_cfg cfg = {.pid = r->opts.common.pid,
 				  .duration_s = r->opts.common.duration_s,
 				  .tick_ms = 50, /* a verdict within 200 ms of the threshold */
-				  .quiet = r->opts.common.quiet};
+				  .quiet = r->opts.common.quiet,
+				  /* setns, and /proc/PID/stack */
+				  .admin = diag_elsewhere(r->opts.common.pid) ||
+					   threads_source_why(r->threads)};
 	struct session_ops ops = {.tick = stalls_tick, .progress = stalls_progress};
 	enum session_end why = END_TIME;
 	int rc = stalls_start(r, err);
@@ -265,7 +270,7 @@ int cmd_stalls(int argc, char **argv)
 	if (rc == -EINVAL)
 		return usage("stalls", "%s", err.msg);
 	if (!rc)
-		rc = common_privilege(&err);
+		rc = caps_check(CAPS_TRACE, &err);
 	if (!rc)
 		rc = common_btf(&o.common, &err);
 	if (!rc)

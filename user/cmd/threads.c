@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "proc/caps.h"
 #include "report/report.h"
 #include "report/threads.h"
 #include "symbol/image.h"
@@ -228,7 +229,7 @@ int cmd_threads(int argc, char **argv)
 	if (rc == -EINVAL)
 		return usage("threads", "%s", err.msg);
 	if (!rc)
-		rc = common_privilege(&err);
+		rc = caps_check(o.proc_only ? CAPS_READ : CAPS_TRACE, &err);
 	if (!rc && common_btf(&o.common, &err) && o.common.btf) /* without any, /proc serves */
 		rc = -EINVAL;
 	if (!rc)

@@ -7,6 +7,7 @@
 
 #include "cmd/writes_run.h"
 #include "plan/coverage.h"
+#include "proc/caps.h"
 #include "report/report.h"
 #include "writes/capacity.h"
 
@@ -281,7 +282,7 @@ int cmd_writes(int argc, char **argv)
 	ret = parse(argc, argv, &o);
 	if (ret)
 		return ret < 0 ? 0 : ret;
-	if (common_privilege(&err) || common_targets(&o.c, &err) || common_btf(&o.c, &err) ||
+	if (caps_check(CAPS_TRACE, &err) || common_targets(&o.c, &err) || common_btf(&o.c, &err) ||
 	    writes_targets_open(&t, &o, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else

@@ -461,6 +461,8 @@ int writes_run(const struct writes_opts *o, struct writes_targets *t)
 	ret = arm_all(&s, &err);
 	if (!ret && o->c.verbose)
 		print_coverage(s.v[0]);
+	/* uprobes that are still to come */
+	cfg.admin = !ret && (!s.n || !writes_trace_multi(s.v[0]->trace));
 	if (!ret)
 		ret = session_run(&cfg, s.transport, &ops, &s, &s.end, &err);
 	if (ret)

@@ -38,12 +38,14 @@ static void *socket_there(void *arg)
 	return NULL;
 }
 
-static bool same_namespace(int ns)
+bool diag_elsewhere(pid_t pid)
 {
+	char path[64];
 	struct stat a, b;
 
-	return !fstat(ns, &a) && !stat("/proc/self/ns/net", &b) && a.st_ino == b.st_ino &&
-	       a.st_dev == b.st_dev;
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return !stat(path, &a) && !stat("/proc/self/ns/net", &b) &&
+	       (a.st_ino != b.st_ino || a.st_dev != b.st_dev);
 }
 
 int diag_open(pid_t pid, struct err *err)
@@ -57,7 +59,7 @@ int diag_open(pid_t pid, struct err *err)
 	h.ns = open(path, O_RDONLY | O_CLOEXEC);
 	if (h.ns < 0)
 		return err_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
-	if (same_namespace(h.ns)) {
+	if (!diag_elsewhere(pid)) {
 		h.fd = socket_here();
 	} else {
 		rc = pthread_create(&thread, NULL, socket_there, &h);

@@ -10,6 +10,8 @@
 
 #include "util/err.h"
 
+/* The process is in another network namespace than this one: diag_open() needs CAP_SYS_ADMIN for it. */
+bool diag_elsewhere(pid_t pid);
 /* A file descriptor, or -errno and err. */
 int diag_open(pid_t pid, struct err *err);
 /* Called with the body of each answer. Negative ends the exchange with that error. */

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proc/caps.h"
 #include "proc/process.h"
 #include "proc/task.h"
 #include "trace/force.h"
@@ -244,7 +245,9 @@ int session_run(const struct session_cfg *cfg, struct transport *t, const struct
 {
 	uint64_t start = mono_now_ns(), shown = 0, now;
 	struct waiter w = {.ep = -1};
-	int rc = waiter_open(&w, cfg, t, err);
+	int rc = caps_drop(cfg->admin, err);
+
+	rc = rc ? rc : waiter_open(&w, cfg, t, err);
 
 	if (rc == -ESRCH) { /* it exited while we armed */
 		*why = END_TARGET_EXIT;

@@ -33,6 +33,7 @@ struct session_cfg {
 	double duration_s; /* 0 = until interrupted */
 	unsigned tick_ms;  /* 0 = 100 */
 	bool quiet;	   /* no progress line (also none when stderr is no terminal, unless verbose) */
+	bool admin; /* CAP_SYS_ADMIN is still needed, see caps_drop(); the other capabilities are dropped */
 };
 
 /*

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,11 +19,10 @@ static int own_mount(void)
 
 	if (fs < 0)
 		return -errno;
-	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		dir = -errno;
-	else
+	dir = (int)syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+	if (!dir)
 		dir = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-	if (dir == -1)
+	if (dir < 0)
 		dir = -errno;
 	close(fs);
 	return dir;
@@ -32,13 +32,15 @@ int tracefs_open(struct tracefs *t, struct err *err)
 {
 	static const char *const places[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
 
+	struct stat st;
+
 	*t = (struct tracefs){.dir = -1};
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		if (fd < 0)
 			continue;
-		if (!faccessat(fd, "events", F_OK, 0)) {
+		if (!fstatat(fd, "events", &st, 0)) { /* faccessat would not count capabilities */
 			t->dir = fd;
 			return 0;
 		}
@@ -50,7 +52,7 @@ int tracefs_open(struct tracefs *t, struct err *err)
 		return 0;
 	err_set(err, t->dir, "no tracefs: %s", strerror(-t->dir));
 	err_hint(err, "mount -t tracefs none /sys/kernel/tracing");
-	return err->code;
+	return t->dir;
 }
 
 void tracefs_close(struct tracefs *t)
