@@ -32,6 +32,10 @@ static const char help_head[] =
 	"works), "
 	"or only fentry, kprobe or\n"
 	"                          tracepoint\n"
+	"      --log FILE          the daemon's log (glog): its messages about what is stuck, in one "
+	"timeline with it; "
+	"may grow, be\n"
+	"                          rotated or cut off meanwhile; may be repeated\n"
 	"      --without HOOK      do without `sock` (tracepoints of sent and received bytes), `calls` "
 	"(following calls at\n"
 	"                          all) or `iter` (task iterator), as on a kernel that lacks it; may be "
@@ -53,10 +57,11 @@ static const char help_tail[] =
 	"next minute\n"
 	"  culprit stalls -n zbs-metad --threshold 200 -d 0       calls over 200 ms, until Ctrl-C\n"
 	"  culprit stalls -p 1234 --json | jq 'select(.kind==\"stall\")'\n"
+	"  culprit stalls -p 1234 --framing grpc --log /var/log/zbs/zbs-metad.INFO\n"
 	"  culprit stalls -p 1234 --dry-run                       what would be attached, and what replaces "
 	"what is missing\n";
 
-enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_FRAMING, OPT_WITHOUT, OPT_SOURCE };
+enum { OPT_THRESHOLD = OPT_COMMAND_FIRST, OPT_SPEC, OPT_FRAMING, OPT_LOG, OPT_WITHOUT, OPT_SOURCE };
 
 static int option_without(struct stalls_opts *o, const char *arg, struct err *err)
 {
@@ -103,6 +108,7 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 					      {"threshold", 1, 0, OPT_THRESHOLD},
 					      {"spec", 1, 0, OPT_SPEC},
 					      {"framing", 1, 0, OPT_FRAMING},
+					      {"log", 1, 0, OPT_LOG},
 					      {"without", 1, 0, OPT_WITHOUT},
 					      {"source", 1, 0, OPT_SOURCE},
 					      {0}};
@@ -126,6 +132,11 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 			break;
 		case OPT_FRAMING:
 			rc = stalls_wire_option(o, optarg, err);
+			break;
+		case OPT_LOG:
+			if (o->n_logs == STALLS_LOGS)
+				return err_set(err, -EINVAL, "at most %d logs", STALLS_LOGS);
+			o->log[o->n_logs++] = optarg;
 			break;
 		case OPT_WITHOUT:
 			rc = option_without(o, optarg, err);
@@ -203,6 +214,8 @@ static int open_all(struct stalls_run *r, struct err *err)
 		rc = stalls_trace_attach(r->trace, o->common.dry_run, err);
 	if (!rc)
 		rc = stalls_wire_open(r, err);
+	if (!rc)
+		rc = stalls_log_open(r, err);
 	return rc;
 }
 
@@ -210,6 +223,7 @@ static void close_all(struct stalls_run *r)
 {
 	stalls_trace_close(r->trace);
 	stalls_wire_close(r);
+	stalls_log_close(r);
 	transport_destroy(r->transport);
 	stall_engine_destroy(r->engine);
 	threads_close(r->threads);

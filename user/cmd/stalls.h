@@ -5,11 +5,13 @@
 #define CULPRIT_CMD_STALLS_H
 
 #include "cmd/cmd.h"
+#include "log/follow.h"
 #include "plan/rpc.h"
 #include "spec/spec.h"
 #include "stalls/budget.h"
 #include "stalls/engine.h"
 #include "stalls/pace.h"
+#include "stalls/timeline.h"
 #include "stalls/wire.h"
 #include "symbol/image.h"
 #include "trace/payload.h"
@@ -17,6 +19,8 @@
 #include "trace/stalls.h"
 #include "trace/threads.h"
 #include "trace/transport.h"
+
+#define STALLS_LOGS 8
 
 struct stalls_opts {
 	struct common_opts common;
@@ -26,6 +30,8 @@ struct stalls_opts {
 	bool no_sock, no_calls, no_iter;
 	struct framing framing[WIRE_FRAMINGS]; /* --framing */
 	size_t n_framings;
+	const char *log[STALLS_LOGS]; /* --log */
+	size_t n_logs;
 };
 
 struct stalls_run {
@@ -41,7 +47,8 @@ struct stalls_run {
 	struct stall_engine *engine;
 	struct payload *payload; /* NULL: no framing is described */
 	struct wire *wire;
-	uint64_t wire_lost; /* records lost when what is outstanding was last thrown away for it */
+	struct stalls_log *log; /* NULL: no --log */
+	uint64_t wire_lost;	/* records lost when what is outstanding was last thrown away for it */
 	struct session_usage usage;
 	/* the looks */
 	struct pace pace;
@@ -69,6 +76,18 @@ bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pendin
 size_t stalls_wire_all(void *run, struct wire_pending *v, size_t max);
 void stalls_wire_account(struct stalls_run *r, struct summary *s);
 void stalls_wire_close(struct stalls_run *r);
+
+/* stalls_log.c: the daemon's own messages. */
+int stalls_log_open(struct stalls_run *r, struct err *err);
+void stalls_log_threads(struct stalls_run *r, const struct autopsy *a);
+void stalls_log_read(struct stalls_run *r, bool last);
+/* *rows for free(). */
+int stalls_log_rows(struct stalls_run *r, const struct stall_life *lives, size_t n,
+		    struct timeline_row **rows, size_t *n_rows);
+void stalls_log_count(struct stalls_run *r, const struct timeline_row *rows, size_t n_rows,
+		      const struct stall_life *lives, struct rpc_ledger *ledger);
+void stalls_log_account(const struct stalls_run *r, struct summary *s);
+void stalls_log_close(struct stalls_run *r);
 
 /* Prints tables and summary; returns the exit code. */
 int stalls_finish(struct stalls_run *r, enum session_end why);

@@ -9,6 +9,7 @@
 #include "cmd/stalls.h"
 #include "proc/kin.h"
 #include "report/stall.h"
+#include "report/timeline.h"
 
 #define FORGET_EVERY_NS (10ULL * 1000000000)
 
@@ -88,6 +89,10 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 
 	if (!rc && r->image)
 		image_refresh(r->image, NULL);
+	if (!rc) {
+		stalls_log_threads(r, a);
+		stalls_log_read(r, false);
+	}
 	if (!rc && first)
 		rc = stalls_trace_seed(r->trace, a, threads_ops(r->threads));
 	if (!rc && first)
@@ -280,6 +285,7 @@ static void account(struct stalls_run *r, enum session_end why, struct summary *
 	account_hooks(r, s);
 	account_lost(r, s);
 	stalls_wire_account(r, s);
+	stalls_log_account(r, s);
 	stall_engine_counts(r->engine, &healthy, &unclear);
 	summary_count(s, "looks", r->looks);
 	summary_count(s, "long waits judged healthy in the last look", healthy);
@@ -302,21 +308,35 @@ static bool rpc_running(void *ctx, pid_t tid, const struct stalls_rpc *rpc)
 	return stall_engine_rpc_runs(r->engine, tid, rpc);
 }
 
-static void print_end(struct stalls_run *r, const struct stall_life *lives, size_t n,
-		      const struct rpc_ledger *ledger, const struct summary *s)
+/* What the tables at the end show. */
+struct closing {
+	struct stall_life *lives;
+	size_t n;
+	struct timeline_row *row;
+	size_t n_rows;
+	struct rpc_ledger ledger;
+};
+
+static void print_end(struct stalls_run *r, const struct closing *c, const struct summary *s)
 {
 	json_t *v;
 
 	if (!r->opts.common.json) {
-		text_stall_table(stdout, lives, n);
-		text_rpc_ledger(stdout, ledger);
+		text_timeline(stdout, c->row, c->n_rows, c->lives);
+		text_stall_table(stdout, c->lives, c->n);
+		text_rpc_ledger(stdout, &c->ledger);
 		text_summary(stdout, s);
 		fflush(stdout);
 		return;
 	}
+	for (size_t i = 0; i < c->n_rows; i++) {
+		v = json_log(&c->row[i], c->lives);
+		if (v)
+			json_line(stdout, v);
+	}
 	v = json_summary(s);
-	json_object_set_new(v, "stalls", json_stall_lives(lives, n));
-	json_object_set_new(v, "rpcs", json_rpc_ledger(ledger));
+	json_object_set_new(v, "stalls", json_stall_lives(c->lives, c->n));
+	json_object_set_new(v, "rpcs", json_rpc_ledger(&c->ledger));
 	json_line(stdout, v);
 }
 
@@ -324,25 +344,31 @@ int stalls_finish(struct stalls_run *r, enum session_end why)
 {
 	struct summary s = {.command = "stalls"};
 	struct stalls_tables t = {0};
-	struct rpc_ledger ledger = {0};
-	size_t n = stall_engine_count(r->engine);
-	struct stall_life *lives = calloc(n + 1, sizeof(*lives));
+	struct closing c = {.n = stall_engine_count(r->engine)};
 	uint64_t now = mono_now_ns();
 	int rc;
 
-	for (size_t i = 0; lives && i < n; i++)
-		lives[i] = stall_engine_life(r->engine, i, now);
+	c.lives = calloc(c.n + 1, sizeof(*c.lives));
+	if (!c.lives)
+		c.n = 0;
+	for (size_t i = 0; i < c.n; i++)
+		c.lives[i] = stall_engine_life(r->engine, i, now);
+	stalls_log_read(r, true);
 	account(r, why, &s);
 	if (!stalls_trace_tables(r->trace, NULL, &t, NULL))
-		rpc_ledger_build(&ledger, &t, now, method_name, rpc_running, r);
+		rpc_ledger_build(&c.ledger, &t, now, method_name, rpc_running, r);
 	if (r->wire)
-		wire_ledger(r->wire, &ledger, now);
+		wire_ledger(r->wire, &c.ledger, now);
+	if (stalls_log_rows(r, c.lives, c.n, &c.row, &c.n_rows))
+		summary_note(&s, true, "no memory for the timeline");
+	stalls_log_count(r, c.row, c.n_rows, c.lives, &c.ledger);
 	session_usage_finish(&r->usage, &s);
-	print_end(r, lives, lives ? n : 0, &ledger, &s);
-	rc = n ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
-	rpc_ledger_deinit(&ledger);
+	print_end(r, &c, &s);
+	rc = s.findings ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
+	rpc_ledger_deinit(&c.ledger);
 	stalls_tables_deinit(&t);
 	summary_deinit(&s);
-	free(lives);
+	free(c.row);
+	free(c.lives);
 	return rc;
 }

@@ -76,7 +76,8 @@ bool stall_engine_wants_look(const struct stall_engine *e, const struct stalls_t
 /* How a finding went on. */
 struct stall_life {
 	const struct stall *stall;
-	uint64_t lasted_ns; /* until its end, or until the last look */
+	uint64_t start_ns, end_ns; /* at the latest; of one that is not over, end_ns is the time asked for */
+	uint64_t lasted_ns;	   /* until its end, or until the last look */
 	bool over;
 	const char *end; /* static: "still blocked", "timed out", "answered late", "failed", "closed by the
 			    peer", "thread exited", "ended" */

@@ -367,7 +367,8 @@ struct stall_life stall_engine_life(const struct stall_engine *e, size_t i, uint
 	while (i--)
 		f = f->next;
 	end = f->over ? f->end_ns : now_ns;
-	life = (struct stall_life){.stall = &f->stall, .over = f->over};
+	life = (struct stall_life){
+		.stall = &f->stall, .over = f->over, .start_ns = f->start_ns, .end_ns = end};
 	life.end = !f->over ? "still blocked" : f->outcome ? f->outcome : "ended";
 
 	life.lasted_ns = end > f->start_ns ? end - f->start_ns : 0;
