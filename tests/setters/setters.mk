@@ -24,6 +24,12 @@ $(eval $(call setters_build,gcc,$(CXX) -O2))
 $(eval $(call setters_build,old,$(CXX) -O2 $(ST_OLD)))
 $(eval $(call setters_build,clang,$(CLANG)++ -O2))
 
+# -fno-access-control: it damages private members
+$(ST)/acts: tests/setters/acts.cc $(ST)/rec.pb.cc
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -O2 -fno-access-control -Wno-class-memaccess $(STFLAGS) -pthread -o $@ $^ -lprotobuf
+setters: $(ST)/acts
+
 $(ST)/logging: tests/setters/prog.cc $(ST)/truth/rec.pb.h $(ST)/rec.pb.cc
 	@echo "  CXX     $@"
 	$(Q)$(CXX) -I$(ST)/truth -O0 -DST_TRUTH $(STFLAGS) -o $@ tests/setters/prog.cc $(ST)/rec.pb.cc -lprotobuf

@@ -110,6 +110,9 @@ static int build_plan(struct writes_prep *p, const struct writes_opts *o, struct
 	in.spec = p->spec;
 	if (ret)
 		return ret;
+	if (!p->of)
+		writes_module_open(&p->protobuf, &p->maps, p->pid);
+	in.protobuf = p->protobuf.file ? &p->protobuf.m : NULL;
 	return p->of ? writes_plan_copy(&p->plan, p->of->plan, &in, err)
 		     : writes_plan_build(&p->plan, &in, err);
 }
@@ -117,6 +120,7 @@ static int build_plan(struct writes_prep *p, const struct writes_opts *o, struct
 static void prep_free(struct writes_prep *p)
 {
 	writes_plan_free(p->plan);
+	writes_module_close(&p->protobuf);
 	proc_maps_deinit(&p->maps);
 	if (!p->of)
 		dbg_close(p->dbg);

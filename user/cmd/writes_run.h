@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "dwarf/dbg.h"
+#include "cmd/writes_module.h"
 #include "plan/writes.h"
 #include "proc/maps.h"
 #include "report/finding.h"
@@ -35,6 +36,7 @@ struct writes_prep {
 	struct dbg *dbg;
 	struct proc_maps maps;
 	uint64_t bias; /* of the executable */
+	struct writes_module protobuf;
 	struct writes_plan *plan;
 	bool has_field; /* --field found: */
 	uint16_t field_type, field;

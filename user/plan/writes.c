@@ -84,7 +84,8 @@ static bool planned(struct writes_plan *p, const struct plan_row *row)
 		struct plan_probe *r = &p->probe[i];
 		struct wr_arg arg = {0};
 
-		if (r->entry != row->vaddr || r->wire.role != row->role || r->wire.type != row->type)
+		if (r->entry != row->vaddr || r->module != row->module || r->wire.role != row->role ||
+		    r->wire.type != row->type)
 			continue;
 		if (row->role == WR_ROLE_STORE) {
 			wire_arg(&arg, &row->obj[0], 0);
@@ -98,11 +99,16 @@ static bool planned(struct writes_plan *p, const struct plan_row *row)
 	return false;
 }
 
+static const struct elf_file *file_of(const struct writes_plan_in *in, const struct plan_row *row)
+{
+	return row->module ? row->module->file : dbg_binary(in->dbg);
+}
+
 /* Moves row r from the function's entry to the cheapest place of its prologue. */
 static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, uint64_t size,
 			const struct plan_row *row, struct site *site)
 {
-	const struct elf_file *f = dbg_binary(in->dbg);
+	const struct elf_file *f = file_of(in, row);
 	size_t left = elf_bytes_left(f, r->entry);
 	const uint8_t *code;
 	struct site s;
@@ -149,7 +155,8 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 		wire_arg(&r->wire.arg, &row->obj[0], site.pushed);
 	if (row->n_obj > 1)
 		wire_arg(&r->wire.arg2, &row->obj[1], site.pushed);
-	if (!elf_vaddr_to_offset(dbg_binary(in->dbg), r->vaddr, &r->offset))
+	r->module = row->module;
+	if (!elf_vaddr_to_offset(file_of(in, row), r->vaddr, &r->offset))
 		return plan_missing(p, "%s: 0x%llx is not in the file", row->function,
 				    (unsigned long long)r->vaddr);
 	r->function = strdup(row->function);
@@ -218,6 +225,8 @@ int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in,
 		if (r)
 			goto out;
 	}
+	if (!r)
+		r = plan_add_reflection(p, in, err);
 out:
 	if (r)
 		writes_plan_free(p);

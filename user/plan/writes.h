@@ -19,14 +19,21 @@ enum setters_mode {
 	SETTERS_ALL,
 };
 
+/* A file of the process beside its binary. */
+struct plan_module {
+	const struct elf_file *file;
+	const char *path; /* as the process sees it */
+};
+
 struct plan_probe {
 	struct wr_probe wire;
-	uint64_t entry;	 /* of the function, or the instruction meant */
-	uint64_t vaddr;	 /* where the probe stands */
-	uint64_t offset; /* of vaddr in the file */
-	char *function;	 /* as a report names it */
-	bool stepped;	 /* the instruction is single-stepped: a hit costs a multiple */
-	bool inlined;	 /* an inlined instance's entry or a store instruction, not a function's entry */
+	uint64_t entry;			  /* of the function, or the instruction meant */
+	uint64_t vaddr;			  /* where the probe stands */
+	uint64_t offset;		  /* of vaddr in the file */
+	const struct plan_module *module; /* NULL: the plan's binary */
+	char *function;			  /* as a report names it */
+	bool stepped;			  /* the instruction is single-stepped: a hit costs a multiple */
+	bool inlined; /* an inlined instance's entry or a store instruction, not a function's entry */
 };
 
 /* One type of the kernel's table. */
@@ -79,6 +86,8 @@ struct writes_plan_in {
 	void *ctx;
 	const struct elf_file *const *libs; /* other modules, searched for vtables */
 	size_t n_libs;
+	const struct plan_module
+		*protobuf; /* its library, kept by the plan; NULL: linked in, or there is none */
 };
 
 /*

@@ -10,6 +10,7 @@ struct plan_row {
 	const char *function;
 	uint64_t vaddr, size; /* entry; size 0: not known, the probe stands at the entry */
 	bool inlined;
+	const struct plan_module *module;	  /* NULL: the binary */
 	unsigned role, type;			  /* type: index in the kernel's table */
 	uint64_t fields[WR_MAX_TYPE_FIELDS / 64]; /* WR_ROLE_STORE */
 	unsigned n_obj;
@@ -29,6 +30,8 @@ int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, c
  * check_too: the root's mutators check it as well, for want of functions that do. */
 int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,
 		     uint32_t base, bool check_too, struct err *err);
+/* Functions of protobuf's reflection that write messages: once for all types. */
+int plan_add_reflection(struct writes_plan *p, const struct writes_plan_in *in, struct err *err);
 /* Store instructions of inlined setters. Only those of judged fields: the others' changes are accepted
  * anyway. */
 int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,

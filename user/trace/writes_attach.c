@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "trace/force.h"
+#include "elf/elf_file.h"
+#include "proc/maps.h"
 #include "trace/writes_priv.h"
 #include "writes.skel.h"
 #include "util/grow.h"
@@ -101,7 +103,8 @@ static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint
 	enum wr_program which = prog == t->skel->progs.on_object    ? WR_ON_OBJECT
 				: prog == t->skel->progs.on_destroy ? WR_ON_DESTROY
 								    : WR_ON_NODE;
-	uint64_t key = WR_SITE_KEY(t->bias + t->plan->probe[index].vaddr, which);
+	const struct plan_probe *site = &t->plan->probe[index];
+	uint64_t key = WR_SITE_KEY((site->module ? t->module_bias : t->bias) + site->vaddr, which);
 	uint32_t first;
 	int ret;
 
@@ -116,8 +119,8 @@ static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint
 }
 
 /* Attaches sites [0, n); on failure halves them, so that one bad site costs only itself. */
-static int attach_some(struct writes_trace *t, const struct bpf_program *prog, unsigned long *offsets,
-		       uint64_t *cookies, size_t n, bool store)
+static int attach_some(struct writes_trace *t, const struct bpf_program *prog, const char *path,
+		       unsigned long *offsets, uint64_t *cookies, size_t n, bool store)
 {
 	struct bpf_link *link;
 	int ret;
@@ -132,7 +135,7 @@ static int attach_some(struct writes_trace *t, const struct bpf_program *prog, u
 		if (ret)
 			return 0;
 	}
-	link = attach_sites(t, prog, t->pid, t->plan->binary, offsets, cookies, n);
+	link = attach_sites(t, prog, t->pid, path, offsets, cookies, n);
 	if (link) {
 		t->attached += (unsigned)n;
 		return keep(t, link, store);
@@ -141,8 +144,8 @@ static int attach_some(struct writes_trace *t, const struct bpf_program *prog, u
 		site_failed(t, cookies[0], errno);
 		return 0;
 	}
-	ret = attach_some(t, prog, offsets, cookies, n / 2, store);
-	return ret ? ret : attach_some(t, prog, offsets + n / 2, cookies + n / 2, n - n / 2, store);
+	ret = attach_some(t, prog, path, offsets, cookies, n / 2, store);
+	return ret ? ret : attach_some(t, prog, path, offsets + n / 2, cookies + n / 2, n - n / 2, store);
 }
 
 enum group { GROUP_NODE, GROUP_STORE, GROUP_DESTROY, GROUP_OBJECT };
@@ -176,28 +179,55 @@ const struct bpf_program *writes_program(const struct writes_trace *t, unsigned 
 	}
 }
 
-static int attach_group(struct writes_trace *t, enum group g, struct err *err)
+static int attach_group(struct writes_trace *t, enum group g, const struct plan_module *module,
+			struct err *err)
 {
 	const struct writes_plan *p = t->plan;
 	const struct bpf_program *prog = NULL;
 	unsigned long *offsets = calloc(p->n_probes + 1, sizeof(*offsets));
 	uint64_t *cookies = calloc(p->n_probes + 1, sizeof(*cookies));
+	char path[4200];
 	size_t n = 0;
 	int ret = -ENOMEM;
 
 	if (offsets && cookies) {
 		for (size_t i = 0; i < p->n_probes; i++) {
-			if (group_of(p->probe[i].wire.role) != g)
+			if (group_of(p->probe[i].wire.role) != g || p->probe[i].module != module)
 				continue;
 			prog = writes_program(t, p->probe[i].wire.role);
 			offsets[n] = p->probe[i].offset;
 			cookies[n++] = i;
 		}
-		ret = attach_some(t, prog, offsets, cookies, n, g == GROUP_STORE);
+		if (module)
+			snprintf(path, sizeof(path), "/proc/%d/root%s", (int)t->pid, module->path);
+		ret = attach_some(t, prog, module ? path : p->binary, offsets, cookies, n, g == GROUP_STORE);
 	}
 	free(offsets);
 	free(cookies);
 	return ret ? err_set(err, ret, "cannot attach: %s", strerror(-ret)) : 0;
+}
+
+/* Licences given in protobuf's library. */
+static int attach_module(struct writes_trace *t, struct err *err)
+{
+	const struct plan_module *m = NULL;
+	struct proc_maps maps;
+	int ret;
+
+	for (size_t i = 0; i < t->plan->n_probes && !m; i++)
+		m = t->plan->probe[i].module;
+	if (!m)
+		return 0;
+	ret = proc_maps_read(&maps, t->pid, err);
+	for (size_t i = 0; !ret && i < maps.n; i++) {
+		if (maps.v[i].path && !strcmp(maps.v[i].path, m->path)) {
+			t->module_bias = maps.v[i].start - elf_file_base(m->file);
+			break;
+		}
+	}
+	if (!ret)
+		proc_maps_deinit(&maps);
+	return ret ? ret : attach_group(t, GROUP_NODE, m, err);
 }
 
 int writes_trace_attach(struct writes_trace *t, struct err *err)
@@ -206,14 +236,16 @@ int writes_trace_attach(struct writes_trace *t, struct err *err)
 	int ret;
 
 	writes_calibrate(t);
-	ret = attach_group(t, GROUP_STORE, err);
+	ret = attach_group(t, GROUP_STORE, NULL, err);
 	if (!ret)
-		ret = attach_group(t, GROUP_NODE, err);
+		ret = attach_group(t, GROUP_NODE, NULL, err);
 	if (!ret)
-		ret = attach_group(t, GROUP_DESTROY, err);
+		ret = attach_module(t, err);
+	if (!ret)
+		ret = attach_group(t, GROUP_DESTROY, NULL, err);
 	before = t->attached;
 	if (!ret)
-		ret = attach_group(t, GROUP_OBJECT, err);
+		ret = attach_group(t, GROUP_OBJECT, NULL, err);
 	/* mutators that entered before their probe stood may still be at it */
 	if (!ret)
 		ret = writes_trace_start(t);
