@@ -22,10 +22,13 @@ struct {
 	__type(value, __u32);
 } no_programs SEC(".maps");
 
-#define KEEP_OWN_STACK(ctx)                                                                                  \
+#define KEEP_OWN_STACK(ctx) KEEP_OWN_STACK_BY(ctx, no_programs)
+
+/* By a map of its own: programs that share one must have one way of being attached (since 6.18). */
+#define KEEP_OWN_STACK_BY(ctx, map)                                                                          \
 	do {                                                                                                 \
 		if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_tail_call))                       \
-			bpf_tail_call(ctx, &no_programs, 0);                                                 \
+			bpf_tail_call(ctx, &map, 0);                                                         \
 	} while (0)
 
 #endif

@@ -153,6 +153,7 @@ void PrintUsage()
 	       "Memory faults (times=N every_ms=M object=same|random among=N field=NAME settle_ms=N "
 	       "crash=1):\n"
 	       "  wild-store    8-byte store of 0xfffc0000 into read_perf_ through a stale pointer\n"
+	       "  stale-pointer the same through a pointer whose block was freed and is a chunk by now\n"
 	       "  overrun       a neighbouring block's fill runs over a chunk's first 24 bytes\n"
 	       "  torn-store    4-byte store into the upper half of a pointer\n"
 	       "  bit-flip      one bit of data_port_\n"

@@ -36,6 +36,14 @@ static const char HELP[] =
 	"off\n"
 	"      --max-objects N     room in the kernel's tables (default: for half as many more as are alive "
 	"at the start)\n\n"
+	"More of the story:\n"
+	"      --heap              also who allocated and who freed the damaged block before: probes on "
+	"malloc, free and operator new\n"
+	"                          and delete of glibc, tcmalloc and jemalloc, return probes among them; "
+	"blocks of the guarded\n"
+	"                          types' sizes are followed. Each call of the allocator costs a trap: "
+	"over --max-overhead they\n"
+	"                          are taken out again, which the summary says\n\n"
 	"When to stop:\n"
 	"      --until-crash       follow the target until it dies (no time limit unless -d is given), and "
 	"tell at once what it died of\n\n"
@@ -63,7 +71,8 @@ enum {
 	OPT_OBJECT,
 	OPT_SETTERS,
 	OPT_MAX_OBJECTS,
-	OPT_UNTIL_CRASH
+	OPT_UNTIL_CRASH,
+	OPT_HEAP
 };
 
 static const struct option LONG[] = {
@@ -80,6 +89,7 @@ static const struct option LONG[] = {
 	{"setters", 1, 0, OPT_SETTERS},
 	{"until-crash", 0, 0, OPT_UNTIL_CRASH},
 	{"max-objects", 1, 0, OPT_MAX_OBJECTS},
+	{"heap", 0, 0, OPT_HEAP},
 	{0},
 };
 
@@ -155,6 +165,9 @@ static int own_option(struct writes_opts *o, int opt, const char *arg)
 		return parse_object(o, arg);
 	case OPT_SETTERS:
 		return parse_setters(o, arg);
+	case OPT_HEAP:
+		o->heap = true;
+		return 0;
 	case OPT_UNTIL_CRASH:
 		o->until_crash = true;
 		return 0;

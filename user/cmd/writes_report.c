@@ -263,6 +263,7 @@ static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 					  "functions was called");
 	note_nursery(r, s);
 	death_note(r, s);
+	story_heap_note(r, s);
 	note_sweep(r, now_ns, s);
 	summary_note(s, false, "the kernel's tables had room for %u objects and %u messages: %llu MiB",
 		     r->capacity.objects, r->capacity.nodes, (unsigned long long)r->capacity.bytes >> 20);

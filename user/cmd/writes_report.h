@@ -31,6 +31,9 @@ struct run {
 	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */
 	char no_watch[512];		/* why */
 	bool watch_failed;
+	struct heap_trace *heap; /* NULL: not asked for */
+	double heap_pct;	 /* of one CPU */
+	bool heap_stopped;	 /* over the budget */
 	struct crash_watch *crash;
 	struct crash_trace *crash_trace; /* NULL: */
 	char no_crash[256];		 /* why the target's end cannot be seen */

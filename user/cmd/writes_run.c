@@ -15,6 +15,7 @@
 #include "proc/process.h"
 #include "report/write.h"
 #include "trace/crash.h"
+#include "trace/heap.h"
 #include "trace/verbose.h"
 #include "writes/slots.h"
 
@@ -124,6 +125,7 @@ static void each_second(struct runs *s, uint64_t now_ns)
 			continue;
 		writes_trace_deadline(r->trace, now_ns + DEADLINE_NS);
 		death_each_second(r);
+		story_heap_second(r, now_ns, now_ns + DEADLINE_NS);
 		writes_trace_counters(r->trace, r->counters);
 		writes_sweep_lost(r->sweep, r->counters[WR_C_NEWS_LOST]);
 		r->overhead_pct = run_overhead(r, now_ns, &r->store_pct);
@@ -360,10 +362,14 @@ static int arm(struct runs *s, struct run *r, struct err *err)
 	if (!ret)
 		ret = death_arm(r, err);
 	if (!ret)
+		ret = story_heap_arm(r, err);
+	if (!ret)
 		ret = open_watch(s, r, &facts, err);
 	if (ret)
 		return ret;
 	writes_trace_usage(r->trace, &s->usage);
+	if (r->heap)
+		heap_trace_usage(r->heap, &s->usage);
 	if (r->crash_trace)
 		crash_trace_usage(r->crash_trace, &s->usage);
 	ret = writes_trace_attach(r->trace, err);
@@ -375,6 +381,7 @@ static void disarm(struct run *r)
 {
 	writes_watch_close(r->watch);
 	death_disarm(r);
+	heap_trace_close(r->heap);
 	writes_nursery_destroy(r->nursery);
 	writes_sweep_destroy(r->sweep);
 	writes_trace_close(r->trace);

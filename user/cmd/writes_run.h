@@ -20,7 +20,7 @@ struct writes_opts {
 	const char *field; /* --field T::f */
 	uint64_t object;   /* --object ADDR, 0 = any */
 	enum setters_mode setters;
-	bool until_crash;
+	bool until_crash, heap;
 	uint32_t max_objects; /* 0 = as many as there seem to be, and room */
 };
 

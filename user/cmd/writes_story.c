@@ -6,10 +6,12 @@
 #include "proc/direct.h"
 #include "proc/maps.h"
 #include "story/unseen.h"
+#include "trace/heap.h"
 
-#define WAIT_NS	  3000000000ull
-#define WAIT_STEP 20000000
-#define STORIES	  32 /* findings whose surroundings are looked at as they are made */
+#define WAIT_NS	     3000000000ull
+#define WAIT_STEP    20000000
+#define HEAP_WARM_NS 2000000000ull /* before the budget is looked at */
+#define STORIES	     32		   /* findings whose surroundings are looked at as they are made */
 
 /* The word's mapping and the files through which devices store, as they are now. */
 static void unseen_of(struct run *r, struct engine_finding *f)
@@ -44,10 +46,56 @@ static void unseen_of(struct run *r, struct engine_finding *f)
 	proc_direct_deinit(&files);
 }
 
+int story_heap_arm(struct run *r, struct err *err)
+{
+	struct heap_trace_cfg cfg = {.pid = r->pid,
+				     .plan = r->p->plan,
+				     .image = r->image,
+				     .btf = r->o->c.btf,
+				     .debuginfo = r->o->c.debuginfo,
+				     .multi = writes_trace_multi(r->trace)};
+
+	return r->o->heap ? heap_trace_open(&r->heap, &cfg, err) : 0;
+}
+
+void story_heap_second(struct run *r, uint64_t now_ns, uint64_t deadline_ns)
+{
+	struct writes_cost c = writes_trace_cost(r->trace);
+
+	if (!r->heap || r->heap_stopped)
+		return;
+	heap_trace_deadline(r->heap, deadline_ns);
+	r->heap_pct = heap_trace_cost_ns(r->heap, c.emulated_ns, c.stepped_ns) * 100 /
+		      (double)(now_ns - r->start_ns);
+	if (now_ns < r->start_ns + HEAP_WARM_NS || r->heap_pct <= r->o->c.max_overhead_pct)
+		return;
+	heap_trace_stop(r->heap);
+	r->heap_stopped = true;
+}
+
+void story_heap_note(const struct run *r, struct summary *s)
+{
+	if (!r->heap)
+		return;
+	heap_trace_account(r->heap, s);
+	if (r->heap_stopped)
+		summary_note(s, true,
+			     "--heap: the probes on the allocator took %.1f%% of one CPU, over the budget of "
+			     "%.1f%%, and "
+			     "were taken out: what came later is not in the history; --max-overhead raises "
+			     "the budget",
+			     r->heap_pct, r->o->c.max_overhead_pct);
+	else
+		summary_note(s, false, "--heap: the probes on the allocator took %.1f%% of one CPU",
+			     r->heap_pct);
+}
+
 void story_begin(struct run *r, struct engine_finding *f)
 {
 	if (r->n_stories++ >= STORIES)
 		return;
+	if (r->heap)
+		heap_trace_tell(r->heap, &f->w);
 	searches_want(r->searches, f->w.new_value, f->w.width);
 	searches_tick(r->searches);
 	if (!f->w.has_writer)

@@ -5,6 +5,12 @@
 
 #include "cmd/writes_report.h"
 
+/* --heap, before the probes of `writes`. */
+int story_heap_arm(struct run *r, struct err *err);
+/* Once a second: its deadline and its budget. */
+void story_heap_second(struct run *r, uint64_t now_ns, uint64_t deadline_ns);
+void story_heap_note(const struct run *r, struct summary *s);
+
 /* A finding was made. */
 void story_begin(struct run *r, struct engine_finding *f);
 /* Now and then: searches go on. */

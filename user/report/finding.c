@@ -64,6 +64,22 @@ static void strings_free(char **v, size_t n)
 	free(v);
 }
 
+static void block_owner_deinit(struct block_owner *o)
+{
+	free(o->out.at.function);
+	frames_deinit(&o->out.stack);
+	free(o->freed.at.function);
+	frames_deinit(&o->freed.stack);
+	*o = (struct block_owner){0};
+}
+
+void block_history_deinit(struct block_history *h)
+{
+	block_owner_deinit(&h->now);
+	block_owner_deinit(&h->before);
+	h->dangling = false;
+}
+
 void bad_write_deinit(struct bad_write *w)
 {
 	free(w->object_type);
@@ -81,6 +97,7 @@ void bad_write_deinit(struct bad_write *w)
 	free(w->explanation);
 	free(w->next);
 	story_deinit(&w->story);
+	block_history_deinit(&w->heap);
 	*w = (struct bad_write){0};
 }
 

@@ -46,6 +46,25 @@ struct touch {
 	char *function;
 };
 
+/* A block of memory was handed out or freed; at.ts_ns 0: not seen. */
+struct block_event {
+	struct touch at; /* function: of the allocator's caller */
+	struct frames stack;
+};
+
+struct block_owner {
+	bool known;
+	uint64_t block, size; /* size 0: not known */
+	struct block_event out, freed;
+};
+
+/* Whose memory a word was (--heap). */
+struct block_history {
+	struct block_owner now;	   /* of the object itself: only block and out */
+	struct block_owner before; /* who had it before */
+	bool dangling; /* the object's memory has been freed by `before` and not been handed out since */
+};
+
 enum confidence { CONF_POSSIBLE, CONF_LIKELY, CONF_CERTAIN };
 const char *confidence_name(enum confidence c);
 
@@ -58,6 +77,8 @@ enum write_reason {
 	WRITE_NON_WRITER,
 };
 const char *write_reason_name(enum write_reason r); /* as in the JSON: "wild-pointer", ... */
+
+void block_history_deinit(struct block_history *h);
 
 struct bad_write {
 	enum write_reason reason;
@@ -92,6 +113,7 @@ struct bad_write {
 	char *explanation; /* one or two sentences: why this is a bad write */
 	char *next;	   /* what to run or look at next; NULL if nothing */
 	struct write_story story;
+	struct block_history heap;
 };
 void bad_write_deinit(struct bad_write *w);
 

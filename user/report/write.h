@@ -11,6 +11,9 @@ void text_bad_write(FILE *f, const struct bad_write *w, const struct report_cloc
 json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, bool again);
 
 /* What surrounds a bad write: keys of docs/json.md into `to`; lines of text. */
+/* Of `previous_owner`: null if nothing is known. */
+json_t *json_owner(const struct block_history *h, const struct report_clock *c);
+void text_owner(FILE *f, const struct bad_write *w);
 void json_story(json_t *to, const struct write_story *s);
 void text_story(FILE *f, const struct bad_write *w);
 void text_unseen(FILE *f, const struct unseen *u);

@@ -39,7 +39,7 @@ json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, 
 	json_object_set_new(v, "touched_by", touched);
 	json_object_set_new(v, "writer", writer(w, c));
 	json_object_set_new(v, "hits", json_integer(w->hits));
-	json_object_set_new(v, "previous_owner", json_null());
+	json_object_set_new(v, "previous_owner", json_owner(&w->heap, c));
 	json_story(v, &w->story);
 	json_object_set_new(v, "explanation", json_str(w->explanation));
 	json_object_set_new(v, "replaces", json_boolean(again));

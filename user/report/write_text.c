@@ -84,6 +84,7 @@ void text_bad_write(FILE *f, const struct bad_write *w, const struct report_cloc
 	fprintf(f, "  %s at 0x%" PRIx64 ", %u bytes\n", w->path, w->addr, w->width);
 	writer_lines(f, w);
 	window_lines(f, w, c);
+	text_owner(f, w);
 	text_story(f, w);
 	fprintf(f, "  why       %s\n", w->explanation);
 	if (w->next && !w->has_writer)

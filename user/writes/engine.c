@@ -165,6 +165,8 @@ static void confirm(struct engine *e, const struct wr_candidate *c)
 		explain_writer(&w, f->w.explanation);
 		w.story.elsewhere = f->w.story.elsewhere; /* gathered since it was announced */
 		memset(&f->w.story.elsewhere, 0, sizeof(f->w.story.elsewhere));
+		w.heap = f->w.heap;
+		memset(&f->w.heap, 0, sizeof(f->w.heap));
 		bad_write_deinit(&f->w);
 		f->w = w;
 		return;

@@ -23,6 +23,13 @@ __attribute__((noinline)) bool IOQueue::Submit(const IORequest &request)
 	case IOKind::kReadRecord:
 		ok = journal_.AppendRecord(request.value) && journal_.ReadRecord(request.target);
 		break;
+	case IOKind::kRecycleZone: {
+		ZoneContext *context = tracker_.Find(request.value);
+
+		tracker_.Drop(context);
+		ok = request.reuse(context);
+		break;
+	}
 	case IOKind::kReadBlock:
 		ok = blocks_.ReadBlock(request.file, request.target);
 		break;

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -22,6 +23,28 @@ Chunk *PlantAlignedChunk(libmeta::CachedLease *lease, int index)
 	// Freed by the message's destructor: delete is free() here.
 	auto *chunk = new (block) Chunk(lease->chunks(index));
 
+	lease->clear_chunks();
+	lease->mutable_chunks()->AddAllocated(chunk);
+	return chunk;
+}
+
+Chunk *PlantChunkAt(libmeta::CachedLease *lease, int index, const void *at)
+{
+	std::vector<void *> others;
+	Chunk *chunk = nullptr;
+
+	for (int i = 0; i < 64 && !chunk; i++) {
+		void *block = operator new(sizeof(Chunk));
+
+		if (block == at)
+			chunk = new (block) Chunk(lease->chunks(index));
+		else
+			others.push_back(block);
+	}
+	for (void *block : others)
+		operator delete(block, sizeof(Chunk));
+	if (!chunk)
+		return nullptr;
 	lease->clear_chunks();
 	lease->mutable_chunks()->AddAllocated(chunk);
 	return chunk;

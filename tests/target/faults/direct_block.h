@@ -16,6 +16,10 @@ constexpr size_t kDirectBlock = 512; // alignment and size of direct I/O
 // lock.
 Chunk *PlantAlignedChunk(libmeta::CachedLease *lease, int index);
 
+// Makes a copy of the lease's chunk `index`, in the block `at` that has just been freed by this thread, its
+// only one. nullptr: the allocator did not give that block out again. The caller holds Meta's lock.
+Chunk *PlantChunkAt(libmeta::CachedLease *lease, int index, const void *at);
+
 // A file that holds what stands in `block` now, but for `width` bytes at `address`, which are `value`. Opened
 // with O_DIRECT; -1 with a reason in `error`.
 int OpenDirectFile(const std::string &directory, const void *block, const uint8_t *address, const void *value,

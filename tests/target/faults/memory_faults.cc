@@ -28,6 +28,7 @@ struct MemoryFault {
 	Want want; // what the field must hold before
 	// A change within a second after a rightful one cannot be told from it: time to let the last one age.
 	int64_t settle_ms;
+	bool recycled = false; // the chunk gets the block of a zone's context that has just been freed
 };
 
 namespace
@@ -39,6 +40,9 @@ const MemoryFault faults[] = {
 	// The offset that is rounded down to 0xfffc0000, and a field that was never set, as in the incident.
 	{"wild-store", "zbs::chunk::ZoneTracker::Touch", "read_perf", chunk::IOKind::kTouchZone, 0, 8,
 	 0xfffd1200, Want::kNull, 0},
+	// The same through the pointer to a context that was freed and whose block is a chunk by now.
+	{"stale-pointer", "zbs::chunk::ZoneTracker::Touch", "read_perf", chunk::IOKind::kTouchZone, 0, 8,
+	 0xfffd1200, Want::kNull, 1500, true},
 	// vptr, metadata, has-bits. Starts behind the allocator's own header, which would take the whole
 	// daemon along.
 	{"overrun", "zbs::chunk::CopyBuffer::Fill", nullptr, chunk::IOKind::kFillBuffer, 0, 24,
@@ -134,6 +138,13 @@ bool MemoryFaults::PickTarget(const MemoryFault &fault, const FaultParams &param
 				if (!chunk)
 					return false;
 			}
+			if (target->block) {
+				chunk = reinterpret_cast<uint8_t *>(
+					PlantChunkAt(lease, index, target->block));
+				index = 0;
+				if (!chunk)
+					return false;
+			}
 			target->chunk = chunk;
 			target->field = chunk + field.offset;
 			target->path = "chunks_[" + std::to_string(index) + "]" +
@@ -149,6 +160,26 @@ bool MemoryFaults::PickTarget(const MemoryFault &fault, const FaultParams &param
 	target->address = target->field + fault.skip;
 	target->width = fault.width;
 	return true;
+}
+
+// As PickTarget, on the thread zone-io: only there does the allocator give the block out again at once.
+bool MemoryFaults::PickRecycled(const MemoryFault &fault, const FaultParams &params, Target *target,
+				std::string *error)
+{
+	auto outcome = std::make_shared<std::promise<bool>>();
+	chunk::IORequest request;
+
+	request.kind = chunk::IOKind::kRecycleZone;
+	request.value = fault.value;
+	request.reuse = [&](void *block) {
+		target->block = block;
+		target->recycled_ns = MonotonicNs();
+		target->recycler = gettid();
+		return PickTarget(fault, params, target, error);
+	};
+	request.done = [outcome](bool ok) { outcome->set_value(ok); };
+	worker_->Post(request);
+	return outcome->get_future().get();
 }
 
 // Has the thread zone-io do the store, and writes down what it was.
@@ -207,6 +238,14 @@ bool MemoryFaults::Store(const MemoryFault &fault, Target *target, std::string *
 	record.Hex("old", Word(target->old, target->width)).Hex("new", Word(target->address, target->width));
 	record.Hex("field_addr", reinterpret_cast<uintptr_t>(target->field)).Hex("field_old", field_old);
 	record.Hex("field_new", Word(target->field, target->field_width));
+	if (target->block) {
+		record.Hex("block", reinterpret_cast<uintptr_t>(target->block))
+			.Number("block_size", static_cast<int64_t>(sizeof(chunk::ZoneContext)));
+		record.Number("freed_ns", static_cast<int64_t>(target->recycled_ns))
+			.Number("freed_tid", target->recycler);
+		record.Text("freed_by", "zbs::chunk::ZoneTracker::Drop")
+			.Text("allocated_by", "zbs::chunk::ZoneTracker::Find");
+	}
 	truth_->Write(record);
 	return true;
 }
@@ -237,8 +276,13 @@ bool MemoryFaults::Inject(const std::string &name, const FaultParams &params, st
 
 	healing_ = false;
 	injected_.store(0);
-	if (!PickTarget(*fault, params, &target, error))
-		return false;
+	// What is done for the first time (descriptors) may take the block first.
+	for (int tries = fault->recycled ? 3 : 1, ok = false; !ok; tries--) {
+		if (tries == 0)
+			return false;
+		ok = fault->recycled ? PickRecycled(*fault, params, &target, error)
+				     : PickTarget(*fault, params, &target, error);
+	}
 	directory_ = params.Text("dir", "/var/tmp");
 	JsonObject plan; // for a tool that is to look at the object before it is damaged
 	plan.Text("event", "planned").Text("name", name);

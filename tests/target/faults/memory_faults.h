@@ -47,10 +47,15 @@ class MemoryFaults
 		uint8_t *address = nullptr; // the bytes that are stored to
 		size_t width = 0;
 		uint8_t old[kMostBytes] = {};
+		void *block = nullptr; // that the chunk was to get
+		uint64_t recycled_ns = 0;
+		pid_t recycler = 0;
 	};
 
 	bool PickTarget(const MemoryFault &fault, const FaultParams &params, Target *target,
 			std::string *error);
+	bool PickRecycled(const MemoryFault &fault, const FaultParams &params, Target *target,
+			  std::string *error);
 	bool Store(const MemoryFault &fault, Target *target, std::string *error);
 	void Repeat(const MemoryFault &fault, const FaultParams &params);
 
