@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "dwarf/lazy.h"
 
 static int collect(void *ctx, const struct elf_sym *s)
 {
@@ -94,6 +95,7 @@ int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct
 	}
 	d->alt = dwarf_getalt(d->dw);
 	rc = read_symbols(d);
+	rc = rc ? rc : lazy_open(&d->lazy, d);
 	if (rc)
 		err_set(err, rc, "out of memory");
 	rc = rc ? rc : index_build(d, err);
@@ -112,6 +114,7 @@ void dbg_close(struct dbg *d)
 		return;
 	types_free(d);
 	index_free(d);
+	lazy_close(d->lazy);
 	record_free(d->record);
 	free(d->code);
 	for (size_t i = 0; i < d->n_strings; i++)
@@ -196,4 +199,9 @@ const char *dbg_string(struct dbg *d, const char *fmt, ...)
 		s = NULL;
 	va_end(ap);
 	return dbg_keep(d, s);
+}
+
+int dbg_load_all(struct dbg *d)
+{
+	return lazy_want_all(d);
 }

@@ -32,6 +32,10 @@ int dbg_symbol(const struct dbg *d, const char *mangled, struct elf_sym *ret);
 const struct elf_sym *dbg_symbol_at(const struct dbg *d, uint64_t vaddr);
 /* All symbols of the module, those of its debuginfo if it has any. fn as elf_for_each_symbol(). */
 int dbg_for_each_symbol(const struct dbg *d, int (*fn)(void *ctx, const struct elf_sym *sym), void *ctx);
+/* Of large debuginfo only the units are read that mention the names asked for; this reads all. -ENOMEM,
+ * -EINVAL.
+ */
+int dbg_load_all(struct dbg *d);
 /* C++ names are the same but for spaces. */
 bool dbg_name_eq(const char *a, const char *b);
 /* Text that lives as long as d; NULL on lack of memory. */

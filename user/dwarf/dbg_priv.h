@@ -69,6 +69,7 @@ struct code_range {
 };
 
 struct type_entry; /* types.c: cache of type infos */
+struct lazy;	   /* lazy.c: which units are walked */
 struct record;	   /* record.c: entries looked at */
 
 struct dbg {
@@ -99,6 +100,7 @@ struct dbg {
 	struct code_range *code; /* of all functions, by address; made at the first need */
 	size_t n_code;
 	bool have_code;
+	struct lazy *lazy;     /* NULL: all units are walked */
 	struct record *record; /* NULL: nothing is noted */
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "dwarf/lazy.h"
 #include "util/grow.h"
 
 #define MAX_NAME       1024
@@ -479,7 +480,20 @@ static int find_symbol(struct dbg *d, const struct wanted *w, struct dbg_func **
 	return hit ? from_symbol(d, hit, ret) : -ENOENT;
 }
 
-int dbg_find_function(struct dbg *d, const char *name, struct dbg_func **ret, struct err *err)
+/* Loads the units that mention it. */
+static int want_function(struct dbg *d, const char *name)
+{
+	struct part whole = {.p = name, .n = strlen(name)};
+	struct wanted w = {.n_parts = 1};
+
+	if (!d->lazy)
+		return 0;
+	if (!strncmp(name, "_Z", 2))
+		return lazy_want(d, &whole, 1);
+	return split_wanted(name, &w, NULL) ? 0 : lazy_want(d, w.parts, w.n_parts);
+}
+
+static int find_function(struct dbg *d, const char *name, struct dbg_func **ret, struct err *err)
 {
 	struct found f = {0};
 	const struct pair *p;
@@ -516,5 +530,18 @@ int dbg_find_function(struct dbg *d, const char *name, struct dbg_func **ret, st
 	} else if (rc) {
 		err_set(err, rc, "out of memory");
 	}
+	return rc;
+}
+
+int dbg_find_function(struct dbg *d, const char *name, struct dbg_func **ret, struct err *err)
+{
+	int rc;
+
+	*ret = NULL;
+	if (want_function(d, name))
+		return err_set(err, -EINVAL, "the debuginfo in %s is damaged", d->debug.path);
+	rc = find_function(d, name, ret, err);
+	if (rc == -ENOENT && err && d->lazy && !lazy_want_all(d))
+		rc = find_function(d, name, ret, err);
 	return rc;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "dwarf/lazy.h"
 #include "util/grow.h"
 
 uint64_t die_id(const struct dbg *d, Dwarf_Die *die)
@@ -327,6 +328,13 @@ static int walk_units(struct dbg *d, Dwarf *dw)
 	Dwarf_Die die;
 	int rc, got;
 
+	for (size_t i = 0; d->lazy && i < lazy_n_units(d->lazy); i++) {
+		rc = lazy_unit(d->lazy, i, dw, &die) ? walk(d, &die, 0, 0) : 0;
+		if (rc)
+			return rc;
+	}
+	if (d->lazy)
+		return 0;
 	while (!(got = dwarf_get_units(dw, cu, &cu, NULL, NULL, &die, NULL))) {
 		rc = walk(d, &die, 0, 0);
 		if (rc)
@@ -459,12 +467,18 @@ int index_inlined(struct dbg *d, struct err *err)
 
 void index_free(struct dbg *d)
 {
+	struct pairs *const tables[] = {&d->by_hash, &d->by_name, &d->cls_name, &d->by_key, &d->by_canon};
+
 	free(d->node);
-	free(d->by_hash.v);
-	free(d->by_name.v);
-	free(d->cls_name.v);
-	free(d->by_key.v);
-	free(d->by_canon.v);
 	free(d->inherit);
 	free(d->inlined);
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		free(tables[i]->v);
+		*tables[i] = (struct pairs){0};
+	}
+	d->node = NULL;
+	d->inherit = NULL;
+	d->inlined = NULL;
+	d->n_node = d->n_inherit = d->n_inlined = 0;
+	d->have_bases = d->have_inlined = false;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "dwarf/lazy.h"
 
 static bool same_offset(Dwarf_Die *a, Dwarf_Die *b, unsigned attr)
 {
@@ -157,7 +158,11 @@ static int typedef_find(struct dbg *d, const char *name, const struct part *part
 	struct dbg_type_info a, b;
 	Dwarf_Die die;
 
-	look_in_units(&s, d->dw);
+	for (size_t i = 0; d->lazy && i < lazy_n_units(d->lazy); i++)
+		if (lazy_unit(d->lazy, i, d->dw, &die))
+			look_in(&s, &die, 0);
+	if (!d->lazy)
+		look_in_units(&s, d->dw);
 	if (d->alt)
 		look_in_units(&s, d->alt);
 	for (uint32_t i = 1; i < d->n_node; i++) {
@@ -173,7 +178,7 @@ static int typedef_find(struct dbg *d, const char *name, const struct part *part
 	return err_set(err, -EEXIST, "%s is ambiguous: an alias of %s and of %s", name, a.name, b.name);
 }
 
-int dbg_find_class(struct dbg *d, const char *name, struct dbg_type *ret, struct err *err)
+static int find_class(struct dbg *d, const char *name, struct dbg_type *ret, struct err *err)
 {
 	struct part parts[MAX_DEPTH];
 	size_t n_parts = name_split(name, parts, MAX_DEPTH), count;
@@ -207,4 +212,30 @@ int dbg_find_class(struct dbg *d, const char *name, struct dbg_type *ret, struct
 	err_set(err, -ENOENT, "no class %s in the debuginfo of %s", name, elf_file_name(d->bin));
 	names_nearest(d, &d->cls_name, name, "names", err);
 	return -ENOENT;
+}
+
+int dbg_find_class(struct dbg *d, const char *name, struct dbg_type *ret, struct err *err)
+{
+	struct part parts[MAX_DEPTH];
+	size_t n_parts = name_split(name, parts, MAX_DEPTH);
+	Dwarf_Die die;
+	int rc;
+
+	/* what every unit has need not be looked for in all */
+	if (d->lazy && !strncmp(name, "std::", 5) && !find_class(d, name, ret, NULL))
+		return 0;
+	if (lazy_want(d, parts, n_parts))
+		return err_set(err, -EINVAL, "the debuginfo in %s is damaged", d->debug.path);
+	rc = find_class(d, name, ret, err);
+	if (rc == -ENOENT && err && d->lazy && !lazy_want_all(d)) /* for the nearest names */
+		rc = find_class(d, name, ret, err);
+	if (rc || !d->lazy)
+		return rc;
+	if (lazy_want_below(d, *ret))
+		return err_set(err, -EINVAL, "the debuginfo in %s is damaged", d->debug.path);
+	/* a unit that has come since may have its first definition */
+	if (die_at(d, ret->die, &die) && type_peel(d, &die, &die))
+		*ret = type_id(d, &die);
+	record_die(d, ret->die);
+	return 0;
 }

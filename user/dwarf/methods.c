@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "dwarf/lazy.h"
 #include "util/grow.h"
 
 /*
@@ -17,6 +18,7 @@ int dbg_methods(struct dbg *d, struct dbg_type cls, int (*fn)(void *ctx, const s
 	uint32_t n = node_of(d, cls.die);
 	const struct pair *p;
 	struct pairs done = {0};
+	uint64_t *die;
 	size_t count = 0;
 	int rc = 0;
 
@@ -34,18 +36,24 @@ int dbg_methods(struct dbg *d, struct dbg_type cls, int (*fn)(void *ctx, const s
 		}
 	}
 	pairs_sort(&done);
+	/* fn may ask for something that has more units loaded, and nodes get other numbers */
+	die = calloc(done.n + 1, sizeof(*die));
+	for (size_t i = 0; i < done.n && die; i++)
+		die[i] = d->node[done.v[i].node].die;
+	rc = rc || die ? rc : -ENOMEM;
 	for (size_t i = 0; i < done.n && !rc; i++) {
 		struct dbg_func *f;
 
 		if (i && done.v[i].key == done.v[i - 1].key)
 			continue;
-		rc = func_make(d, done.v[i].node, &f);
+		rc = func_make(d, node_of(d, die[i]), &f);
 		if (!rc)
 			rc = fn(ctx, f);
 		else
 			err_set(err, rc, "out of memory");
 		dbg_func_free(f);
 	}
+	free(die);
 	free(done.v);
 	return rc;
 }
@@ -81,6 +89,8 @@ int dbg_overrides(struct dbg *d, const char *cls_method, int (*fn)(void *ctx, co
 
 	if (n_parts < 2)
 		return err_set(err, -EINVAL, "%s: CLASS::METHOD is wanted", cls_method);
+	if (lazy_want(d, parts, n_parts - 1))
+		return err_set(err, -EINVAL, "the debuginfo in %s is damaged", d->debug.path);
 	p = pairs_find(&d->cls_name, name_hash(NAME_SEED, parts[n_parts - 2].p, parts[n_parts - 2].n),
 		       &count);
 	for (size_t i = 0; i < count && !cls.die;

@@ -319,7 +319,8 @@ int who_stores(struct who *ret, struct dbg *d, const char *field, struct err *er
 	int rc;
 
 	*ret = (struct who){0};
-	rc = stores_create(&l.stores, d, err);
+	rc = dbg_load_all(d) ? err_set(err, -EINVAL, "the debuginfo is damaged")
+			     : stores_create(&l.stores, d, err);
 	rc = rc ? rc : find_field(&l, field, &cls);
 	if (!rc) {
 		rc = find_related(&l, cls);
