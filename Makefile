@@ -44,7 +44,7 @@ all: $(BUILD)/culprit
 help:
 	@echo "make            build/culprit"
 	@echo "make static     build/culprit-static, one file that runs on any x86-64 node"
-	@echo "make dist       tarball of the static binary with specs, documents and SHA256SUMS"
+	@echo "make dist       tarball and .deb of the static binary with manual, specs, documents and SHA256SUMS"
 	@echo "make target     build/target, the test daemon"
 	@echo "make demo       install, build, catch both planted incidents (root)"
 	@echo "make check      install, build, run all tests (root)"
@@ -73,6 +73,13 @@ $(BUILD)/gen/syscall_names.inc:
 		grep -v '^X(syscalls)$$' | sort > $@
 
 $(BUILD)/obj/user/proc/syscall_names.o $(BUILD)/san/user/proc/syscall_names.o: $(BUILD)/gen/syscall_names.inc
+
+# The built-in specs are files too: one string each.
+$(BUILD)/gen/%.spec.inc: specs/%.spec
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< > $@
+
+$(BUILD)/obj/user/spec/builtin.o $(BUILD)/san/user/spec/builtin.o: $(BUILD)/gen/zbs.spec.inc
 
 $(BUILD)/obj/%.o: %.c
 	@echo "  CC      $<"

@@ -15,7 +15,7 @@ format:
 format-check:
 	clang-format --dry-run -Werror $(FORMATTED)
 
-$(BUILD)/tidy/%.ok: %.c .clang-tidy $(BUILD)/gen/syscall_names.inc | $(SKELS)
+$(BUILD)/tidy/%.ok: %.c .clang-tidy $(BUILD)/gen/syscall_names.inc $(BUILD)/gen/zbs.spec.inc | $(SKELS)
 	@echo "  TIDY    $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(ANALYZE_FLAGS) -fsyntax-only -MD -MP -MT $@ -MF $(@:.ok=.d) $<

@@ -22,6 +22,6 @@ $(BUILD)/culprit-static: $(CMD_OBJ) $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/l
 	$(Q)$(OBJCOPY) --strip-all --add-gnu-debuglink=$(BUILD)/.debug/culprit-static.debug $(BUILD)/.debug/culprit-static.debug $@
 	$(Q)test $$(stat -c %s $@) -le $(STATIC_MAX) || { echo "$@ is larger than $(STATIC_MAX) bytes" >&2; exit 1; }
 
-# culprit-VERSION-x86_64.tar.xz: the same bytes from the same sources, whoever packs it.
+# Tarball and .deb: the same bytes from the same sources, whoever packs them.
 dist: $(BUILD)/culprit-static
 	$(Q)tools/dist $(BUILD) $(ARCH)

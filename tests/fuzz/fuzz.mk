@@ -15,6 +15,7 @@ $(BUILD)/fuzz/obj/%.o: %.c
 	$(Q)$(FUZZ_CC) $(ALL_CFLAGS) -O1 -gline-tables-only -fsanitize=fuzzer-no-link $(FUZZ_SAN) -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/obj/user/proc/syscall_names.o: $(BUILD)/gen/syscall_names.inc
+$(BUILD)/fuzz/obj/user/spec/builtin.o: $(BUILD)/gen/zbs.spec.inc
 
 $(BUILD)/fuzz/libcore.a: $(FUZZ_OBJ)
 
