@@ -8,6 +8,7 @@ import time
 import pytest
 
 from conftest import BUILD, CULPRIT, ROOT
+from stuck import unnoticed, wrong
 from test_stalls import Session
 
 SOURCES = ("fentry", "kprobe", "tracepoint")
@@ -50,28 +51,6 @@ def offered():
     return [source for source in SOURCES if states.get(source, "works") == "works"]
 
 
-def check(stuck, stalls, summary, source):
-    found = {s["tid"]: s for s in stalls}
-    assert len(found) == len(stalls), [(s["comm"], s["verdict"]) for s in stalls]
-    wrong = {}
-    for tid, thread in stuck.threads.items():
-        s = found.pop(tid, None)
-        said = s and (s["verdict"], s["syscall"], s["fd"], -2 if s["timeout_ms"] is None else s["timeout_ms"], s["blocked_before_session"])
-        want = (thread["verdict"], thread["call"], thread["fd"], thread["timeout_ms"], False) if thread["verdict"] else None
-        if said != want:
-            wrong[thread["name"]] = said
-        elif s and s["socket"] and s["socket"]["inode"] != thread["inode"]:
-            wrong[thread["name"]] = s["socket"]
-        elif s and thread["lost"]:
-            other = s["other"] or {}
-            if other.get("tid") != stuck.pid:
-                wrong[thread["name"]] = other
-    assert not wrong, (source, wrong)
-    assert not found, (source, found)
-    assert summary["complete"], (source, summary["notes"])
-    assert summary["probes"]["failed"] == 0 and summary["events"]["lost"] == 0
-
-
 class Filed(Session):
     """A session that writes more findings than a pipe holds."""
 
@@ -104,11 +83,10 @@ def test_all_calls(stuck, tmp_path):
     for source, session in sessions.items():
         stalls, summary, code = session.end()
         assert code == 1
-        check(stuck, stalls, summary, source)
-        # the server is gone: what waited for it has ended, and every source has noticed
-        over = {s["tid"] for s in summary["stalls"] if s["over"]}
-        waited = {tid for tid, t in stuck.threads.items() if t["verdict"] == "peer-silent"}
-        assert waited <= over, (source, [stuck.threads[tid]["name"] for tid in waited - over])
+        assert not (differs := wrong(stuck.threads, stuck.pid, stalls)), (source, differs)
+        assert summary["complete"], (source, summary["notes"])
+        assert summary["probes"]["failed"] == 0 and summary["events"]["lost"] == 0
+        assert not (missed := unnoticed(stuck.threads, summary)), (source, missed)
 
 
 def test_source_missing(stuck):

@@ -7,6 +7,6 @@ $(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(BUILD)/obj/tests/kernel/
 
 kernel-helpers: $(KTEST)/bpfload $(KTEST)/unguarded.bpf.o
 
-vmtest: static target $(KTEST)/bpfload
+vmtest: static target $(KTEST)/bpfload $(KTEST)/stuckcalls
 	$(Q)tools/install-deps.sh vm
 	$(Q)$(PYTHON) -B tests/vm/run.py $(BUILD) $(VM_ARGS)
