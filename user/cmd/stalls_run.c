@@ -81,7 +81,8 @@ static uint64_t cpu_now_ns(void)
 
 static int look(struct stalls_run *r, bool first, struct err *err)
 {
-	uint64_t begin = mono_now_ns(), cpu = cpu_now_ns();
+	uint64_t begin = mono_now_ns(), cpu = cpu_now_ns(), seen;
+	size_t known = stall_engine_count(r->engine);
 	struct stalls_tables tables = {0};
 	struct autopsy *a = NULL;
 	struct look l;
@@ -99,6 +100,7 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 		stalls_wire_seed(r, a);
 	if (!rc)
 		rc = stalls_trace_tables(r->trace, threads_socks(r->threads), &tables, err);
+	seen = cpu_now_ns() - cpu;
 	if (!rc) {
 		l = (struct look){.now_ns = mono_now_ns(), .autopsy = a, .tables = &tables};
 		rc = stall_engine_look(r->engine, &l, err);
@@ -112,10 +114,13 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 	}
 	stalls_tables_deinit(&tables);
 	autopsy_free(a);
+	/* to explain what is found (stacks, names) is done once: the next look is not as dear */
+	if (known == stall_engine_count(r->engine))
+		seen = cpu_now_ns() - cpu;
 	if (first)
-		pace_start(&r->pace, mono_now_ns(), cpu_now_ns() - cpu);
+		pace_start(&r->pace, mono_now_ns(), seen);
 	else
-		pace_looked(&r->pace, begin, mono_now_ns(), cpu_now_ns() - cpu);
+		pace_looked(&r->pace, begin, mono_now_ns(), seen);
 	return rc && target_gone(r) ? 0 : rc;
 }
 
