@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT_S 120
+#define LIMIT_S 600
 #define BULK	65536
 
 enum where { TCP, UNIX, PIPE, FULL, LISTENER };

@@ -100,3 +100,21 @@ def test_source_missing(stuck):
     notes = json.loads(done.stdout.splitlines()[-1])["notes"]
     assert any("calls are not followed" in note for note in notes), notes
     assert any("not attached" in note for note in notes), notes
+
+
+def test_scale():
+    """A thousand threads that wait for ten thousand idle connections: silence, nothing lost, bounded memory."""
+    blockers = subprocess.Popen([str(BUILD / "tests" / "blockers"), "many", "1000", "10000"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+    try:
+        assert '"ready"' in blockers.stdout.readline()
+        done = subprocess.run([str(CULPRIT), "stalls", "-p", str(blockers.pid), "-d", "3", "--max-overhead", "100", "--json"],
+                              capture_output=True, text=True, timeout=120)
+        summary = json.loads(done.stdout.splitlines()[-1])
+        assert done.returncode == 0, done.stdout[:2000]
+        assert summary["complete"] and summary["findings"] == 0 and summary["events"]["lost"] == 0
+        assert summary["threads"] == 1001
+        assert summary["overhead"]["rss_kib"] < 256 * 1024
+    finally:
+        blockers.kill()
+        blockers.wait()

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "proc/fd.h"
+#include "trace/force.h"
 #include "trace/stalls_priv.h"
 
+#define BATCH		256 /* pairs of a map that are read at once */
 #define FORGET_AFTER_NS (5ULL * 1000000000)
 
 static bool is_wait(enum call_class c)
@@ -81,35 +83,84 @@ int stalls_trace_seed(struct stalls_trace *t, const struct autopsy *a, const str
 	return 0;
 }
 
+struct rows {
+	void (*put)(void *row, const void *key, const void *value);
+	size_t size; /* of a row */
+	void *v;
+	size_t n, cap;
+};
+
+static int rows_add(struct rows *r, const void *key, const void *value)
+{
+	if (r->n == r->cap) {
+		size_t cap = r->cap ? r->cap * 2 : 64;
+		void *grown = realloc(r->v, cap * r->size);
+
+		if (!grown)
+			return -ENOMEM;
+		r->v = grown;
+		r->cap = cap;
+	}
+	r->put((char *)r->v + r->n++ * r->size, key, value);
+	return 0;
+}
+
+/* A thousand threads are some system calls, not thousands. -ENOTSUP: the kernel (before 5.6) cannot, or a
+ * bucket is too full. */
+static int read_batches(const struct bpf_map *map, struct rows *r)
+{
+	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map);
+	char *keys = malloc(BATCH * key_size), *values = malloc(BATCH * value_size);
+	size_t max = bpf_map__max_entries(map);
+	uint32_t cursor = 0, *from = NULL;
+	int rc = keys && values ? 0 : -ENOMEM, end = 0;
+
+	if (forced(FORCE_NOBATCH))
+		rc = -ENOTSUP;
+	while (!rc && !end && r->n < max) {
+		uint32_t count = BATCH;
+
+		end = bpf_map_lookup_batch(bpf_map__fd(map), from, &cursor, keys, values, &count, NULL);
+		if (end && end != -ENOENT)
+			rc = -ENOTSUP;
+		for (size_t i = 0; !rc && i < count; i++)
+			rc = rows_add(r, keys + i * key_size, values + i * value_size);
+		from = &cursor;
+	}
+	free(keys);
+	free(values);
+	return rc;
+}
+
+static int read_singly(const struct bpf_map *map, struct rows *r)
+{
+	size_t key_size = bpf_map__key_size(map), max = bpf_map__max_entries(map);
+	unsigned char key[64], next[64];
+	void *value = malloc(bpf_map__value_size(map)), *prev = NULL;
+	int fd = bpf_map__fd(map), rc = value ? 0 : -ENOMEM;
+
+	r->n = 0;
+	while (!rc && r->n < max && !bpf_map_get_next_key(fd, prev, next)) {
+		memcpy(key, next, key_size);
+		prev = key;
+		if (!bpf_map_lookup_elem(fd, key, value))
+			rc = rows_add(r, key, value);
+	}
+	free(value);
+	return rc;
+}
+
 /* All pairs of a hash map, each written by put(). Keys that come and go meanwhile may be missing or twice. */
 static int map_read(const struct bpf_map *map, void (*put)(void *row, const void *key, const void *value),
 		    size_t row_size, void **rows, size_t *n)
 {
-	size_t key_size = bpf_map__key_size(map), value_size = bpf_map__value_size(map),
-	       max = bpf_map__max_entries(map);
-	size_t cap = 0;
-	unsigned char key[64], next[64];
-	void *value = malloc(value_size), *prev = NULL;
-	int fd = bpf_map__fd(map), rc = value ? 0 : -ENOMEM;
+	struct rows r = {.put = put, .size = row_size};
+	int rc = read_batches(map, &r);
 
-	*rows = NULL;
-	*n = 0;
-	while (!rc && *n < max && !bpf_map_get_next_key(fd, prev, next)) {
-		memcpy(key, next, key_size);
-		prev = key;
-		if (bpf_map_lookup_elem(fd, key, value))
-			continue;
-		if (*n == cap) {
-			void *grown = realloc(*rows, (cap = cap ? cap * 2 : 64) * row_size);
-
-			rc = grown ? 0 : -ENOMEM;
-			if (rc)
-				break;
-			*rows = grown;
-		}
-		put((char *)*rows + (*n)++ * row_size, key, value);
-	}
-	free(value);
+	if (rc == -ENOTSUP)
+		rc = read_singly(map, &r);
+	*rows = r.v;
+	*n = r.n;
 	return rc;
 }
 
