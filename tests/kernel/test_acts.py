@@ -25,8 +25,8 @@ def built():
 
 
 class Acts:
-    def __init__(self):
-        self.process = subprocess.Popen([str(DIR / "acts")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program="acts"):
+        self.process = subprocess.Popen([str(DIR / program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
         self.pid = self.process.pid
 
@@ -51,6 +51,14 @@ class Acts:
 @pytest.fixture
 def acts():
     target = Acts()
+    yield target
+    target.process.kill()
+    target.process.wait()
+
+
+@pytest.fixture
+def legacy():
+    target = Acts("legacy")
     yield target
     target.process.kill()
     target.process.wait()
@@ -93,11 +101,12 @@ class ToFile(Writes):
         return self.process.returncode
 
 
-def test_stray_stores_beside_each_act(acts, tmp_path):
-    writes = ToFile(tmp_path / "findings", acts, "--setters", "all", seconds=0, what=CACHE)
+def beside(target, path, what, kinds, fieldwise):
+    """A session in which each act is done once more with a stray store beside it: every one of them is found, and nothing else."""
+    writes = ToFile(path, target, "--setters", "all", seconds=0, what=what)
     time.sleep(2)
-    faults = [acts.fault(act, KINDS[i % len(KINDS)]) for i, act in enumerate(acts.ask("acts"))]
-    faults += [acts.fault(act, "scalar") for act in FIELDWISE]
+    faults = [target.fault(act, kinds[i % len(kinds)]) for i, act in enumerate(target.ask("acts"))]
+    faults += [target.fault(act, "scalar") for act in fieldwise]
     time.sleep(4)
     writes.process.send_signal(signal.SIGINT)
     assert writes.result() == 1
@@ -111,3 +120,29 @@ def test_stray_stores_beside_each_act(acts, tmp_path):
         else:
             assert f["confidence"] == "certain", f
     assert not found, found
+
+
+def test_stray_stores_beside_each_act(acts, tmp_path):
+    beside(acts, tmp_path / "findings", CACHE, KINDS, FIELDWISE)
+
+
+OLD = ("--type", "old::Chunk", "--insert", "put", "--check", "use")
+
+
+def test_health_of_protobuf_2_is_silence(legacy):
+    """Clear() keeps sub-messages with a clear has-bit, strings are shared or the one empty string, elements wait to be used again."""
+    before = list(map(int, legacy.ask("counts")))
+    writes = Writes(legacy, "--setters", "all", seconds=HEALTHY_S, what=OLD)
+    code = writes.result()
+    assert writes.findings == [], json.dumps(writes.findings[:5])
+    assert code == 0, writes.summary["notes"]
+    done = [b - a for a, b in zip(before, map(int, legacy.ask("counts")))]
+    assert min(done) > 20, done
+    judged = {f["field"] for f in writes.summary["fields"] if f["guard"] == "changes" and f["type"] == "old::Chunk"}
+    assert judged >= {"id_", "port_", "ready_", "date_", "status_"}, writes.summary["fields"]
+    assert writes.summary["counters"]["destroyed"] > 10
+    assert legacy.end() == 0
+
+
+def test_stray_stores_beside_protobuf_2(legacy, tmp_path):
+    beside(legacy, tmp_path / "findings", OLD, [k for k in KINDS if k != "case"], ("clear_fields", "allocated", "shared_string"))

@@ -30,6 +30,12 @@ $(ST)/acts: tests/setters/acts.cc $(ST)/rec.pb.cc
 	$(Q)$(CXX) -O2 -fno-access-control -Wno-class-memaccess $(STFLAGS) -pthread -o $@ $^ -lprotobuf
 setters: $(ST)/acts
 
+$(ST)/legacy: tests/setters/legacy.cc
+	@echo "  CXX     $@"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=gnu++98 -O2 -g -gdwarf-4 -fomit-frame-pointer -D_GLIBCXX_USE_CXX11_ABI=0 -Wall -Wextra -pthread -o $@ $<
+setters: $(ST)/legacy
+
 $(ST)/logging: tests/setters/prog.cc $(ST)/truth/rec.pb.h $(ST)/rec.pb.cc
 	@echo "  CXX     $@"
 	$(Q)$(CXX) -I$(ST)/truth -O0 -DST_TRUTH $(STFLAGS) -o $@ tests/setters/prog.cc $(ST)/rec.pb.cc -lprotobuf

@@ -279,6 +279,28 @@ static void test_destroyed(void **state)
 	assert_false(engine_finding(w->e, 0)->lives);
 }
 
+/* Destroyed by itself: it may have been in another object by then, whose functions licence nothing here. */
+static void test_destroyed_alone(void **state)
+{
+	struct world *w = *state;
+	struct wr_candidate c = candidate();
+	struct engine_stats s;
+
+	c.flags = WR_CAND_DESTROY;
+	c.reason = WR_BAD_UNEXPLAINED;
+	c.probe = 1;
+	w->plan->probe[1].wire.type = c.node_type;
+	assert_int_not_equal(c.node_type, c.object_type);
+	w->word = c.new_value;
+	engine_record(w->e, &c.hdr);
+	engine_stats(w->e, &s);
+	assert_int_equal(s.vanished, 1);
+	assert_int_equal(engine_n_findings(w->e), 0);
+	w->plan->probe[1].wire.type = c.object_type; /* with its object */
+	engine_record(w->e, &c.hdr);
+	assert_int_equal(engine_n_findings(w->e), 1);
+}
+
 /* An element that has left the lease: its memory may be anybody's. */
 static void test_left_the_object(void **state)
 {
@@ -508,6 +530,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_resident, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mutated_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_destroyed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_destroyed_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_left_the_object, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unexplained_is_likely, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_explained, setup, teardown),

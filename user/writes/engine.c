@@ -237,6 +237,16 @@ static bool well_formed(const struct engine *e, const struct wr_candidate *c)
 	       c->depth <= WR_PATH_DEPTH && is_width(c->word_width);
 }
 
+/*
+ * A message that is destroyed while its object lives has left it, when it cannot be told: swapped into
+ * another one, whose functions may have changed it since with a licence for that one.
+ */
+static bool ends_alone(const struct engine *e, const struct wr_candidate *c)
+{
+	return (c->flags & WR_CAND_DESTROY) && c->depth && c->probe < e->plan->n_probes &&
+	       e->plan->probe[c->probe].wire.type != c->object_type;
+}
+
 void engine_record(struct engine *e, const struct abi_hdr *rec)
 {
 	const struct wr_candidate *c = (const struct wr_candidate *)rec;
@@ -250,6 +260,10 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 	}
 	if (distrusted(e, c))
 		return;
+	if (c->reason == WR_BAD_UNEXPLAINED && ends_alone(e, c)) {
+		e->stats.vanished++;
+		return;
+	}
 	if (c->flags & (WR_CAND_DESTROY | WR_CAND_LAST)) {
 		if (verify_still_bad(e, c, c->new_value))
 			confirm(e, c);
