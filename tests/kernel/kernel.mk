@@ -44,7 +44,13 @@ $(KTEST)/chains: tests/kernel/chains.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
 
-kernel-helpers: $(KTEST)/blockers $(KTEST)/chains
+# protobuf's classes as of 2.5 and of 3.0, by hand; strings of the old ABI and of today's
+$(KTEST)/legacy_rpc_0 $(KTEST)/legacy_rpc_1: $(KTEST)/legacy_rpc_%: tests/kernel/legacy_rpc.cc
+	@echo "  CXX     $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=gnu++11 -O2 -g -D_GLIBCXX_USE_CXX11_ABI=$* -Wall -Wextra -o $@ $<
+
+kernel-helpers: $(KTEST)/blockers $(KTEST)/chains $(KTEST)/legacy_rpc_0 $(KTEST)/legacy_rpc_1
 
 # protobuf 2.5's layout and its strings, by hand
 $(KTEST)/legacy_chunk: tests/kernel/legacy_chunk.cc

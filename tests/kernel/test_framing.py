@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TARGET, wait_until
+from conftest import BUILD, TARGET, wait_until
 from test_stalls import Session, by_verdict
 
 PROGRAMS = Path(__file__).with_name("rpc_programs.py")
@@ -240,3 +240,22 @@ def test_errors(target):
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert "baidu_std and grpc" in done.stderr and "docs/spec.md" in done.stderr
+
+
+@pytest.mark.parametrize("abi", [0, 1])
+def test_statically_linked(program, abi):
+    """protobuf's layout of 2.5 and 3.0 without a library that would tell the version: the names of a method prove it."""
+    server = program("line-server")
+    client = subprocess.Popen([str(BUILD / "tests" / f"legacy_rpc_{abi}"), str(server.port)])
+    try:
+        session = Watch(client.pid)
+        session.wait_found("peer-silent")
+        stalls, summary, code = session.end(interrupt=True)
+        assert code == 1
+        assert [(s["verdict"], s["rpc"]["method"]) for s in stalls] == [("peer-silent", "legacy.Service.Hang")]
+        rows = {r["method"]: r for r in summary["rpcs"]}
+        assert set(rows) == {"legacy.Service.Ping", "legacy.Service.Hang"}
+        assert rows["legacy.Service.Hang"]["in_flight"] == 1
+    finally:
+        client.kill()
+        client.wait()

@@ -139,7 +139,7 @@ static void method_names(void **state)
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_2_5, 0x1010, read_mem, NULL, buf, sizeof(buf)), 0);
 	assert_string_equal(buf, name);
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_UNKNOWN, 0x1000, read_mem, NULL, buf, sizeof(buf)),
-			 -ENOTSUP);
+			 -ENODATA); /* the short name is not there */
 	assert_int_equal(rpc_method_name(RPC_LAYOUT_3_21, 0x9000, read_mem, NULL, buf, sizeof(buf)),
 			 -ENODATA);
 	poke_word(0x1068, 4000); /* longer than any name */
@@ -228,11 +228,56 @@ static void quantiles(void **state)
 	assert_int_equal(rpc_quantile(b, 0.99), 1310720ULL * 1000);
 }
 
+/* A version that is not known: the layout that has both names is the right one. */
+static void layout_by_names(void **state)
+{
+	static const char full[] = "a.Service.Hang", shorter[] = "Hang";
+	char buf[RPC_METHOD_LEN];
+
+	(void)state;
+	memset(memory, 0, sizeof(memory));
+	poke(0x2000, full, sizeof(full));
+	poke(0x2100, shorter, sizeof(shorter));
+	/* 3.21: an array of two */
+	poke_word(0x1008, 0x1100);
+	poke_word(0x1100, 0x2100);
+	poke_word(0x1108, sizeof(shorter) - 1);
+	poke_word(0x1120, 0x2000);
+	poke_word(0x1128, sizeof(full) - 1);
+	assert_int_equal(rpc_method_name(RPC_LAYOUT_UNKNOWN, 0x1000, read_mem, NULL, buf, sizeof(buf)), 0);
+	assert_string_equal(buf, full);
+	/* pointers to each, strings of the old ABI */
+	poke_word(0x1200, 0x1300);
+	poke_word(0x1208, 0x1308);
+	poke_word(0x1300, 0x2100);
+	poke_word(0x1308, 0x2000);
+	poke_word(0x2100 - 24, sizeof(shorter) - 1);
+	poke_word(0x2000 - 24, sizeof(full) - 1);
+	assert_int_equal(rpc_method_name(RPC_LAYOUT_UNKNOWN, 0x1200, read_mem, NULL, buf, sizeof(buf)), 0);
+	assert_string_equal(buf, full);
+	/* and of today's */
+	poke_word(0x1400, 0x1500);
+	poke_word(0x1408, 0x1540);
+	poke_word(0x1500, 0x2100);
+	poke_word(0x1508, sizeof(shorter) - 1);
+	poke_word(0x1540, 0x2000);
+	poke_word(0x1548, sizeof(full) - 1);
+	poke_word(0x2000 - 24, 0);
+	assert_int_equal(rpc_method_name(RPC_LAYOUT_UNKNOWN, 0x1400, read_mem, NULL, buf, sizeof(buf)), 0);
+	assert_string_equal(buf, full);
+	/* two names that are not of one method */
+	poke(0x2100, "Ring", 4);
+	assert_int_equal(rpc_method_name(RPC_LAYOUT_UNKNOWN, 0x1400, read_mem, NULL, buf, sizeof(buf)),
+			 -ENODATA);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(client_stack), cmocka_unit_test(server_stack), cmocka_unit_test(stub_names),
-		cmocka_unit_test(method_names), cmocka_unit_test(ledger),	cmocka_unit_test(quantiles),
+		cmocka_unit_test(layout_by_names), cmocka_unit_test(client_stack),
+		cmocka_unit_test(server_stack),	   cmocka_unit_test(stub_names),
+		cmocka_unit_test(method_names),	   cmocka_unit_test(ledger),
+		cmocka_unit_test(quantiles),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -350,14 +350,15 @@ int stalls_finish(struct stalls_run *r, enum session_end why)
 	struct summary s = {.command = "stalls"};
 	struct stalls_tables t = {0};
 	struct closing c = {.n = stall_engine_count(r->engine)};
+	struct stall_life *lives = calloc(c.n + 1, sizeof(*lives));
 	uint64_t now = mono_now_ns();
 	int rc;
 
-	c.lives = calloc(c.n + 1, sizeof(*c.lives));
-	if (!c.lives)
+	c.lives = lives;
+	if (!lives)
 		c.n = 0;
 	for (size_t i = 0; i < c.n; i++)
-		c.lives[i] = stall_engine_life(r->engine, i, now);
+		lives[i] = stall_engine_life(r->engine, i, now);
 	stalls_log_read(r, true);
 	account(r, why, &s);
 	if (!stalls_trace_tables(r->trace, NULL, &t, NULL))
@@ -374,6 +375,6 @@ int stalls_finish(struct stalls_run *r, enum session_end why)
 	stalls_tables_deinit(&t);
 	summary_deinit(&s);
 	free(c.row);
-	free(c.lives);
+	free(lives);
 	return rc;
 }

@@ -245,53 +245,8 @@ int rpc_plan_build(struct rpc_plan *ret, pid_t pid, const struct spec *spec, con
 	}
 	rc = rpc_plan_find(ret, dbg, path, spec);
 	dbg_close(dbg);
-	if (ret->n_sites && ret->layout == RPC_LAYOUT_UNKNOWN)
-		note(ret,
-		     "RPC methods are not named: the layout of this version of libprotobuf is not known");
 	if (!rc)
 		return 0;
 	rpc_plan_deinit(ret);
 	return err_set(err, rc, "out of memory");
-}
-
-/* "zbs.meta.MetaService.ListDb": identifiers joined by dots, at least two. */
-static bool is_full_name(const char *s)
-{
-	bool dot = false;
-	char prev = '.';
-
-	for (; *s; prev = *s++) {
-		if (*s == '.') {
-			if (prev == '.')
-				return false;
-			dot = true;
-		} else if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_' ||
-			     (*s >= '0' && *s <= '9' && prev != '.'))) {
-			return false;
-		}
-	}
-	return dot && prev != '.';
-}
-
-int rpc_method_name(enum rpc_layout layout, uint64_t method,
-		    int (*read_mem)(void *ctx, uint64_t addr, void *buf, size_t len), void *ctx, char *buf,
-		    size_t len)
-{
-	uint64_t names, text, size;
-
-	if (layout == RPC_LAYOUT_UNKNOWN)
-		return -ENOTSUP;
-	if (read_mem(ctx, method + 8, &names, sizeof(names)))
-		return -ENODATA;
-	if (layout == RPC_LAYOUT_3_21)
-		names += 32; /* sizeof(std::string), which starts with a pointer to the text and its length */
-	if (read_mem(ctx, names, &text, sizeof(text)))
-		return -ENODATA;
-	/* old ABI: the length stands 24 bytes before the text (std::string::_Rep) */
-	if (read_mem(ctx, layout == RPC_LAYOUT_3_21 ? names + 8 : text - 24, &size, sizeof(size)))
-		return -ENODATA;
-	if (size == 0 || size >= len || read_mem(ctx, text, buf, size))
-		return -ENODATA;
-	buf[size] = '\0';
-	return strlen(buf) == size && is_full_name(buf) ? 0 : -ENODATA;
 }

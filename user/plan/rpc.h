@@ -23,9 +23,12 @@ struct rpc_site {
 	uint64_t die; /* of the function (dbg_entry.die) */
 };
 
-/* How a MethodDescriptor holds its full name: layouts of reference versions, told by the library's soname. */
+/* How a MethodDescriptor holds its full name: layouts of reference versions, told by the library's soname. Of
+ * any other, and where protobuf is linked statically, each is tried, and one counts that has both names of a
+ * method. */
 enum rpc_layout {
 	RPC_LAYOUT_UNKNOWN,
+	RPC_LAYOUT_3_0,	 /* as 2.5, with strings of today's ABI */
 	RPC_LAYOUT_2_5,	 /* libprotobuf.so.8: full_name_ at 8, a std::string * (of the old ABI, text at
 			  *string) */
 	RPC_LAYOUT_3_21, /* libprotobuf.so.32: all_names_ at 8, a std::string[2]; the second is the full name
@@ -53,8 +56,8 @@ int rpc_plan_find(struct rpc_plan *ret, struct dbg *dbg, const char *path, const
 void rpc_plan_deinit(struct rpc_plan *p);
 
 /*
- * Full name of the MethodDescriptor at `method`. read_mem reads exactly len bytes of the target. -ENOTSUP:
- * layout not known; -ENODATA: what stands there is no name.
+ * Full name of the MethodDescriptor at `method`. read_mem reads exactly len bytes of the target. -ENODATA:
+ * what stands there is no name.
  */
 int rpc_method_name(enum rpc_layout layout, uint64_t method,
 		    int (*read_mem)(void *ctx, uint64_t addr, void *buf, size_t len), void *ctx, char *buf,

@@ -174,6 +174,8 @@ struct stall {
 	bool blocked_before_session;
 	bool busy; /* the thread itself is not stuck: blocked_ns is how long a connection of its owes the
 		      answer */
+	bool rpc_id_known;
+	bool cycle;	     /* the last of chain[] waits for one of those before it */
 	const char *syscall; /* static: "poll" */
 	int64_t timeout_ms;  /* -1 infinite, -2 the call has none */
 	int fd;		     /* -1 if none */
@@ -181,8 +183,7 @@ struct stall {
 	char *file;	    /* what the fd is, when not a socket; or the dead file of polling-dead-fd */
 	char *rpc_method;   /* "zbs.meta.MetaService.ListDb", NULL unknown */
 	int64_t rpc_age_ms; /* -1 unknown */
-	bool rpc_id_known;
-	uint64_t rpc_id; /* the request's number on the wire */
+	uint64_t rpc_id;    /* the request's number on the wire, if rpc_id_known */
 	struct frames user_stack;
 	char **kernel_stack; /* innermost first */
 	size_t n_kernel;
@@ -200,7 +201,6 @@ struct stall {
 	} other;
 	struct stall_step *chain; /* [0] is the thread itself; of use with 2 or more */
 	size_t n_chain;
-	bool cycle;    /* the last waits for one of those before it */
 	char *request; /* evidence line about the request, NULL none */
 	char *explanation;
 	char *next;
