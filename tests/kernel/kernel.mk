@@ -82,3 +82,24 @@ $(KTEST)/stuckcalls: tests/kernel/stuckcalls.c
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -static -pthread -MMD -MP -o $@ $<
 
 kernel-helpers: $(KTEST)/stuckcalls
+
+# the same with the messages in a library, which the program is linked with
+$(KTEST)/libheld.so: $(KTEST)/holders
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -fPIC -shared -I$(@D)/holders.gen -o $@ $(@D)/holders.gen/holders.pb.cc -lprotobuf
+
+$(KTEST)/holders_shared: tests/kernel/holders.cc $(KTEST)/libheld.so
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -pthread -I$(@D)/holders.gen -o $@ $< \
+		-L$(@D) -lheld -lprotobuf -Wl,-rpath,'$$ORIGIN'
+
+# a program that knows nothing of the messages: a plugin holds them, loaded at the start or later
+$(KTEST)/plugin.so: tests/kernel/plugin.cc $(KTEST)/holders
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -fPIC -shared -I$(@D)/holders.gen -o $@ $< \
+		$(@D)/holders.gen/holders.pb.cc -lprotobuf
+
+$(KTEST)/plugin_host: tests/kernel/plugin_host.cc
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -o $@ $< -ldl
+
+kernel-helpers: $(KTEST)/holders_shared $(KTEST)/plugin.so $(KTEST)/plugin_host

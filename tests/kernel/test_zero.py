@@ -11,6 +11,9 @@ from conftest import BUILD, CULPRIT, wait_until
 from test_writes import WATCH, Writes
 
 HOLDERS = BUILD / "tests" / "holders"
+SHARED = BUILD / "tests" / "holders_shared"
+PLUGIN = BUILD / "tests" / "plugin.so"
+PLUGIN_HOST = BUILD / "tests" / "plugin_host"
 WAYS = ("pointer", "unique", "shared", "ref", "vector", "map", "unordered", "deque", "list")
 
 
@@ -195,3 +198,74 @@ def test_the_last_of_several_ends_the_session(holders, named):
     writes.result()
     assert writes.summary["ended"] == "target exited" and writes.findings == []
     assert all(p["exited"] for p in writes.summary["processes"])
+
+
+def test_the_type_is_in_a_library(holders):
+    """Vtable, constructors and destructors are the library's; the program has setters inlined and says nothing of the class."""
+    program = holders("shared", binary=SHARED)
+    writes = Writes(program, "--setters", "all", seconds=5, what=ZERO)
+    time.sleep(1.5)
+    truth = program.wild("shared")
+    assert writes.result() == 1, writes.stderr
+    found_as_told(writes.findings, truth)
+    assert any("only declares the type" in note for note in writes.summary["notes"])
+    assert not [f for f in writes.summary["fields"] if f["guard"] == "changes"]
+    assert program.stop() == 0
+
+
+def test_health_with_the_type_in_a_library(holders):
+    """Its setters are inlined where nobody sees them: no alarm for that."""
+    program = holders("pointer", "vector", binary=SHARED, every_us=3000)
+    writes = Writes(program, "--setters", "all", "--max-overhead", "100", seconds=6, what=(
+        "--type", "held::Item", "--insert", "PointerCache::Put:item", "--check", "PointerCache::Use:arg1", "--check", "PointerCache::Change"))
+    assert writes.result() == 0, writes.summary["notes"]
+    assert writes.findings == [] and writes.summary["counters"]["checks"] > 500
+    assert program.stop() == 0
+
+
+class Plugin:
+    """The program that loads a plugin: at once, or when told."""
+
+    def __init__(self, *late):
+        self.process = subprocess.Popen([str(PLUGIN_HOST), str(PLUGIN), *late], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = int(self.process.stdout.readline().split("pid=")[1])
+
+    def say(self, line):
+        print(line, file=self.process.stdin, flush=True)
+
+    def wild(self):
+        self.say("wild 1500")
+        return json.loads(self.process.stdout.readline())
+
+    def stop(self):
+        self.say("quit")
+        return self.process.wait(timeout=30)
+
+
+@pytest.fixture
+def plugin():
+    started = []
+
+    def start(*args):
+        started.append(Plugin(*args))
+        return started[-1]
+
+    yield start
+    for program in started:
+        if program.process.poll() is None:
+            program.process.kill()
+        program.process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("functions", ((), ("--insert", "Store::Put", "--check", "Store::Use:item")))
+def test_only_a_loaded_plugin_knows_the_type(plugin, functions):
+    program = plugin()
+    writes = Writes(program, "--setters", "all", seconds=5, what=(*ZERO, *functions))
+    time.sleep(1.5)
+    truth = program.wild()
+    assert writes.result() == 1, writes.stderr
+    found_as_told(writes.findings, truth)
+    if functions:
+        assert {f["function"] for f in writes.summary["functions"] if f["role"] in ("insert", "check") and f["hits"]} == {
+            "plugin::Store::Put", "plugin::Store::Use"}
+    assert program.stop() == 0

@@ -10,12 +10,20 @@
 #include "trace/session.h"
 #include "util/grow.h"
 
+static int at_map(struct writes_prep *p, const struct proc_map *m)
+{
+	p->bias = m->start - elf_file_base(dbg_binary(p->dbg));
+	p->exe_dev = m->dev;
+	p->exe_inode = m->inode;
+	return 0;
+}
+
 static bool module_bias(void *ctx, const struct elf_file *module, uint64_t *bias)
 {
 	const struct writes_prep *p = ctx;
 
 	if (module != dbg_binary(p->dbg))
-		return false;
+		return writes_modules_bias(p, module, bias);
 	*bias = p->bias;
 	return true;
 }
@@ -34,18 +42,14 @@ static int find_bias(struct writes_prep *p, struct err *err)
 	for (size_t i = 0; i < p->maps.n; i++) {
 		const struct proc_map *m = &p->maps.v[i];
 
-		if (m->inode == st.st_ino && m->dev == st.st_dev) {
-			p->bias = m->start - elf_file_base(dbg_binary(p->dbg));
-			return 0;
-		}
+		if (m->inode == st.st_ino && m->dev == st.st_dev)
+			return at_map(p, m);
 	}
 	/* the device numbers of some file systems (btrfs, overlayfs) differ between stat and maps: then the
 	 * inode must do */
 	for (size_t i = 0; i < p->maps.n; i++) {
-		if (p->maps.v[i].inode == st.st_ino) {
-			p->bias = p->maps.v[i].start - elf_file_base(dbg_binary(p->dbg));
-			return 0;
-		}
+		if (p->maps.v[i].inode == st.st_ino)
+			return at_map(p, &p->maps.v[i]);
 	}
 	return err_set(err, -ENOENT, "the executable of process %d is not among its mappings", (int)p->pid);
 }
@@ -106,13 +110,14 @@ static int build_plan(struct writes_prep *p, const struct writes_opts *o, struct
 		p->dbg = p->of->dbg;
 	if (!ret)
 		ret = find_bias(p, err);
+	if (!ret && writes_modules_open(p, o->c.debuginfo))
+		ret = err_set(err, -ENOMEM, "out of memory");
+	in.module = p->module;
+	in.n_modules = p->n_modules;
 	in.dbg = p->dbg;
 	in.spec = p->spec;
 	if (ret)
 		return ret;
-	if (!p->of)
-		writes_module_open(&p->protobuf, &p->maps, p->pid);
-	in.protobuf = p->protobuf.file ? &p->protobuf.m : NULL;
 	return p->of ? writes_plan_copy(&p->plan, p->of->plan, &in, err)
 		     : writes_plan_build(&p->plan, &in, err);
 }
@@ -120,7 +125,7 @@ static int build_plan(struct writes_prep *p, const struct writes_opts *o, struct
 static void prep_free(struct writes_prep *p)
 {
 	writes_plan_free(p->plan);
-	writes_module_close(&p->protobuf);
+	writes_modules_close(p);
 	proc_maps_deinit(&p->maps);
 	if (!p->of)
 		dbg_close(p->dbg);

@@ -22,7 +22,8 @@
 #define TICK_MS	    50
 #define SECOND_NS   1000000000ull
 #define DEADLINE_NS (3 * SECOND_NS)
-#define WARM_NS	    (2 * SECOND_NS) /* before the budget is looked at */
+#define ARMING_NS   (60 * SECOND_NS) /* the deadline while another process is armed */
+#define WARM_NS	    (2 * SECOND_NS)  /* before the budget is looked at */
 
 static ssize_t fact_read(void *ctx, uint64_t addr, void *buf, size_t len)
 {
@@ -402,6 +403,17 @@ static void print_coverage(const struct run *r)
 	free(fields);
 }
 
+/* Arming takes a while: the deadlines of those that are armed must not pass meanwhile. */
+static void keep_alive(const struct runs *s)
+{
+	uint64_t now = mono_now_ns();
+
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->v[i]->exited)
+			writes_trace_deadline(s->v[i]->trace, now + ARMING_NS);
+	}
+}
+
 int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *err)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -409,6 +421,7 @@ int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *
 
 	if (!r)
 		return err_set(err, -ENOMEM, "out of memory");
+	keep_alive(s);
 	*r = (struct run){.pid = p->pid, .o = s->o, .p = p, .transport = s->transport, .late = late};
 	ret = arm(s, r, err);
 	if (ret)
@@ -422,17 +435,6 @@ int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *
 	return ret;
 }
 
-/* Arming takes a while: the deadlines of those that are armed must not pass meanwhile. */
-static void keep_alive(const struct runs *s)
-{
-	uint64_t now = mono_now_ns();
-
-	for (size_t i = 0; i < s->n; i++) {
-		if (!s->v[i]->exited)
-			writes_trace_deadline(s->v[i]->trace, now + DEADLINE_NS);
-	}
-}
-
 static int arm_all(struct runs *s, struct err *err)
 {
 	uint64_t start = mono_now_ns();
@@ -442,7 +444,6 @@ static int arm_all(struct runs *s, struct err *err)
 		ret = transport_create(&s->transport, sink, s, err);
 	session_usage_start(&s->usage);
 	for (size_t i = 0; !ret && i < s->t->n; i++) {
-		keep_alive(s);
 		ret = run_add(s, s->t->v[i], false, err);
 		if (ret && s->t->n > 1)
 			err_prefix(err, "process %d", (int)s->t->v[i]->pid);

@@ -5,7 +5,6 @@
 
 #include "cmd/cmd.h"
 #include "dwarf/dbg.h"
-#include "cmd/writes_module.h"
 #include "plan/writes.h"
 #include "proc/maps.h"
 #include "report/finding.h"
@@ -24,6 +23,18 @@ struct writes_opts {
 	uint32_t max_objects; /* 0 = as many as there seem to be, and room */
 };
 
+/* A file that a process has mapped, beside its executable. */
+struct writes_module {
+	dev_t dev; /* as the mappings have them */
+	ino_t inode;
+	const char *name;      /* as the process sees it; the mappings' */
+	char path[80];	       /* as we can open it, whatever stands at that name by now */
+	struct elf_file *file; /* NULL: no ELF file */
+	struct dbg *dbg;       /* NULL: none, or nothing in it that the spec names */
+	bool blind;	       /* it has to do with a type of the spec, but no debuginfo */
+	uint64_t bias;
+};
+
 /* What is known of a process before anything is attached. */
 struct writes_prep {
 	pid_t pid;
@@ -36,12 +47,22 @@ struct writes_prep {
 	struct dbg *dbg;
 	struct proc_maps maps;
 	uint64_t bias; /* of the executable */
-	struct writes_module protobuf;
+	dev_t exe_dev; /* as the mappings have them */
+	ino_t exe_inode;
+	struct writes_module *mapped; /* of this process */
+	size_t n_mapped;
+	struct plan_module *module; /* as the plan wants them */
+	size_t n_modules;
 	struct writes_plan *plan;
 	bool has_field; /* --field found: */
 	uint16_t field_type, field;
 	double plan_s; /* reading the debuginfo took */
 };
+
+/* Fills mapped and module; p's mappings, pid, spec and of are known. -ENOMEM. */
+int writes_modules_open(struct writes_prep *p, const char *debuginfo);
+bool writes_modules_bias(const struct writes_prep *p, const struct elf_file *file, uint64_t *bias);
+void writes_modules_close(struct writes_prep *p);
 
 struct writes_targets {
 	struct spec *spec;

@@ -86,13 +86,13 @@ static int resolve_class(struct dbg *d, const char *name, uint32_t n, struct dbg
 		return rc;
 	if (!die_get(d, d->node[n].die, &die) || !type_peel(d, &die, &die))
 		return err_set(err, -EINVAL, "the debuginfo of %s is damaged: %s", name, dwarf_errmsg(-1));
+	*ret = type_id(d, &die);
 	if (die_declaration(&die)) {
 		err_set(err, -ENODATA, "%s is only declared in the debuginfo of %s", node_qualified(d, n),
 			elf_file_name(d->bin));
 		err_hint(err, "the file that defines it was built without -g, or it belongs to a library");
 		return -ENODATA;
 	}
-	*ret = type_id(d, &die);
 	record_die(d, ret->die);
 	return 0;
 }

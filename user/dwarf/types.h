@@ -64,8 +64,8 @@ struct dbg_member {
 
 /*
  * name: qualified, as C++ writes it; spaces in template argument lists do not matter. -ENOENT with the
- * nearest names as hint, -ENODATA if it is only declared here, -EEXIST if several different classes have the
- * name's unique suffix.
+ * nearest names as hint, -ENODATA if it is only declared here (*ret is the declaration), -EEXIST if several
+ * different classes have the name's unique suffix.
  */
 int dbg_find_class(struct dbg *d, const char *name, struct dbg_type *ret, struct err *err);
 int dbg_type_info(struct dbg *d, struct dbg_type t, struct dbg_type_info *ret);

@@ -78,13 +78,13 @@ static bool reg_kept(const struct arg_path *a)
 
 /* The row that stands there with this role already; for a store also with this object. Its licence is
  * widened. */
-static bool planned(struct writes_plan *p, const struct plan_row *row)
+static bool planned(struct writes_plan *p, unsigned at, const struct plan_row *row)
 {
 	for (size_t i = 0; i < p->n_probes; i++) {
 		struct plan_probe *r = &p->probe[i];
 		struct wr_arg arg = {0};
 
-		if (r->entry != row->vaddr || r->module != row->module || r->wire.role != row->role ||
+		if (r->entry != row->vaddr || r->module != at || r->wire.role != row->role ||
 		    r->wire.type != row->type)
 			continue;
 		if (row->role == WR_ROLE_STORE) {
@@ -99,16 +99,16 @@ static bool planned(struct writes_plan *p, const struct plan_row *row)
 	return false;
 }
 
-static const struct elf_file *file_of(const struct writes_plan_in *in, const struct plan_row *row)
+static const struct elf_file *file_of(const struct writes_plan_in *in)
 {
-	return row->module ? row->module->file : dbg_binary(in->dbg);
+	return in->at ? in->module[in->at - 1].file : dbg_binary(in->dbg);
 }
 
 /* Moves row r from the function's entry to the cheapest place of its prologue. */
 static void choose_site(const struct writes_plan_in *in, struct plan_probe *r, uint64_t size,
 			const struct plan_row *row, struct site *site)
 {
-	const struct elf_file *f = file_of(in, row);
+	const struct elf_file *f = file_of(in);
 	size_t left = elf_bytes_left(f, r->entry);
 	const uint8_t *code;
 	struct site s;
@@ -137,14 +137,14 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	struct plan_probe *r;
 	struct site site;
 
-	if (planned(p, row))
+	if (planned(p, in->at, row))
 		return 0;
 	if (p->n_probes == WR_MAX_PROBES)
 		return err_set(err, -E2BIG, "more than %d probes are needed", WR_MAX_PROBES);
 	if (GROW(&p->probe, p->n_probes))
 		return err_set(err, -ENOMEM, "out of memory");
 	r = &p->probe[p->n_probes];
-	*r = (struct plan_probe){.entry = row->vaddr, .inlined = row->inlined};
+	*r = (struct plan_probe){.module = in->at, .entry = row->vaddr, .inlined = row->inlined};
 	r->wire.role = (uint16_t)row->role;
 	r->wire.type = (uint16_t)row->type;
 	memcpy(r->wire.fields, row->fields, sizeof(r->wire.fields));
@@ -155,8 +155,7 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 		wire_arg(&r->wire.arg, &row->obj[0], site.pushed);
 	if (row->n_obj > 1)
 		wire_arg(&r->wire.arg2, &row->obj[1], site.pushed);
-	r->module = row->module;
-	if (!elf_vaddr_to_offset(file_of(in, row), r->vaddr, &r->offset))
+	if (!elf_vaddr_to_offset(file_of(in), r->vaddr, &r->offset))
 		return plan_missing(p, "%s: 0x%llx is not in the file", row->function,
 				    (unsigned long long)r->vaddr);
 	r->function = strdup(row->function);
@@ -166,41 +165,41 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	return 0;
 }
 
+/* The probes of one module that has the type. */
+static int add_part(struct writes_plan *p, const struct spec_cache *c, const struct plan_part *part,
+		    struct err *err)
+{
+	int ret = plan_add_writers(p, part, c->n_func == 0, err);
+
+	if (!ret && part->in.setters != SETTERS_OFF)
+		ret = plan_add_stores(p, part, err);
+	p->ends_missed |= part->w->dtors_uncovered != 0;
+	if (!ret && part->w->dtors_uncovered)
+		ret = plan_note(
+			p, "%s: %u inlined destructors of it without a known object: an end may be missed",
+			c->type, part->w->dtors_uncovered);
+	return ret;
+}
+
 static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
 		     struct err *err)
 {
-	struct guard_opts opts = {
-		.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types), .libs = in->libs, .n_libs = in->n_libs};
 	uint32_t base = (uint32_t)p->n_types;
-	struct guard_table **g = &p->guard[p->n_caches];
-	struct writers **w = &p->writers[p->n_caches];
-	struct dbg_type root;
-	int ret;
+	struct plan_part *part = NULL;
+	size_t n = 0;
+	int ret = plan_parts_find(p, in, c, &part, &n, err);
 
-	ret = dbg_find_class(in->dbg, c->type, &root, err);
-	if (ret)
-		return ret;
-	ret = guard_build(g, in->dbg, root, &opts, err);
-	if (ret)
-		return ret;
-	p->n_caches++;
-	ret = writers_find(w, in->dbg, *g, err);
-	if (ret)
-		return ret;
-	ret = plan_add_types(p, *g, c->name, in, err);
 	if (!ret)
-		ret = plan_add_functions(p, in, c, base, root, err);
+		ret = plan_add_types(p, part[0].g, c->name, &part[0].in, err);
+	if (!ret && plan_parts_map(p, part, n, base, c->type))
+		ret = err_set(err, -ENOMEM, "out of memory");
 	if (!ret)
-		ret = plan_add_writers(p, in, *w, base, c->n_func == 0, err);
-	if (!ret && in->setters != SETTERS_OFF)
-		ret = plan_add_stores(p, in, *w, base, err);
-	if (!ret && (*g)->truncated)
+		ret = plan_add_functions(p, in, c, base, part, err);
+	for (size_t i = 0; !ret && i < n; i++)
+		ret = add_part(p, c, &part[i], err);
+	if (!ret && part[0].g->truncated)
 		ret = plan_note(p, "%s: more types are contained than are guarded", c->type);
-	p->ends_missed |= (*w)->dtors_uncovered != 0;
-	if (!ret && (*w)->dtors_uncovered)
-		ret = plan_note(
-			p, "%s: %u inlined destructors of it without a known object: an end may be missed",
-			c->type, (*w)->dtors_uncovered);
+	free(part);
 	return ret;
 }
 
@@ -211,14 +210,17 @@ int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in,
 
 	*ret = NULL;
 	if (p) {
-		p->guard = calloc(in->spec->n_cache + 1, sizeof(struct guard_table *));
-		p->writers = calloc(in->spec->n_cache + 1, sizeof(struct writers *));
+		size_t max = in->spec->n_cache * (1 + in->n_modules) + 1;
+
+		p->guard = calloc(max, sizeof(struct guard_table *));
+		p->writers = calloc(max, sizeof(struct writers *));
 	}
 	if (!p || !p->guard || !p->writers) {
 		err_set(err, -ENOMEM, "out of memory");
 		goto out;
 	}
 	p->binary = in->binary;
+	p->module = in->module;
 	r = err_set(err, -EINVAL, "%s names no cache", in->spec->source);
 	for (size_t i = 0; i < in->spec->n_cache; i++) {
 		r = add_cache(p, in, &in->spec->cache[i], err);
@@ -259,6 +261,7 @@ int writes_plan_copy(struct writes_plan **ret, const struct writes_plan *of, con
 		*p = *of;
 		p->copy = true;
 		p->binary = in->binary;
+		p->module = in->module;
 		r = copy_texts(p, of);
 	}
 	for (size_t i = 0; !r && i < p->n_types; i++)
@@ -293,7 +296,7 @@ void writes_plan_free(struct writes_plan *p)
 	free(p->probe);
 	for (size_t i = 0; i < p->n_types; i++)
 		free(p->info[i].guard_field);
-	for (size_t i = 0; i < p->n_caches; i++) {
+	for (size_t i = 0; i < p->n_tables; i++) {
 		writers_free(p->writers[i]);
 		guard_free(p->guard[i]);
 	}

@@ -22,23 +22,28 @@ enum setters_mode {
 /* A file of the process beside its binary. */
 struct plan_module {
 	const struct elf_file *file;
-	const char *path; /* as the process sees it */
+	struct dbg *dbg;  /* NULL: no debuginfo, or nothing in it that the spec names */
+	bool blind;	  /* its symbols mention a type of the spec, but it has no debuginfo */
+	const char *name; /* as the process sees it */
+	const char *path; /* as we can open it and attach to it; NULL: not mapped in this process */
+	uint64_t bias;
 };
 
 struct plan_probe {
+	unsigned module; /* 0: the plan's binary; else writes_plan.module[module - 1] */
 	struct wr_probe wire;
-	uint64_t entry;			  /* of the function, or the instruction meant */
-	uint64_t vaddr;			  /* where the probe stands */
-	uint64_t offset;		  /* of vaddr in the file */
-	const struct plan_module *module; /* NULL: the plan's binary */
-	char *function;			  /* as a report names it */
-	bool stepped;			  /* the instruction is single-stepped: a hit costs a multiple */
-	bool inlined; /* an inlined instance's entry or a store instruction, not a function's entry */
+	uint64_t entry;	 /* of the function, or the instruction meant */
+	uint64_t vaddr;	 /* where the probe stands */
+	uint64_t offset; /* of vaddr in the file */
+	char *function;	 /* as a report names it */
+	bool stepped;	 /* the instruction is single-stepped: a hit costs a multiple */
+	bool inlined;	 /* an inlined instance's entry or a store instruction, not a function's entry */
 };
 
 /* One type of the kernel's table. */
 struct plan_type {
 	const struct guard_type *guard;
+	struct dbg *dbg;       /* that guard's types belong to */
 	const char *cache;     /* name of the spec's cache if it is a root, else NULL */
 	uint32_t base;	       /* index of its guard table's type 0 */
 	uint16_t *guard_field; /* of each field of the kernel's table: index into guard->field */
@@ -55,6 +60,7 @@ struct plan_coverage {
 
 struct writes_plan {
 	const char *binary; /* to attach to; as given */
+	const struct plan_module *module;
 	size_t n_types, n_fields, n_probes;
 	struct wr_type type[WR_MAX_TYPES];
 	struct plan_type info[WR_MAX_TYPES];
@@ -73,7 +79,7 @@ struct writes_plan {
 	/* owned */
 	struct guard_table **guard;
 	struct writers **writers;
-	size_t n_caches;
+	size_t n_tables;
 };
 
 struct writes_plan_in {
@@ -84,14 +90,14 @@ struct writes_plan_in {
 	/* Load bias of a module of the process; false: it is not mapped. */
 	bool (*bias)(void *ctx, const struct elf_file *module, uint64_t *bias);
 	void *ctx;
-	const struct elf_file *const *libs; /* other modules, searched for vtables */
-	size_t n_libs;
-	const struct plan_module
-		*protobuf; /* its library, kept by the plan; NULL: linked in, or there is none */
+	const struct plan_module *module; /* the other files of the process; kept by the plan */
+	size_t n_modules;
+	unsigned at; /* the plan's own: which of them dbg is of, as plan_probe.module */
 };
 
 /*
- * *ret for writes_plan_free(); keeps pointers into in->dbg, in->spec and in->binary. Errors: those of the
+ * A type may be defined in the binary and in libraries: functions of all of them serve. *ret for
+ * writes_plan_free(); keeps pointers into in->dbg, in->spec, in->binary and in->module. Errors: those of the
  * lookups (no such type or function, with the nearest names as hint; ambiguous; argument does not lead to the
  * type), -E2BIG: more types, fields or probes than the kernel's tables hold.
  */

@@ -103,28 +103,85 @@ static int add_entries(struct writes_plan *p, const struct writes_plan_in *in, c
 	return 0;
 }
 
-int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
-		       uint32_t type, struct dbg_type root, struct err *err)
+/* A function in one module. -ENOENT: it is not there. */
+static int add_function(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_func *sf,
+			uint32_t type, struct dbg_type root, struct err *err)
 {
-	for (size_t i = 0; i < c->n_func; i++) {
-		const struct spec_func *sf = &c->func[i];
-		size_t before = p->n_probes;
-		unsigned added = 0;
-		struct dbg_func *f;
+	unsigned added = 0;
+	struct dbg_func *f;
+	int ret = dbg_find_function(in->dbg, sf->name, &f, err);
+
+	if (ret) {
+		err_prefix(err, "%s", spec_role_name(sf->role));
+		return ret;
+	}
+	ret = add_entries(p, in, f, sf, type, root, &added, err);
+	if (!ret)
+		ret = add_inlined(p, in, f, role_of(sf->role), type, root, err);
+	dbg_func_free(f);
+	return ret ? err_prefix(err, "%s %s", spec_role_name(sf->role), sf->name) : 0;
+}
+
+/* The type as each module has it, at least as a declaration; none where it is not known. For free(). */
+static struct dbg_type *roots(const struct writes_plan_in *in, const struct plan_part *part)
+{
+	struct dbg_type *v = calloc(in->n_modules + 1, sizeof(*v));
+
+	for (size_t m = 0; v && m <= in->n_modules; m++) {
+		struct writes_plan_in mine;
 		int ret;
 
-		ret = dbg_find_function(in->dbg, sf->name, &f, err);
-		if (ret)
-			return err_prefix(err, "%s", spec_role_name(sf->role));
-		ret = add_entries(p, in, f, sf, type, root, &added, err);
-		if (!ret)
-			ret = add_inlined(p, in, f, role_of(sf->role), type, root, err);
-		dbg_func_free(f);
-		if (ret)
-			return err_prefix(err, "%s %s", spec_role_name(sf->role), sf->name);
-		if (p->n_probes == before && sf->role != SPEC_DESTROY &&
-		    plan_missing(p, "%s has no code of its own", sf->name))
-			return err_set(err, -ENOMEM, "out of memory");
+		if (!plan_in_module(in, m, &mine))
+			continue;
+		ret = dbg_find_class(mine.dbg, part[0].g->type[0].name, &v[m], NULL);
+		if (ret && ret != -ENODATA)
+			v[m] = (struct dbg_type){0};
 	}
-	return 0;
+	return v;
+}
+
+/* Wherever the function is: a copy of an inline one may be in several modules. */
+static int find_and_add(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_func *sf,
+			uint32_t type, const struct dbg_type *root, struct err *err)
+{
+	struct err first = {0};
+	bool found = false;
+
+	for (size_t m = 0; m <= in->n_modules; m++) {
+		struct writes_plan_in mine;
+		struct err why = {0};
+		int ret;
+
+		if (!plan_in_module(in, m, &mine))
+			continue;
+		ret = add_function(p, &mine, sf, type, root[m], &why);
+		found |= !ret;
+		if (ret && (!first.code || ret != -ENOENT))
+			first = why;
+		if (ret && ret != -ENOENT)
+			break;
+	}
+	if (found && (!first.code || first.code == -ENOENT))
+		return 0;
+	*err = first;
+	return first.code;
+}
+
+int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
+		       uint32_t type, const struct plan_part *part, struct err *err)
+{
+	struct dbg_type *root = roots(in, part);
+	int ret = root ? 0 : err_set(err, -ENOMEM, "out of memory");
+
+	for (size_t i = 0; !ret && i < c->n_func; i++) {
+		const struct spec_func *sf = &c->func[i];
+		size_t before = p->n_probes;
+
+		ret = find_and_add(p, in, sf, type, root, err);
+		if (!ret && p->n_probes == before && sf->role != SPEC_DESTROY &&
+		    plan_missing(p, "%s has no code of its own", sf->name))
+			ret = err_set(err, -ENOMEM, "out of memory");
+	}
+	free(root);
+	return ret;
 }

@@ -16,7 +16,6 @@
 struct scan {
 	struct writes_plan *p;
 	const struct writes_plan_in *in;
-	const struct plan_module *module;
 	size_t found;
 	int ret;
 	struct err *err;
@@ -59,8 +58,7 @@ static unsigned writes(const char *name)
 static int one(void *ctx, const struct elf_sym *sym)
 {
 	struct scan *s = ctx;
-	struct plan_row row = {
-		.vaddr = sym->vaddr, .size = sym->size, .role = WR_ROLE_MUTATE, .module = s->module};
+	struct plan_row row = {.vaddr = sym->vaddr, .size = sym->size, .role = WR_ROLE_MUTATE};
 	char name[1024];
 
 	if (!sym->defined || strncmp(sym->name, "_ZN", 3) != 0 || !strstr(sym->name, "Reflection"))
@@ -77,6 +75,13 @@ static int one(void *ctx, const struct elf_sym *sym)
 	return s->ret;
 }
 
+static bool is_protobuf(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return !strncmp(slash ? slash + 1 : path, "libprotobuf.so", 14);
+}
+
 int plan_add_reflection(struct writes_plan *p, const struct writes_plan_in *in, struct err *err)
 {
 	struct scan s = {.p = p, .in = in, .err = err};
@@ -87,9 +92,14 @@ int plan_add_reflection(struct writes_plan *p, const struct writes_plan_in *in, 
 	if (!messages)
 		return 0;
 	dbg_for_each_symbol(in->dbg, one, &s);
-	if (!s.ret && !s.found && in->protobuf) {
-		s.module = in->protobuf;
-		elf_for_each_dynsym(in->protobuf->file, one, &s);
+	for (size_t i = 0; !s.ret && !s.found && i < in->n_modules; i++) {
+		struct writes_plan_in mine = *in;
+
+		if (!is_protobuf(in->module[i].name))
+			continue;
+		mine.at = (unsigned)i + 1;
+		s.in = &mine;
+		elf_for_each_dynsym(in->module[i].file, one, &s);
 	}
 	if (!s.ret && !s.found)
 		return plan_note(

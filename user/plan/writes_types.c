@@ -205,7 +205,8 @@ int plan_add_types(struct writes_plan *p, const struct guard_table *g, const cha
 		struct plan_type *info = &p->info[ti];
 		struct wr_type *t = &p->type[ti];
 
-		*info = (struct plan_type){.guard = &g->type[i], .cache = i ? NULL : cache, .base = base};
+		*info = (struct plan_type){
+			.guard = &g->type[i], .dbg = in->dbg, .cache = i ? NULL : cache, .base = base};
 		info->guard_field = calloc(WR_MAX_TYPE_FIELDS, sizeof(*info->guard_field));
 		p->n_types++;
 		t->size = g->type[i].size;

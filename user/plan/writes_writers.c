@@ -75,9 +75,11 @@ static void make_birth(struct plan_row *row)
 		row->obj[row->n_obj++] = arena;
 }
 
-int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,
-		     uint32_t base, bool check_too, struct err *err)
+int plan_add_writers(struct writes_plan *p, const struct plan_part *part, bool check_too, struct err *err)
 {
+	const struct writes_plan_in *in = &part->in;
+	const struct writers *w = part->w;
+
 	for (size_t i = 0; i < w->n_func; i++) {
 		const struct writer_func *f = &w->func[i];
 		const struct elf_sym *sym = f->inlined ? NULL : dbg_symbol_at(in->dbg, f->vaddr);
@@ -85,11 +87,11 @@ int plan_add_writers(struct writes_plan *p, const struct writes_plan_in *in, con
 				       .vaddr = f->vaddr,
 				       .size = sym ? sym->size : 0,
 				       .inlined = f->inlined,
-				       .type = base + f->type,
+				       .type = part->type[f->type],
 				       .n_obj = f->n_obj};
 		int ret;
 
-		if (ends_with_holder(in, w, f) || !needs_licence(p, row.type, f))
+		if (row.type == PLAN_NO_TYPE || ends_with_holder(in, w, f) || !needs_licence(p, row.type, f))
 			continue;
 		memcpy(row.obj, f->obj, sizeof(row.obj));
 		row.role = f->role == WRITER_CTOR   ? WR_ROLE_CREATE
@@ -163,16 +165,18 @@ static bool writes_its_own(const char *function)
 }
 
 /* Inlined in a writer of a message that contains this one: its licence covers what it contains. */
-static bool licensed_by_holder(const struct writes_plan *p, const struct writes_plan_in *in,
-			       const struct writers *w, uint32_t base, const struct writer_site *s)
+static bool licensed_by_holder(const struct writes_plan *p, const struct plan_part *part,
+			       const struct writer_site *s)
 {
-	const struct elf_sym *sym = dbg_symbol_at(in->dbg, s->vaddr);
+	const struct elf_sym *sym = dbg_symbol_at(part->in.dbg, s->vaddr);
+	const struct writers *w = part->w;
 
 	for (size_t i = 0; sym && i < w->n_func; i++) {
 		const struct writer_func *f = &w->func[i];
 
 		if (!f->inlined && f->vaddr == sym->vaddr && f->role == WRITER_MUTATOR &&
-		    writes_its_own(f->name) && contains(p, base + f->type, base + s->type, WR_PATH_DEPTH))
+		    writes_its_own(f->name) && part->type[f->type] != PLAN_NO_TYPE &&
+		    contains(p, part->type[f->type], part->type[s->type], WR_PATH_DEPTH))
 			return true;
 	}
 	return false;
@@ -194,9 +198,10 @@ static void unjudge(struct writes_plan *p, unsigned type, const uint64_t fields[
 	}
 }
 
-int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, const struct writers *w,
-		    uint32_t base, struct err *err)
+int plan_add_stores(struct writes_plan *p, const struct plan_part *part, struct err *err)
 {
+	const struct writes_plan_in *in = &part->in;
+	const struct writers *w = part->w;
 	unsigned left_out = 0;
 
 	for (size_t i = 0; i < w->n_site; i++) {
@@ -205,12 +210,13 @@ int plan_add_stores(struct writes_plan *p, const struct writes_plan_in *in, cons
 				       .vaddr = s->vaddr,
 				       .inlined = true,
 				       .role = WR_ROLE_STORE,
-				       .type = base + s->type,
+				       .type = part->type[s->type],
 				       .n_obj = 1};
 		int ret;
 
-		if (!fields_of(p, row.type, s, in->setters != SETTERS_ALL, row.fields) ||
-		    licensed_by_holder(p, in, w, base, s))
+		if (row.type == PLAN_NO_TYPE ||
+		    !fields_of(p, row.type, s, in->setters != SETTERS_ALL, row.fields) ||
+		    licensed_by_holder(p, part, s))
 			continue;
 		if (p->n_probes + RESERVED > WR_MAX_PROBES) {
 			unjudge(p, row.type, row.fields);

@@ -8,8 +8,6 @@
 #include <string.h>
 
 #include "trace/force.h"
-#include "elf/elf_file.h"
-#include "proc/maps.h"
 #include "trace/writes_priv.h"
 #include "writes.skel.h"
 #include "util/grow.h"
@@ -104,7 +102,8 @@ static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint
 				: prog == t->skel->progs.on_destroy ? WR_ON_DESTROY
 								    : WR_ON_NODE;
 	const struct plan_probe *site = &t->plan->probe[index];
-	uint64_t key = WR_SITE_KEY((site->module ? t->module_bias : t->bias) + site->vaddr, which);
+	uint64_t bias = site->module ? t->plan->module[site->module - 1].bias : t->bias;
+	uint64_t key = WR_SITE_KEY(bias + site->vaddr, which);
 	uint32_t first;
 	int ret;
 
@@ -179,55 +178,46 @@ const struct bpf_program *writes_program(const struct writes_trace *t, unsigned 
 	}
 }
 
-static int attach_group(struct writes_trace *t, enum group g, const struct plan_module *module,
-			struct err *err)
+/* The group's probes in one module. */
+static int attach_module(struct writes_trace *t, enum group g, unsigned module, unsigned long *offsets,
+			 uint64_t *cookies)
 {
 	const struct writes_plan *p = t->plan;
+	const char *path = module ? p->module[module - 1].path : p->binary;
 	const struct bpf_program *prog = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_probes; i++) {
+		if (group_of(p->probe[i].wire.role) != g || p->probe[i].module != module)
+			continue;
+		prog = writes_program(t, p->probe[i].wire.role);
+		offsets[n] = p->probe[i].offset;
+		cookies[n++] = i;
+	}
+	if (path)
+		return attach_some(t, prog, path, offsets, cookies, n, g == GROUP_STORE);
+	for (size_t i = 0; i < n; i++) /* this process has not loaded it */
+		site_failed(t, cookies[i], ENOENT);
+	return 0;
+}
+
+static int attach_group(struct writes_trace *t, enum group g, struct err *err)
+{
+	const struct writes_plan *p = t->plan;
 	unsigned long *offsets = calloc(p->n_probes + 1, sizeof(*offsets));
 	uint64_t *cookies = calloc(p->n_probes + 1, sizeof(*cookies));
-	char path[4200];
-	size_t n = 0;
-	int ret = -ENOMEM;
+	unsigned modules = 0;
+	int ret = offsets && cookies ? 0 : -ENOMEM;
 
-	if (offsets && cookies) {
-		for (size_t i = 0; i < p->n_probes; i++) {
-			if (group_of(p->probe[i].wire.role) != g || p->probe[i].module != module)
-				continue;
-			prog = writes_program(t, p->probe[i].wire.role);
-			offsets[n] = p->probe[i].offset;
-			cookies[n++] = i;
-		}
-		if (module)
-			snprintf(path, sizeof(path), "/proc/%d/root%s", (int)t->pid, module->path);
-		ret = attach_some(t, prog, module ? path : p->binary, offsets, cookies, n, g == GROUP_STORE);
+	for (size_t i = 0; i < p->n_probes; i++) {
+		if (p->probe[i].module > modules)
+			modules = p->probe[i].module;
 	}
+	for (unsigned m = 0; !ret && m <= modules; m++)
+		ret = attach_module(t, g, m, offsets, cookies);
 	free(offsets);
 	free(cookies);
 	return ret ? err_set(err, ret, "cannot attach: %s", strerror(-ret)) : 0;
-}
-
-/* Licences given in protobuf's library. */
-static int attach_module(struct writes_trace *t, struct err *err)
-{
-	const struct plan_module *m = NULL;
-	struct proc_maps maps;
-	int ret;
-
-	for (size_t i = 0; i < t->plan->n_probes && !m; i++)
-		m = t->plan->probe[i].module;
-	if (!m)
-		return 0;
-	ret = proc_maps_read(&maps, t->pid, err);
-	for (size_t i = 0; !ret && i < maps.n; i++) {
-		if (maps.v[i].path && !strcmp(maps.v[i].path, m->path)) {
-			t->module_bias = maps.v[i].start - elf_file_base(m->file);
-			break;
-		}
-	}
-	if (!ret)
-		proc_maps_deinit(&maps);
-	return ret ? ret : attach_group(t, GROUP_NODE, m, err);
 }
 
 int writes_trace_attach(struct writes_trace *t, struct err *err)
@@ -236,16 +226,14 @@ int writes_trace_attach(struct writes_trace *t, struct err *err)
 	int ret;
 
 	writes_calibrate(t);
-	ret = attach_group(t, GROUP_STORE, NULL, err);
+	ret = attach_group(t, GROUP_STORE, err);
 	if (!ret)
-		ret = attach_group(t, GROUP_NODE, NULL, err);
+		ret = attach_group(t, GROUP_NODE, err);
 	if (!ret)
-		ret = attach_module(t, err);
-	if (!ret)
-		ret = attach_group(t, GROUP_DESTROY, NULL, err);
+		ret = attach_group(t, GROUP_DESTROY, err);
 	before = t->attached;
 	if (!ret)
-		ret = attach_group(t, GROUP_OBJECT, NULL, err);
+		ret = attach_group(t, GROUP_OBJECT, err);
 	/* mutators that entered before their probe stood may still be at it */
 	if (!ret)
 		ret = writes_trace_start(t);

@@ -19,9 +19,8 @@ struct writes_trace {
 	const struct writes_plan *plan;
 	pid_t pid;
 	bool multi;
-	bool cookies;	      /* else the map `sites` */
-	uint64_t bias;	      /* of the binary in the process */
-	uint64_t module_bias; /* of the plan's other module, protobuf's library */
+	bool cookies;  /* else the map `sites` */
+	uint64_t bias; /* of the binary in the process */
 	struct wr_cfg cfg;
 	uint64_t purged;	      /* objects, by gaps */
 	bool unjudged[WR_MAX_FIELDS]; /* of the kernel's table: a store site of it has no probe (any more) */

@@ -106,7 +106,8 @@ bool kin_ask(void *ctx, uint16_t type, struct judge_ask *ask)
 
 	if (!k->tried[type]) {
 		k->tried[type] = true;
-		if (uses_create(&k->uses[type], k->dbg, k->plan->info[type].guard->type, NULL))
+		if (uses_create(&k->uses[type], k->plan->info[type].dbg, k->plan->info[type].guard->type,
+				NULL))
 			k->uses[type] = NULL;
 	}
 	u = k->uses[type];

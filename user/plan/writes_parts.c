@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A type in several modules: the executable and each library that was compiled with its header have their own
+ * description of it, and code of their own that writes it. One description is taken; the others must agree
+ * with it, and add their functions, vtables and doubts.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/writes_priv.h"
+#include "util/grow.h"
+
+bool plan_in_module(const struct writes_plan_in *in, size_t i, struct writes_plan_in *ret)
+{
+	*ret = *in;
+	ret->at = (unsigned)i;
+	if (i)
+		ret->dbg = in->module[i - 1].dbg;
+	return ret->dbg != NULL;
+}
+
+/* The files beside module `at`'s own, for guard_opts. For free(). */
+static const struct elf_file **other_files(const struct writes_plan_in *in, unsigned at, size_t *n)
+{
+	const struct elf_file **v = calloc(in->n_modules + 1, sizeof(const struct elf_file *));
+
+	*n = 0;
+	if (v && at)
+		v[(*n)++] = dbg_binary(in->dbg);
+	for (size_t i = 0; v && i < in->n_modules; i++) {
+		if (i + 1 != at)
+			v[(*n)++] = in->module[i].file;
+	}
+	return v;
+}
+
+/* The tables of a part. in: of the session, not of the module. */
+static int build(struct writes_plan *p, const struct writes_plan_in *in, struct plan_part *part,
+		 struct err *err)
+{
+	struct guard_opts opts = {.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types)};
+	const struct elf_file **libs = other_files(in, part->in.at, &opts.n_libs);
+	int ret = libs ? 0 : err_set(err, -ENOMEM, "out of memory");
+
+	opts.libs = (const struct elf_file *const *)libs;
+	if (!ret)
+		ret = guard_build(&part->g, part->in.dbg, part->root, &opts, err);
+	free(libs);
+	if (ret)
+		return ret;
+	p->guard[p->n_tables] = part->g;
+	ret = writers_find(&part->w, part->in.dbg, part->g, err);
+	p->writers[p->n_tables++] = part->w;
+	return ret;
+}
+
+/* The same class, compiled the same way? */
+static bool agree(const struct guard_type *a, const struct guard_type *b)
+{
+	if (a->size != b->size || a->n_field != b->n_field)
+		return false;
+	for (size_t i = 0; i < a->n_field; i++) {
+		if (a->field[i].offset != b->field[i].offset || a->field[i].width != b->field[i].width ||
+		    a->field[i].kind != b->field[i].kind)
+			return false;
+	}
+	return true;
+}
+
+/* Not for want of a symbol, which another module may have: these stand whatever others know. */
+static bool firmly_unknown(const struct guard_type *t)
+{
+	return !t->vptrs_known && strncmp(t->vptr_reason, "no vtable symbol", 16) != 0 &&
+	       strncmp(t->vptr_reason, "no module has", 13) != 0;
+}
+
+static void add_vptrs(struct guard_type *to, const struct guard_type *from)
+{
+	if (firmly_unknown(to) || !from->vptrs_known) {
+		if (to->vptrs_known && firmly_unknown(from)) {
+			to->vptrs_known = false;
+			to->n_vptr = 0;
+			memcpy(to->vptr_reason, from->vptr_reason, sizeof(to->vptr_reason));
+		}
+		return;
+	}
+	for (uint32_t i = 0; i < from->n_vptr; i++) {
+		uint32_t k = 0;
+
+		while (k < to->n_vptr && (to->vptr[k].module != from->vptr[i].module ||
+					  to->vptr[k].vaddr != from->vptr[i].vaddr))
+			k++;
+		if (k < to->n_vptr)
+			continue;
+		if (to->n_vptr == GUARD_MAX_VPTRS) {
+			to->vptrs_known = false;
+			to->n_vptr = 0;
+			memcpy(to->vptr_reason, "too many classes derived from it", 33);
+			return;
+		}
+		to->vptr[to->n_vptr++] = from->vptr[i];
+	}
+	to->vptrs_known = to->n_vptr > 0;
+}
+
+/* What module `from` adds to the description of a type, or makes doubtful. */
+static void merge_type(struct guard_type *to, const struct guard_type *from)
+{
+	add_vptrs(to, from);
+	for (size_t i = 0; i < to->n_field; i++) {
+		struct guard_field *a = &to->field[i];
+		const struct guard_field *b = &from->field[i];
+
+		a->inlined_writers += b->inlined_writers;
+		a->inlined_uncovered += b->inlined_uncovered;
+		if (a->shadow_judged && !b->shadow_judged) {
+			a->shadow_judged = false;
+			memcpy(a->reason, b->reason, sizeof(a->reason));
+		}
+	}
+}
+
+static struct guard_type *type_named(const struct guard_table *g, const char *name)
+{
+	for (size_t i = 0; i < g->n_type; i++) {
+		if (dbg_name_eq(g->type[i].name, name))
+			return &g->type[i];
+	}
+	return NULL;
+}
+
+/* Nobody vouches for the writers of this module: no change of the type is judged. */
+static void doubt(struct guard_type *t, const char *why)
+{
+	for (size_t i = 0; i < t->n_field; i++) {
+		if (!t->field[i].shadow_judged)
+			continue;
+		t->field[i].shadow_judged = false;
+		snprintf(t->field[i].reason, sizeof(t->field[i].reason), "%s", why);
+	}
+}
+
+static void merge(const struct plan_part *to, const struct plan_part *from)
+{
+	for (size_t i = 0; i < from->g->n_type; i++) {
+		struct guard_type *t = type_named(to->g, from->g->type[i].name);
+
+		if (t && agree(t, &from->g->type[i]))
+			merge_type(t, &from->g->type[i]);
+		else if (t)
+			doubt(t, "a library was compiled with another definition of it");
+	}
+}
+
+/*
+ * Code that has the class but does not describe it may have setters inlined that nobody finds: compilers
+ * leave the description to the module that has the vtable.
+ */
+static int doubt_users(struct writes_plan *p, const struct writes_plan_in *in, struct guard_table *g)
+{
+	for (size_t m = 0; m <= in->n_modules; m++) {
+		struct writes_plan_in mine;
+		bool known = plan_in_module(in, m, &mine), any = false;
+		const char *name = m ? in->module[m - 1].name : elf_file_name(dbg_binary(in->dbg));
+
+		if (!known && !(m && in->module[m - 1].blind))
+			continue;
+		for (size_t i = 0; i < g->n_type; i++) {
+			char why[128];
+			struct dbg_type t;
+
+			if (known && dbg_find_class(mine.dbg, g->type[i].name, &t, NULL) != -ENODATA)
+				continue;
+			snprintf(why, sizeof(why), "%.60s has code for it, but no description of it",
+				 strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
+			doubt(&g->type[i], why);
+			any = true;
+		}
+		if (any &&
+		    plan_note(
+			    p,
+			    known ? "%s only declares the type: setters inlined there are not seen, so no "
+				    "change of it is judged (gcc describes it with "
+				    "-femit-class-debug-always)"
+				  : "%s mentions the type but has no debuginfo: its code is not seen, so no "
+				    "change of it is judged",
+			    name))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Appends the part of module i if it defines the type. -ENOENT and -ENODATA: it does not. */
+static int part_add(const struct writes_plan_in *in, size_t i, const char *type, struct plan_part **v,
+		    size_t *n, struct err *err)
+{
+	struct writes_plan_in mine;
+	struct plan_part *part;
+	struct dbg_type root;
+	int ret;
+
+	if (!plan_in_module(in, i, &mine))
+		return -ENOENT;
+	ret = dbg_find_class(mine.dbg, type, &root, err);
+	if (ret)
+		return ret;
+	if (GROW(v, *n))
+		return err_set(err, -ENOMEM, "out of memory");
+	part = &(*v)[(*n)++];
+	*part = (struct plan_part){.in = mine, .root = root};
+	return 0;
+}
+
+int plan_parts_find(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
+		    struct plan_part **ret, size_t *n, struct err *err)
+{
+	struct err first = {0};
+	int r = 0;
+
+	*ret = NULL;
+	*n = 0;
+	for (size_t i = 0; i <= in->n_modules; i++) {
+		struct err why = {0};
+
+		r = part_add(in, i, c->type, ret, n, &why);
+		if (r && (!i || (r != -ENOENT && r != -ENODATA)))
+			first = why;
+		if (r && r != -ENOENT && r != -ENODATA) {
+			*err = first;
+			return r;
+		}
+	}
+	if (!*n) {
+		if (err)
+			*err = first;
+		return first.code ? first.code : -ENOENT;
+	}
+	r = 0;
+	for (size_t i = 0; !r && i < *n; i++)
+		r = build(p, in, &(*ret)[i], err);
+	for (size_t i = 1; !r && i < *n; i++)
+		merge(&(*ret)[0], &(*ret)[i]);
+	if (!r && doubt_users(p, in, (*ret)[0].g))
+		r = err_set(err, -ENOMEM, "out of memory");
+	return r;
+}
+
+int plan_parts_map(struct writes_plan *p, struct plan_part *part, size_t n, uint32_t base, const char *type)
+{
+	for (size_t i = 0; i < n; i++) {
+		part[i].n_types = part[i].g->n_type;
+		for (size_t k = 0; k < part[i].n_types; k++) {
+			const struct guard_type *g = &part[i].g->type[k];
+			const struct guard_type *t = type_named(part[0].g, g->name);
+			bool same = t && (!i || agree(t, g));
+
+			part[i].type[k] = same ? base + (uint32_t)(t - part[0].g->type) : PLAN_NO_TYPE;
+			if (t && !same &&
+			    plan_missing(
+				    p,
+				    "%s was compiled with another definition of %s: its code is not followed",
+				    elf_file_name(dbg_binary(part[i].in.dbg)), g->name))
+				return -ENOMEM;
+		}
+		if (i && plan_note(p, "%s: defined in %s, too; both are followed", type,
+				   elf_file_name(dbg_binary(part[i].in.dbg))))
+			return -ENOMEM;
+	}
+	return 0;
+}
