@@ -66,6 +66,23 @@ def test_the_owner_before(allocator):
     assert target.stop() == 0
 
 
+@pytest.mark.parametrize("without", ["nomulti", "nocookie"])
+def test_on_older_kernels(start_target, monkeypatch, without):
+    """Without programs for entry and return at once: return probes on the functions that cannot throw."""
+    target = start_target("--rate", 1000)
+    with monkeypatch.context() as m:
+        m.setenv("CULPRIT_FORCE", without)
+        writes = Writes(target, *HEAP, seconds=8)
+    time.sleep(1)
+    truth = target.fault("stale-pointer")
+    assert writes.result() == 1, (writes.stderr, writes.summary)
+    (found, ) = [f for f in writes.findings if f["addr"] == truth["addr"]]
+    owner = found["previous_owner"]
+    assert (owner["freed"]["function"], owner["allocated"]["function"]) == (truth["freed_by"], truth["allocated_by"])
+    target.heal()
+    assert target.stop() == 0
+
+
 def test_health_is_silence(allocator):
     _, start = allocator
     target = start("--rate", 4000)

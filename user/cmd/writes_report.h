@@ -19,6 +19,10 @@
 /* One process. */
 struct run {
 	pid_t pid;
+	bool exited, crashed;
+	bool late; /* it was started during the session */
+	bool watch_failed;
+	bool heap_stopped; /* over the budget */
 	const struct writes_opts *o;
 	const struct writes_prep *p;
 	struct image *image;
@@ -30,20 +34,15 @@ struct run {
 	struct writes_sweep *sweep;
 	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */
 	char no_watch[512];		/* why */
-	bool watch_failed;
-	struct heap_trace *heap; /* NULL: not asked for */
-	double heap_pct;	 /* of one CPU */
-	bool heap_stopped;	 /* over the budget */
+	struct heap_trace *heap;	/* NULL: not asked for */
+	double heap_pct;		/* of one CPU */
 	struct crash_watch *crash;
 	struct crash_trace *crash_trace; /* NULL: */
 	char no_crash[256];		 /* why the target's end cannot be seen */
 	struct proc_maps maps;		 /* as last looked at */
 	uint64_t death_ns;		 /* the fatal signal was heard of; 0: not yet */
-	bool crashed;
 	struct searches *searches;
 	size_t n_stories;
-	bool exited;
-	bool late;		   /* it was started during the session */
 	uint64_t start_ns, end_ns; /* end_ns: of the process, 0 = it lives */
 	uint64_t counters[WR_C_MAX];
 	double overhead_pct, store_pct; /* of one CPU, all probes and those on setters */

@@ -306,9 +306,12 @@ static void note_allocators(const struct heap_trace *h, struct summary *s)
 
 void heap_trace_account(const struct heap_trace *h, struct summary *s)
 {
+	unsigned long long no_stack, lost;
 	uint64_t v[HEAP_C_MAX];
 
 	counters(h, v);
+	no_stack = v[HEAP_C_STACKS_FULL] + v[HEAP_C_NO_STACK] + v[HEAP_C_BUSY];
+	lost = v[HEAP_C_LOST] + v[HEAP_C_DEADLINE];
 	summary_count(s, "heap_calls", v[HEAP_C_HITS]);
 	summary_count(s, "heap_handed_out", v[HEAP_C_HANDED_OUT]);
 	summary_count(s, "heap_freed", v[HEAP_C_FREED]);
@@ -316,11 +319,8 @@ void heap_trace_account(const struct heap_trace *h, struct summary *s)
 	if (v[HEAP_C_UNKNOWN_SIZE])
 		summary_note(s, false, "--heap: %llu frees of blocks whose size is not known were left out",
 			     (unsigned long long)v[HEAP_C_UNKNOWN_SIZE]);
-	if (v[HEAP_C_STACKS_FULL] + v[HEAP_C_NO_STACK] + v[HEAP_C_BUSY])
-		summary_note(
-			s, false, "--heap: %llu events have no stack, only their caller",
-			(unsigned long long)(v[HEAP_C_STACKS_FULL] + v[HEAP_C_NO_STACK] + v[HEAP_C_BUSY]));
-	if (v[HEAP_C_LOST] + v[HEAP_C_DEADLINE])
-		summary_note(s, true, "--heap: %llu events were lost",
-			     (unsigned long long)(v[HEAP_C_LOST] + v[HEAP_C_DEADLINE]));
+	if (no_stack)
+		summary_note(s, false, "--heap: %llu events have no stack, only their caller", no_stack);
+	if (lost)
+		summary_note(s, true, "--heap: %llu events were lost", lost);
 }
