@@ -240,7 +240,8 @@ static __always_inline void block_event(__u64 block, const struct heap_event *e)
 		count(HEAP_C_LOST);
 		return;
 	}
-	at = __sync_fetch_and_add(&p->n, 1);
+	at = p->n; /* events of one block do not race: it is freed before it is handed out again */
+	p->n = at + 1;
 	p->ev[at & (HEAP_EVENTS - 1)] = *e;
 	count(e->what == HEAP_FREED ? HEAP_C_FREED : HEAP_C_HANDED_OUT);
 }
