@@ -2,8 +2,8 @@
 /*
  * Loads every program of BPF objects one by one and says, one JSON line each, whether the kernel took it,
  * what its verifier said last, and which CO-RE relocations found nothing in the kernel's types. usage:
- * bpfload [--btf FILE] OBJECT.bpf.o... exit: 0 all loaded, 1 some did not, 2 usage or an object that cannot
- * be opened
+ * bpfload [--btf FILE] OBJECT.bpf.o... | bpfload --count exit: 0 all loaded, 1 some did not, 2 usage or an
+ * object that cannot be opened
  *
  * An unresolved relocation is no fault in itself: libbpf puts an invalid instruction in its place, and where
  * the program asks first whether the field exists, the verifier drops that branch. If it does not, the
@@ -163,21 +163,78 @@ static int load_all(const char *path, const char *btf, char *log)
 	return failed;
 }
 
+/* All programs of an object at once, which is quicker; one by one only if that fails. Those on functions of
+ * the kernel are left out: which of them fit is a question of its own. */
+static int load_whole(const char *path, const char *btf, char *log)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
+	struct bpf_object *obj = bpf_object__open_file(path, &opts);
+	const char *file = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	struct bpf_program *prog;
+	int rc;
+
+	if (!obj)
+		return -1;
+	bpf_object__for_each_program(prog, obj)
+	{
+		if (!strncmp(bpf_program__section_name(prog), "fe", 2)) /* fentry, fexit */
+			bpf_program__set_autoload(prog, false);
+		without_multi(prog);
+	}
+	rc = fit_object(obj, btf, NULL);
+	if (!rc)
+		rc = bpf_object__load(obj);
+	bpf_object__for_each_program(prog, obj)
+	{
+		if (!rc && bpf_program__autoload(prog))
+			printf("{\"object\":\"%s\",\"program\":\"%s\",\"loaded\":true}\n", file,
+			       bpf_program__name(prog));
+	}
+	bpf_object__close(obj);
+	return rc ? load_all(path, btf, log) : 0;
+}
+
+static int count_ids(int (*next)(__u32 from, __u32 *to))
+{
+	__u32 id = 0;
+	int n = 0;
+
+	while (!next(id, &id))
+		n++;
+	return n;
+}
+
+/* What of BPF there is on this machine. */
+static void print_counts(void)
+{
+	printf("{\"programs\": %d, \"maps\": %d, \"links\": %d}\n", count_ids(bpf_prog_get_next_id),
+	       count_ids(bpf_map_get_next_id), count_ids(bpf_link_get_next_id));
+}
+
 int main(int argc, char **argv)
 {
 	enum btf_source source;
 	struct err err = {0};
 	const char *btf = NULL;
 	int first = 1, failed = 0, n;
+	bool whole = false;
 	char *log;
 
+	if (argc == 2 && !strcmp(argv[1], "--count")) {
+		print_counts();
+		return 0;
+	}
 	if (argc > 2 && !strcmp(argv[1], "--btf")) {
 		btf = argv[2];
 		first = 3;
 	}
+	if (argc > 2 && !strcmp(argv[1], "--whole")) {
+		whole = true;
+		first = 2;
+	}
 	log = malloc(LOG_SIZE);
 	if (first >= argc || !log) {
-		fprintf(stderr, "usage: bpfload [--btf FILE] OBJECT.bpf.o...\n");
+		fprintf(stderr, "usage: bpfload [--btf FILE | --whole] OBJECT.bpf.o... | bpfload --count\n");
 		return 2;
 	}
 	if (btf_choose(btf, &btf, &source, &err)) {
@@ -186,7 +243,7 @@ int main(int argc, char **argv)
 	}
 	libbpf_set_print(on_print);
 	for (int i = first; i < argc; i++) {
-		n = load_all(argv[i], btf, log);
+		n = (whole ? load_whole : load_all)(argv[i], btf, log);
 		if (n < 0)
 			return 2;
 		failed += n;

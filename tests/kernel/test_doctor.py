@@ -60,6 +60,14 @@ def test_put_aside():
     assert rows["perf buffer"]["state"] == "works" and done.returncode == 0  # which does its work
 
 
+def test_programs_are_loaded_for_real():
+    """Held against the real programs: the verifier of el8.2 would not follow those of `writes`."""
+    done, summary, rows, _ = doctor(CULPRIT_FORCE="old")
+    assert rows["programs of writes"]["state"] == "refused" and "verifier" in rows["programs of writes"]["why"]
+    assert rows["programs of stalls"]["state"] == "works"
+    assert done.returncode == 3 and summary["stalls_can_run"] and not summary["writes_can_run"]
+
+
 def test_a_word_that_is_not_known():
     done = subprocess.run([str(CULPRIT), "doctor"], capture_output=True, text=True, env={**os.environ, "CULPRIT_FORCE": "noringbuf,nothing"})
     assert done.returncode == 3 and "'nothing' is not known" in done.stderr and "noringbuf" in done.stderr

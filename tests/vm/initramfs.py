@@ -30,6 +30,7 @@ def build(build_dir, kernel, guest, image):
     put(root, build_dir / "culprit-static", "/vm/culprit")
     put(root, build_dir / "tests" / "bpfload", "/vm/bpfload")
     put(root, build_dir / "tests" / "stuckcalls", "/vm/stuckcalls")
+    put(root, build_dir / "tests" / "dropcaps", "/vm/dropcaps")
     put(root, build_dir / "target", "/vm/target")
     put(root, build_dir / ".debug" / "target.debug", "/vm/.debug/target.debug", 0o644)
     for library in libraries(build_dir / "target"):

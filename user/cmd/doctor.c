@@ -87,8 +87,10 @@ int cmd_doctor(int argc, char **argv)
 		if (rc)
 			return rc == -EINVAL ? usage("doctor", "%s", err.msg) : fail(EXIT_CANNOT_RUN, &err);
 	}
-	if (caps_check(CAPS_TRACE, &err) || force_check(&err))
+	if (force_check(&err))
 		return fail(EXIT_CANNOT_RUN, &err);
+	if (caps_check(CAPS_TRACE, &err)) /* said at once; each row shows what that means */
+		fail(EXIT_CANNOT_RUN, &err);
 	trace_verbose(o.c.verbose);
 	if (o.c.pid && target_facts_read(&target, o.c.pid, o.c.debuginfo, o.spec, &err)) {
 		target_facts_free(&target);

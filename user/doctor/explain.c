@@ -49,6 +49,9 @@ static struct wants wants_of(enum feature_id id)
 		return (struct wants){.cap = NODE_CAP_SYS_ADMIN, .config = "CONFIG_STACKTRACE"};
 	case FEATURE_KALLSYMS:
 		return (struct wants){.cap = NODE_CAP_SYSLOG, .config = "CONFIG_KALLSYMS"};
+	case FEATURE_WRITES:
+	case FEATURE_STALLS:
+		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_BPF_EVENTS"};
 	case FEATURE_MAX:
 		break;
 	}
@@ -70,6 +73,7 @@ static bool locked_down(enum feature_id id, const struct node *n)
 	case FEATURE_SOCK_TP:
 	case FEATURE_KALLSYMS:
 	case FEATURE_PERFBUF:
+	case FEATURE_STALLS:
 		return true;
 	default:
 		return false;
@@ -154,6 +158,12 @@ void feature_explain(struct feature *f, enum feature_id id, const struct node *n
 			f->error = -EPERM;
 			explain_permission(f, id, n);
 		}
+		break;
+	case E2BIG:  /* a million instructions followed */
+	case EFAULT: /* or 8,192 jumps kept in mind */
+		snprintf(f->why, sizeof(f->why),
+			 "its programs are more than this kernel's verifier follows%s",
+			 node_older(n, "5.6") ? " (5.6 brought functions that are verified alone)" : "");
 		break;
 	default:
 		explain_absence(f, id, n);

@@ -61,6 +61,10 @@ static const struct feature table[FEATURE_MAX] = {
 	[FEATURE_VM_READV] = {"process_vm_readv", "reading the target without stopping it", NULL, true, true},
 	[FEATURE_TASK_STACK] = {"/proc/PID/stack", "kernel stacks of blocked threads", "task iterator"},
 	[FEATURE_KALLSYMS] = {"/proc/kallsyms", "names in kernel stacks", "addresses"},
+	[FEATURE_WRITES] = {"programs of writes", "all of them, loaded as a session loads them", NULL, true,
+			    false},
+	[FEATURE_STALLS] = {"programs of stalls", "all of them, loaded as a session loads them", NULL, false,
+			    true},
 };
 
 static void refuse(struct feature *f, int err)
@@ -98,18 +102,18 @@ static const char *try_btf(struct feature *f, const char *file)
 	return path;
 }
 
-/* The first address in it is 0 for those who may not know. */
+/* Addresses are 0 for those who may not know. Those of variables of a CPU are small anyway. */
 static int try_kallsyms(void)
 {
 	unsigned long long addr = 0;
-	char line[256];
+	char line[256], type = 0;
 	FILE *f = fopen("/proc/kallsyms", "re");
 	int rc = -EPERM;
 
 	if (!f)
 		return -errno;
-	for (int i = 0; rc && i < 100 && fgets(line, sizeof(line), f); i++)
-		if (sscanf(line, "%llx", &addr) == 1 && addr >> 63)
+	while (type != 'T' && type != 't' && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx %c", &addr, &type) == 2 && (type == 'T' || type == 't') && addr)
 			rc = 0;
 	fclose(f);
 	return rc;
@@ -148,6 +152,14 @@ static void try_files(struct feature f[FEATURE_MAX])
 		refuse(&f[FEATURE_RUN_TIME], fd);
 	else
 		close(fd);
+}
+
+static void try_engine(struct feature *f, int rc, const struct err *err)
+{
+	if (!rc)
+		return;
+	refuse(f, rc);
+	snprintf(f->why, sizeof(f->why), "%s", err->msg);
 }
 
 static const struct {
@@ -199,6 +211,8 @@ static void explain(struct feature f[FEATURE_MAX], const struct node *node)
 
 void features_probe(struct feature f[FEATURE_MAX], const char *btf, const struct node *node)
 {
+	struct err err = {0};
+
 	memcpy(f, table, sizeof(table));
 	btf = try_btf(&f[FEATURE_BTF], btf);
 	try_files(f);
@@ -221,5 +235,7 @@ void features_probe(struct feature f[FEATURE_MAX], const char *btf, const struct
 			snprintf(one->why, sizeof(one->why), "attached, but it did not fire");
 		}
 	}
+	try_engine(&f[FEATURE_WRITES], engine_try_writes(btf, &err), &err);
+	try_engine(&f[FEATURE_STALLS], engine_try_stalls(btf, &err), &err);
 	explain(f, node);
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -19,6 +20,8 @@
 #include "trace/features.h"
 #include "trace/features_try.h"
 #include "trace/force.h"
+#include "trace/stalls.h"
+#include "trace/writes.h"
 
 static volatile uint64_t watched, value = DOCTOR_VALUE;
 
@@ -257,6 +260,32 @@ int feature_try(enum abi_doctor_probe what, const char *btf, bool *fired)
 		close(watch_fd);
 	bpf_link__destroy(link);
 	doctor_bpf__destroy(s);
+	return rc;
+}
+
+int engine_try_writes(const char *btf, struct err *err)
+{
+	const struct capacity few = {.objects = 64, .nodes = 64, .pieces = 64};
+	struct writes_plan *plan = calloc(1, sizeof(*plan));
+	struct writes_trace *t = NULL;
+	int rc;
+
+	if (!plan)
+		return err_set(err, -ENOMEM, "out of memory");
+	rc = writes_trace_open(&t, plan, &few, getpid(), 0, btf, err);
+	writes_trace_close(t);
+	free(plan);
+	return rc;
+}
+
+int engine_try_stalls(const char *btf, struct err *err)
+{
+	const struct stalls_trace_opts opts = {.pid = getpid(), .btf = btf};
+	struct stalls_trace *t = NULL;
+	int rc = stalls_trace_open(&t, &opts, err);
+
+	if (!rc)
+		stalls_trace_close(t);
 	return rc;
 }
 

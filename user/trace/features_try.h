@@ -10,4 +10,9 @@
  * counted, or its record arrived. -errno of what was refused. btf: path or NULL. */
 int feature_try(enum abi_doctor_probe what, const char *btf, bool *fired);
 
+struct err;
+/* Loads the programs of an engine as a session loads them; attaches nothing. -errno and err. */
+int engine_try_writes(const char *btf, struct err *err);
+int engine_try_stalls(const char *btf, struct err *err);
+
 #endif
