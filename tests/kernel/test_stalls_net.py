@@ -307,6 +307,8 @@ def test_planted(planted, name):
         if verdict == "local-writer-blocked":
             assert (found["socket"] or {}).get("inode", client.inode) == client.inode
             assert found["file"] == (f"pipe:[{client.inode}]" if name == "pipe-write" else None)
+        if name == "unacked" and not was_before:
+            assert re.search(r"sent again [1-9]\d* times in this session", found["request"]), found["request"]
         if line:
             state, receive, send, local, remote = line.split()[:5]
             assert found["socket"]["inode"] == client.inode

@@ -279,6 +279,22 @@ static void account_lost(const struct stalls_run *r, struct summary *s)
 	summary_count(s, "unreadable stacks", stack);
 }
 
+/* Tracepoints of system calls run the programs for every process: how often that was, all together. */
+static void account_machine(const struct stalls_run *r, struct summary *s)
+{
+	uint64_t run_ns, runs, wall_ns = mono_now_ns() - r->start_ns;
+
+	if (!stalls_trace_machine_pays(r->trace) || !session_usage_bpf(&r->usage, &run_ns, &runs))
+		return;
+	summary_count(s, "program runs, other processes' calls included", runs);
+	summary_note(
+		s, false,
+		"calls are told of by tracepoints, which all processes of this machine run through: %.0f "
+		"runs a second, %.0f ns each",
+		(double)runs * 1e9 / (double)(wall_ns ? wall_ns : 1),
+		runs ? (double)run_ns / (double)runs : 0);
+}
+
 static void account(struct stalls_run *r, enum session_end why, struct summary *s)
 {
 	uint64_t healthy, unclear;
@@ -289,6 +305,7 @@ static void account(struct stalls_run *r, enum session_end why, struct summary *
 	s->ended = session_end_name(why);
 	account_hooks(r, s);
 	account_lost(r, s);
+	account_machine(r, s);
 	stalls_wire_account(r, s);
 	stalls_log_account(r, s);
 	stall_engine_counts(r->engine, &healthy, &unclear);

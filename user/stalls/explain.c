@@ -141,6 +141,10 @@ static void request_of_wait(struct text *t, const struct about *a)
 		    "; %u segments not acknowledged, the first sent again %u times; last word of the peer's "
 		    "kernel %s ago",
 		    s->unacked, s->retransmits, ms_text(s->last_ack_ms, d));
+		if (a->in.flow && a->in.flow->retransmits && a->in.flow->retransmit_ns <= a->in.now_ns)
+			add(t, "; sent again %u times in this session, the last %s ago",
+			    a->in.flow->retransmits,
+			    ms_text((int64_t)((a->in.now_ns - a->in.flow->retransmit_ns) / 1000000), d));
 		break;
 	case VERDICT_PEER_WINDOW_CLOSED:
 		add(t, "%u bytes wait in the send queue, %u of them not sent; the peer lets us send %u more",

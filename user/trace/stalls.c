@@ -189,14 +189,15 @@ static int bytes_by_calls(struct stalls_trace *t, struct hook *h)
 /* The sock tracepoints are exact for every kind of socket, and only sockets' users pay. */
 static int attach_bytes(struct stalls_trace *t)
 {
-	bool sent, received, forced = t->opts.source == SOURCE_FENTRY || t->opts.source == SOURCE_KPROBE;
+	bool sent, received,
+		without = t->opts.no_sock_tp || forced(FORCE_NOSOCKTP) || t->opts.source == SOURCE_FENTRY ||
+			  t->opts.source == SOURCE_KPROBE;
 	struct hook *h;
-	int rc = attach_raw(t, "bytes sent", "sock_send_length", t->skel->progs.sock_send,
-			    t->opts.no_sock_tp || forced, &sent);
+	int rc = attach_raw(t, "bytes sent", "sock_send_length", t->skel->progs.sock_send, without, &sent);
 
 	if (!rc)
-		rc = attach_raw(t, "bytes received", "sock_recv_length", t->skel->progs.sock_recv,
-				t->opts.no_sock_tp || forced, &received);
+		rc = attach_raw(t, "bytes received", "sock_recv_length", t->skel->progs.sock_recv, without,
+				&received);
 	if (rc)
 		return rc;
 	t->bytes = STALLS_BYTES_SOCK;
@@ -305,6 +306,11 @@ bool stalls_trace_follows_calls(const struct stalls_trace *t)
 bool stalls_trace_follows_bytes(const struct stalls_trace *t)
 {
 	return t->follows_bytes;
+}
+
+bool stalls_trace_machine_pays(const struct stalls_trace *t)
+{
+	return t->tracepoints_tried && !t->tracepoint_rc;
 }
 
 const struct bpf_object *stalls_trace_object(const struct stalls_trace *t)

@@ -59,6 +59,8 @@ const struct hook *stalls_trace_hooks(const struct stalls_trace *t, size_t *n);
 /* Whether calls in flight are followed, and bytes by socket: without, findings rest on the looks alone. */
 bool stalls_trace_follows_calls(const struct stalls_trace *t);
 bool stalls_trace_follows_bytes(const struct stalls_trace *t);
+/* Whether tracepoints of all system calls are on, which every process of the machine pays for. */
+bool stalls_trace_machine_pays(const struct stalls_trace *t);
 
 const struct bpf_object *stalls_trace_object(const struct stalls_trace *t);
 int stalls_trace_add_to(const struct stalls_trace *t, struct transport *to, struct err *err);

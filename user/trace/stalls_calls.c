@@ -73,35 +73,35 @@ static const struct {
  * kernel.
  */
 static const struct function {
-	enum call_group group;
 	const char *name[NAMES];
 	const char *kprobe, *fentry; /* programs */
 	const char *fexit;	     /* program, "_N" with the number of parameters follows; NULL: none */
+	enum call_group group;
 	bool optional;
 } functions[] = {
-	{GROUP_POLL, {"do_sys_poll"}, "kp_call", "fe_poll", "fx_poll"},
-	{GROUP_SELECT, {"do_select", "core_sys_select"}, "kp_call", "fe_select", "fx_select"},
-	{GROUP_EPOLL, {"do_epoll_wait", "ep_poll"}, "kp_call", "fe_epoll", "fx_epoll"},
-	{GROUP_RECV, {"tcp_recvmsg"}, "kp_tcp_recv", "fe_tcp_recv", "fx_tcp_recv"},
-	{GROUP_RECV, {"unix_stream_recvmsg"}, "kp_unix_recv", "fe_unix_recv", "fx_unix_recv"},
-	{GROUP_RECV, {"pipe_read", "anon_pipe_read"}, "kp_call", "fe_pipe_read", "fx_pipe_read"},
-	{GROUP_SEND, {"tcp_sendmsg"}, "kp_tcp_send", "fe_tcp_send", "fx_tcp_send"},
-	{GROUP_SEND, {"tcp_sendpage"}, "kp_sendpage", "fe_sendpage", "fx_sendpage", true},
-	{GROUP_SEND, {"unix_stream_sendmsg"}, "kp_unix_send", "fe_unix_send", "fx_unix_send"},
-	{GROUP_SEND, {"pipe_write", "anon_pipe_write"}, "kp_call", "fe_pipe_write", "fx_pipe_write"},
-	{GROUP_CONNECT, {"inet_stream_connect"}, "kp_call", "fe_connect", "fx_connect"},
-	{GROUP_CONNECT, {"unix_stream_connect"}, "kp_call", "fe_unix_connect", "fx_unix_connect"},
-	{GROUP_ACCEPT, {"inet_csk_accept"}, "kp_call", "fe_accept", "fx_accept"},
-	{GROUP_ACCEPT, {"unix_accept"}, "kp_call", "fe_unix_accept", "fx_unix_accept"},
-	{GROUP_CLOSE, {"__x64_sys_close"}, "kp_call", "fe_close", NULL},
-	{GROUP_CLOSE, {"__x64_sys_dup2"}, "kp_call", "fe_dup2", NULL},
-	{GROUP_CLOSE, {"__x64_sys_dup3"}, "kp_call", "fe_dup3", NULL},
-	{GROUP_CLOSE, {"__x64_sys_close_range"}, "kp_call", "fe_close_range", NULL, true},
+	{{"do_sys_poll"}, "kp_call", "fe_poll", "fx_poll", GROUP_POLL},
+	{{"do_select", "core_sys_select"}, "kp_call", "fe_select", "fx_select", GROUP_SELECT},
+	{{"do_epoll_wait", "ep_poll"}, "kp_call", "fe_epoll", "fx_epoll", GROUP_EPOLL},
+	{{"tcp_recvmsg"}, "kp_tcp_recv", "fe_tcp_recv", "fx_tcp_recv", GROUP_RECV},
+	{{"unix_stream_recvmsg"}, "kp_unix_recv", "fe_unix_recv", "fx_unix_recv", GROUP_RECV},
+	{{"pipe_read", "anon_pipe_read"}, "kp_call", "fe_pipe_read", "fx_pipe_read", GROUP_RECV},
+	{{"tcp_sendmsg"}, "kp_tcp_send", "fe_tcp_send", "fx_tcp_send", GROUP_SEND},
+	{{"tcp_sendpage"}, "kp_sendpage", "fe_sendpage", "fx_sendpage", GROUP_SEND, true},
+	{{"unix_stream_sendmsg"}, "kp_unix_send", "fe_unix_send", "fx_unix_send", GROUP_SEND},
+	{{"pipe_write", "anon_pipe_write"}, "kp_call", "fe_pipe_write", "fx_pipe_write", GROUP_SEND},
+	{{"inet_stream_connect"}, "kp_call", "fe_connect", "fx_connect", GROUP_CONNECT},
+	{{"unix_stream_connect"}, "kp_call", "fe_unix_connect", "fx_unix_connect", GROUP_CONNECT},
+	{{"inet_csk_accept"}, "kp_call", "fe_accept", "fx_accept", GROUP_ACCEPT},
+	{{"unix_accept"}, "kp_call", "fe_unix_accept", "fx_unix_accept", GROUP_ACCEPT},
+	{{"__x64_sys_close"}, "kp_call", "fe_close", NULL, GROUP_CLOSE},
+	{{"__x64_sys_dup2"}, "kp_call", "fe_dup2", NULL, GROUP_CLOSE},
+	{{"__x64_sys_dup3"}, "kp_call", "fe_dup3", NULL, GROUP_CLOSE},
+	{{"__x64_sys_close_range"}, "kp_call", "fe_close_range", NULL, GROUP_CLOSE, true},
 	/* told of only where the functions above do not tell what is sent and received, and when they end */
-	{GROUP_BYTES, {"tcp_cleanup_rbuf"}, "kp_copied", "fe_copied", NULL},
-	{GROUP_BYTES, {"unix_stream_read_actor"}, "kp_chunk", "fe_chunk", NULL},
-	{GROUP_POLL_END, {"poll_freewait"}, "kp_polled", "fe_polled", NULL},
-	{GROUP_RESENT, {"tcp_retransmit_skb"}, "kp_retransmit", "fe_retransmit", NULL},
+	{{"tcp_cleanup_rbuf"}, "kp_copied", "fe_copied", NULL, GROUP_BYTES},
+	{{"unix_stream_read_actor"}, "kp_chunk", "fe_chunk", NULL, GROUP_BYTES},
+	{{"poll_freewait"}, "kp_polled", "fe_polled", NULL, GROUP_POLL_END},
+	{{"tcp_retransmit_skb"}, "kp_retransmit", "fe_retransmit", NULL, GROUP_RESENT},
 };
 #define N_FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
 
