@@ -8,12 +8,14 @@ import os
 import sys
 import time
 
+import debuginfo
 import stalls
 import writes
 from harness import BUILD, Skipped, machine
 
 GROUPS = {"traps": writes.traps, "touch": writes.touch, "load": writes.load, "memory": writes.memory,
-          "calls": stalls.calls, "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "threads": stalls.autopsy}
+          "calls": stalls.calls, "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "threads": stalls.autopsy,
+          "debuginfo": debuginfo.extraction}
 
 
 def figure(value):

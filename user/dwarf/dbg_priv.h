@@ -86,22 +86,22 @@ struct dbg {
 	struct pairs by_canon; /* function nodes with an origin, by canon */
 	struct inherit *inherit;
 	size_t n_inherit;
-	bool have_bases;	 /* inherit[].base are canonical */
 	struct inlined *inlined; /* by canon; made at the first need */
 	size_t n_inlined;
-	bool have_inlined;
 	struct elf_sym *func_sym; /* defined function symbols by address */
 	size_t n_func_sym;
 	struct type_entry *types;
 	char **strings; /* names made here */
 	size_t n_strings;
 	Dwarf_CFI *cfi_eh, *cfi_debug;
-	bool have_cfi;
 	struct code_range *code; /* of all functions, by address; made at the first need */
 	size_t n_code;
-	bool have_code;
 	struct lazy *lazy;     /* NULL: all units are walked */
 	struct record *record; /* NULL: nothing is noted */
+	bool have_bases;       /* inherit[].base are canonical */
+	bool have_inlined;
+	bool have_cfi;
+	bool have_code;
 };
 
 /* index.c */

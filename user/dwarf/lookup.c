@@ -41,7 +41,8 @@ static const char *differ(Dwarf_Die *a, Dwarf_Die *b)
 			return NULL;
 		if (!has_x || !has_y)
 			return die_name(has_x ? &x : &y);
-		if (strcmp(die_name(&x), die_name(&y)) || !same_offset(&x, &y, DW_AT_data_member_location) ||
+		if (strcmp(die_name(&x), die_name(&y)) != 0 ||
+		    !same_offset(&x, &y, DW_AT_data_member_location) ||
 		    !same_offset(&x, &y, DW_AT_data_bit_offset) || !same_offset(&x, &y, DW_AT_bit_size))
 			return die_name(&x);
 	}
@@ -127,7 +128,7 @@ static void look_in(struct search *s, Dwarf_Die *scope, uint32_t node)
 		const char *name = die_name(&c);
 
 		if (dwarf_tag(&c) != DW_TAG_typedef || !*name || strlen(name) != last->n ||
-		    memcmp(name, last->p, last->n) || !type_peel(s->d, &c, &cls) ||
+		    memcmp(name, last->p, last->n) != 0 || !type_peel(s->d, &c, &cls) ||
 		    !is_class_tag(dwarf_tag(&cls)))
 			continue;
 		record_die(s->d, die_id(s->d, &c));

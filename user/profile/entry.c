@@ -106,7 +106,7 @@ static int read_location(struct reader *r, unsigned attr)
 static int read_number_attr(struct reader *r, unsigned code)
 {
 	bool negative = *r->p == '-';
-	uint64_t v;
+	uint64_t v = 0;
 
 	if (*r->p == '?' && code == DW_AT_data_member_location) {
 		const struct image_place other = {.op = {{.kind = OP_OTHER}}, .n_ops = 1};
@@ -127,7 +127,7 @@ static int read_number_attr(struct reader *r, unsigned code)
 static int read_value(struct reader *r, unsigned tag, const struct form_attr *fa)
 {
 	unsigned line = r->line_no, col = (unsigned)(r->p - r->line) + 1;
-	uint64_t v;
+	uint64_t v = 0;
 
 	switch (fa->kind) {
 	case FORM_STRING:

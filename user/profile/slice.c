@@ -295,7 +295,7 @@ static int close_over(struct maker *m)
 		int rc;
 
 		HASH_FIND(hh, m->kept, &m->queue[i], sizeof(m->queue[i]), k);
-		rc = expand(m, k);
+		rc = k ? expand(m, k) : -EINVAL;
 		if (rc)
 			return rc;
 	}
@@ -393,7 +393,7 @@ static int collect(struct maker *m, struct slice *s)
 
 		s->v[i].throughout = dbg_recorded_throughout(m->d, s->v[i].id);
 		HASH_FIND(hh, m->kept, &s->v[i].id, sizeof(k->id), k);
-		p = k->parent ? slice_find(s, k->parent) : NULL;
+		p = k && k->parent ? slice_find(s, k->parent) : NULL;
 		if (!p) {
 			s->v[i].parent = (uint32_t)i;
 			continue;
