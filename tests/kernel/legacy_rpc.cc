@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // An RPC client with protobuf's classes as versions 2.5 to 3.13 have them, linked statically as far as anybody can tell: built
-// with strings of the old and of today's ABI. One call to a server that does not answer. usage: legacy_rpc PORT
+// with strings of the old and of today's ABI. Calls until a line comes on stdin, then one that the server does not
+// answer. usage: legacy_rpc PORT
 #include <arpa/inet.h>
 #include <cstdlib>
+#include <poll.h>
 #include <string>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -87,10 +89,10 @@ int main(int argc, char **argv)
 	google::protobuf::MethodDescriptor pings(&ping, &full_ping), hangs(&hang, &full_hang);
 	google::protobuf::RpcChannel *channel = new Channel(fd);
 
-	for (int i = 0; i < 20; i++) {
+	struct pollfd go = {0, POLLIN, 0};
+
+	while (poll(&go, 1, 100) == 0)
 		channel->CallMethod(&pings, nullptr, nullptr, nullptr, nullptr);
-		usleep(100000);
-	}
 	channel->CallMethod(&hangs, nullptr, nullptr, nullptr, nullptr);
 	return 0;
 }

@@ -246,9 +246,12 @@ def test_errors(target):
 def test_statically_linked(program, abi):
     """protobuf's layout of 2.5 and 3.0 without a library that would tell the version: the names of a method prove it."""
     server = program("line-server")
-    client = subprocess.Popen([str(BUILD / "tests" / f"legacy_rpc_{abi}"), str(server.port)])
+    client = subprocess.Popen([str(BUILD / "tests" / f"legacy_rpc_{abi}"), str(server.port)], stdin=subprocess.PIPE)
     try:
         session = Watch(client.pid)
+        time.sleep(1)
+        client.stdin.write(b"go\n")
+        client.stdin.flush()
         session.wait_found("peer-silent")
         stalls, summary, code = session.end(interrupt=True)
         assert code == 1
