@@ -14,7 +14,6 @@ EL8 = ROOT / "tests" / "fixtures" / "btf" / "4.18.0-193.60.2.an8_2.btf.xz"
 # more than its verifier follows: 1 million instructions, functions followed at each call
 TOO_LARGE = {"writes.bpf.o:on_object", "writes.bpf.o:on_destroy"}
 TRIES = {"doctor.bpf.o:on_ring", "doctor.bpf.o:on_cookie"}  # `culprit doctor` tries out what may be missing, each alone
-NEEDS_5_12 = {"heap.bpf.o"}  # `writes --heap` only
 NEWER_KINDS = ("iter", "fentry", "fexit", "tp_btf")  # program types that need another way on old kernels: /proc, kprobes, tracepoints
 
 
@@ -81,9 +80,6 @@ def test_every_program_uses_what_there_is(tmp_path):
         if not program["loaded"]:
             bad.append(f"not loaded: {(program['warnings'] + program['log'])[-400:]}")
         name = f"{program['object']}:{program['program']}"
-        if program["object"] in NEEDS_5_12:
-            assert bad == ["atomics that fetch"], bad
-            continue
         if name in TRIES:
             assert len(bad) == 1 and bad[0].startswith("helper "), bad
             continue

@@ -179,6 +179,10 @@ static void test_lockdown(void **state)
 	f = (struct feature){.state = FEATURE_SILENT, .why = "attached, but it did not fire"};
 	feature_explain(&f, FEATURE_KERNEL_READ, &n);
 	assert_non_null(strstr(f.why, "locked down"));
+	/* a helper that is withheld, as the verifier says it */
+	f = refused(EINVAL);
+	feature_explain(&f, FEATURE_KERNEL_READ, &n);
+	assert_non_null(strstr(f.why, "locked down"));
 	/* which lockdown does not forbid */
 	f = refused(EPERM);
 	feature_explain(&f, FEATURE_UPROBE, &n);

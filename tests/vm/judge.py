@@ -63,8 +63,8 @@ def for_other_kernels(line):
 
 
 def newer(program, facts):
-    """One that an older kernel need not take: tried out by doctor, or for `writes --heap`, which counts by atomics that return a value."""
-    return (program["program"] == "on_cookie" and facts.version < (5, 15)) or (program["object"] == "heap.bpf.o" and facts.version < (5, 12))
+    """One that an older kernel need not take: tried out by doctor."""
+    return program["program"] == "on_cookie" and facts.version < (5, 15)
 
 
 def judge_load(facts):
@@ -188,7 +188,8 @@ def judge_stall(verdict, prefix="", kernel_stack=True):
         assert found["rpc"] and found["rpc"]["method"] == record["method"], f"{found['rpc']} {summary['notes']}"
         assert found["user_stack"] and (found["kernel_stack"] or not kernel_stack)
         if verdict == "peer-silent":
-            assert (found["socket"]["local"], found["socket"]["remote"]) == (record["local"], record["remote"])
+            ends = [(one["local"], one["remote"]) for one in truth(facts)]  # of the next call, where the first timed out meanwhile
+            assert (found["socket"]["local"], found["socket"]["remote"]) in ends, f"{found['socket']} {ends}"
         assert facts.rc() == 1
 
     return judge_it

@@ -66,6 +66,8 @@ static bool locked_down(enum feature_id id, const struct node *n)
 		return false;
 	switch (id) {
 	case FEATURE_KERNEL_READ:
+	case FEATURE_USER_READ: /* libbpf then takes the helper that reads both */
+	case FEATURE_WRITES:
 	case FEATURE_KPROBE:
 	case FEATURE_FENTRY:
 	case FEATURE_ITER_TASK:
@@ -166,6 +168,8 @@ void feature_explain(struct feature *f, enum feature_id id, const struct node *n
 			 node_older(n, "5.6") ? " (5.6 brought functions that are verified alone)" : "");
 		break;
 	default:
-		explain_absence(f, id, n);
+		/* a helper that is withheld is an unknown one to the verifier: EINVAL */
+		if (!locked_down(id, n) || !explain_permission(f, id, n))
+			explain_absence(f, id, n);
 	}
 }
