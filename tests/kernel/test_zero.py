@@ -269,3 +269,67 @@ def test_only_a_loaded_plugin_knows_the_type(plugin, functions):
         assert {f["function"] for f in writes.summary["functions"] if f["role"] in ("insert", "check") and f["hits"]} == {
             "plugin::Store::Put", "plugin::Store::Use"}
     assert program.stop() == 0
+
+
+BAD = [
+    (("--type", "held::Itm"), ("no class held::Itm", "held::Item")),
+    (("--type", "held::Item", "--insert", "Put"), ("ambiguous", "PointerCache::Put(unsigned long, held::Item*)", "UniqueCache::Put")),
+    (("--type", "held::Item", "--insert", "PointerCache::Putt"), ("no function", "nearest names", "PointerCache::Put")),
+    (("--type", "held::Item", "--insert", "PointerCache::Put:nokey"), ("no parameter nokey", "this, key, item")),
+    (("--type", "held::Item", "--insert", "PointerCache::Put:key"), ("parameter key does not lead to held::Item", )),
+    (("--type", "held::Item", "--insert", "PointerCache::Put:arg9"), ("'arg9'", "argN (0 to 5)")),
+    (("--type", "held::Item", "--check", "PointerCache::Use("), ("--check PointerCache::Use(", "at character 1")),
+]
+
+
+@pytest.mark.parametrize("options,said", BAD)
+def test_bad_input_is_one_clear_error(holders, options, said):
+    program = holders("pointer")
+    done = subprocess.run([str(CULPRIT), "writes", "-p", str(program.pid), *options, "-d", "1"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3 and done.stdout == ""
+    assert done.stderr.count("culprit: ") == 1 and all(word in done.stderr for word in said), done.stderr
+
+
+@pytest.mark.parametrize("text,place", [
+    ("[cache a]\ntype = held::Item\ninsrt = X\n", ":3:1: unknown key 'insrt'"),
+    ("[cache a]\n", ":1:1: [cache a] has no type"),
+    ("[cache a]\ntype = held::Item\ncheck = PointerCache::Usee\n", ":3:9: check: no function PointerCache::Usee"),
+    ("[cache a]\ntype = held::Item\n[cache b]\ntype = held::Nope\n", ":3: [cache b]: no class held::Nope"),
+])
+def test_errors_of_a_spec_name_the_place(holders, tmp_path, text, place):
+    program = holders("pointer")
+    spec = tmp_path / "bad.spec"
+    spec.write_text(text, encoding="ascii")
+    done = subprocess.run([str(CULPRIT), "writes", "-p", str(program.pid), "--spec", str(spec), "-d", "1"], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 3 and f"{spec}{place}" in done.stderr, done.stderr
+
+
+def test_several_caches_in_one_spec(holders, tmp_path):
+    """Each with its own way to the object: a pointer by name, a smart pointer, a shared pointer by reference."""
+    program = holders("pointer", "unique", "shared")
+    spec = tmp_path / "caches.spec"
+    spec.write_text("""[cache pointers]
+type = held::Item
+insert = PointerCache::Put:item
+check = PointerCache::Use:arg1
+
+[cache unique]
+type = held::Item
+insert = UniqueCache::Put
+check = UniqueCache::Use
+
+[cache shared]
+type = held::Item
+insert = SharedCache::Put:*arg1
+check = SharedCache::Use:item
+""", encoding="ascii")
+    writes = Writes(program, "--setters", "all", seconds=10, what=("--spec", spec))
+    time.sleep(1.5)
+    truth = [program.wild(way) for way in ("pointer", "unique", "shared")]
+    assert writes.result() == 1, writes.stderr
+    assert {(f["object"]["addr"], f["addr"]) for f in writes.findings} == {(t["object"], t["addr"]) for t in truth}
+    assert {f["object"]["cache"] for f in writes.findings} == {"pointers, unique, shared"}
+    hit = {f["function"] for f in writes.summary["functions"] if f["role"] == "insert" and f["hits"]}
+    assert hit == {f"held::{c}Cache::Put" for c in ("Pointer", "Unique", "Shared")}
+    assert program.stop() == 0

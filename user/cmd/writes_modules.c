@@ -162,6 +162,34 @@ bool writes_modules_bias(const struct writes_prep *p, const struct elf_file *fil
 	return false;
 }
 
+unsigned writes_modules_late(const struct writes_prep *p, char *name, size_t len)
+{
+	struct proc_maps maps;
+	unsigned n = 0;
+
+	if (proc_maps_read(&maps, p->pid, NULL))
+		return 0;
+	for (size_t i = 0; i < maps.n; i++) {
+		const struct proc_map *m = &maps.v[i];
+		struct words w = {.spec = p->spec};
+		struct elf_file *f;
+		char path[80];
+
+		if (!m->path || m->path[0] != '/' || m->offset || !m->inode || known(p, m))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)p->pid,
+			 (unsigned long long)m->start, (unsigned long long)m->end);
+		if (elf_file_open(&f, path, NULL))
+			continue;
+		elf_for_each_symbol(f, one_symbol, &w);
+		elf_file_close(f);
+		if ((w.type || w.function) && !n++)
+			snprintf(name, len, "%s", m->path);
+	}
+	proc_maps_deinit(&maps);
+	return n;
+}
+
 void writes_modules_close(struct writes_prep *p)
 {
 	for (size_t i = 0; i < p->n_mapped; i++) {

@@ -250,6 +250,20 @@ static void note_file(const struct run *r, struct summary *s)
 		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
 }
 
+/* Libraries loaded since have no probes. */
+static void note_late(const struct run *r, struct summary *s)
+{
+	char name[256];
+	unsigned n = r->exited ? 0 : writes_modules_late(r->p, name, sizeof(name));
+
+	if (n)
+		summary_note(s, true,
+			     "%u %s loaded during the session and %s code or types that were asked for, not "
+			     "followed there: %s; a new session takes %s in",
+			     n, n == 1 ? "library was" : "libraries were", n == 1 ? "has" : "have", name,
+			     n == 1 ? "it" : "them");
+}
+
 /* What is to be said of a process. */
 static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 {
@@ -262,6 +276,7 @@ static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 					: "no object was seen at all: none of the insert, check and remove "
 					  "functions was called");
 	note_nursery(r, s);
+	note_late(r, s);
 	death_note(r, s);
 	story_heap_note(r, s);
 	note_sweep(r, now_ns, s);

@@ -62,6 +62,8 @@ struct writes_prep {
 /* Fills mapped and module; p's mappings, pid, spec and of are known. -ENOMEM. */
 int writes_modules_open(struct writes_prep *p, const char *debuginfo);
 bool writes_modules_bias(const struct writes_prep *p, const struct elf_file *file, uint64_t *bias);
+/* How many files the process has mapped since that have to do with what the spec names; *name: the first. */
+unsigned writes_modules_late(const struct writes_prep *p, char *name, size_t len);
 void writes_modules_close(struct writes_prep *p);
 
 struct writes_targets {

@@ -181,14 +181,54 @@ static int add_part(struct writes_plan *p, const struct spec_cache *c, const str
 	return ret;
 }
 
+/* The kernel's type of an earlier cache of the same class; -1: there is none. */
+static int same_class(const struct writes_plan *p, const struct writes_plan_in *in,
+		      const struct spec_cache *c)
+{
+	for (const struct spec_cache *o = in->spec->cache; o < c; o++) {
+		size_t n = strlen(o->name);
+
+		if (strcmp(o->type, c->type) != 0)
+			continue;
+		for (size_t t = 0; t < p->n_types; t++) { /* it begins the list of their names */
+			const char *name = p->info[t].cache;
+
+			if (name && !strncmp(name, o->name, n) && (!name[n] || name[n] == ','))
+				return (int)t;
+		}
+	}
+	return -1;
+}
+
+/* Another cache of a class that has its tables: an object cannot be told to be in one of them only. */
+static int add_functions_of(struct writes_plan *p, const struct writes_plan_in *in,
+			    const struct spec_cache *c, unsigned type, struct err *err)
+{
+	struct plan_part part = {.in = *in};
+
+	for (size_t i = 0; i < p->n_tables; i++) {
+		if (p->guard[i]->type == p->info[type].guard)
+			part.g = p->guard[i];
+	}
+	p->info[type].cache = dbg_string(in->dbg, "%s, %s", p->info[type].cache, c->name);
+	if (!part.g || !p->info[type].cache)
+		return err_set(err, -ENOMEM, "out of memory");
+	return plan_add_functions(p, in, c, type, &part, err);
+}
+
 static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
 		     struct err *err)
 {
 	uint32_t base = (uint32_t)p->n_types;
 	struct plan_part *part = NULL;
+	int ret, known = same_class(p, in, c);
 	size_t n = 0;
-	int ret = plan_parts_find(p, in, c, &part, &n, err);
 
+	if (known >= 0)
+		return add_functions_of(p, in, c, (unsigned)known, err);
+	ret = plan_parts_find(p, in, c, &part, &n, err);
+	if (ret && c->line)
+		err_prefix(err, "%s:%u: [cache %s]", in->spec->source, c->line, c->name);
 	if (!ret)
 		ret = plan_add_types(p, part[0].g, c->name, &part[0].in, err);
 	if (!ret && plan_parts_map(p, part, n, base, c->type))

@@ -178,6 +178,8 @@ int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, c
 		size_t before = p->n_probes;
 
 		ret = find_and_add(p, in, sf, type, root, err);
+		if (ret && sf->line)
+			err_prefix(err, "%s:%u:%u", in->spec->source, sf->line, sf->col);
 		if (!ret && p->n_probes == before && sf->role != SPEC_DESTROY &&
 		    plan_missing(p, "%s has no code of its own", sf->name))
 			ret = err_set(err, -ENOMEM, "out of memory");
