@@ -64,7 +64,7 @@ def legacy():
     target.process.wait()
 
 
-@pytest.mark.parametrize("what", [CACHE, CACHE[:-2]], ids=["removed", "destroyed"])
+@pytest.mark.parametrize("what", [CACHE, CACHE[:-2], CACHE[:2]], ids=["removed", "destroyed", "type-alone"])
 def test_health_is_silence(acts, what):
     before = list(map(int, acts.ask("counts")))
     writes = Writes(acts, "--setters", "all", seconds=HEALTHY_S, what=what)

@@ -327,6 +327,20 @@ static void test_licences(void **state)
 	assert_non_null(found(w));
 }
 
+/* The word behind the vptr is no field of it: there it says whether the message is on an arena. */
+static void test_on_an_arena(void **state)
+{
+	struct world *w = *state;
+
+	child_fields[1].offset = 100;
+	w->child[1] = 1 | 6ull << 32;
+	assert_null(found(w));
+	child_fields[1].offset = 8;
+	w->child[1] = 1 | 7ull << 32;
+	sweep_missed(w->sweep);
+	assert_non_null(found(w));
+}
+
 /* Freed or handed on: no alarm. */
 static void test_gone(void **state)
 {
@@ -407,6 +421,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_broken_invariant, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change_without_licence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_licences, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_on_an_arena, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_news, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_licence_ends_with_the_digest, setup, teardown),

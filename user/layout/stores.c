@@ -243,17 +243,23 @@ static void join_add(struct joins *j, const cs_insn *in, const struct flow *flow
 	j->v[j->n++].flow = *flow;
 }
 
+static bool knows_nothing(const struct flow *flow)
+{
+	for (size_t i = 0; i < FLOW_REGS; i++)
+		if (flow->reg[i].kind != FLOW_NOTHING)
+			return false;
+	return true;
+}
+
 /* Where nothing is known of the way from above, what is known of a jump to here serves. */
 static void join_take(struct joins *j, uint64_t at, struct flow *flow)
 {
-	static const struct flow nothing;
-
 	for (size_t i = 0; i < j->n;) {
 		if (j->v[i].at > at) {
 			i++;
 			continue;
 		}
-		if (j->v[i].at == at && !memcmp(flow, &nothing, sizeof(nothing)))
+		if (j->v[i].at == at && knows_nothing(flow))
 			*flow = j->v[i].flow;
 		j->v[i] = j->v[--j->n];
 	}

@@ -49,6 +49,11 @@ static int add_func(struct finder *x, const struct writer_func *f)
 	return 0;
 }
 
+static bool same_path(const struct arg_path *a, const struct arg_path *b)
+{
+	return a->reg == b->reg && a->n_deref == b->n_deref && !memcmp(a->offs, b->offs, sizeof(a->offs));
+}
+
 int writer_add_site(struct finder *x, const struct writer_site *s)
 {
 	struct writers *w = x->w;
@@ -56,8 +61,7 @@ int writer_add_site(struct finder *x, const struct writer_site *s)
 	for (size_t i = 0; i < w->n_site; i++) {
 		struct writer_site *o = &w->site[i];
 
-		if (o->vaddr != s->vaddr || o->type != s->type ||
-		    memcmp(&o->obj, &s->obj, sizeof(o->obj)) != 0)
+		if (o->vaddr != s->vaddr || o->type != s->type || !same_path(&o->obj, &s->obj))
 			continue;
 		for (size_t k = 0; k < WRITER_FIELD_WORDS; k++)
 			o->covers[k] |= s->covers[k];
