@@ -138,9 +138,9 @@ struct wr_type {
 	__u32 n_vptrs; /* 0: not known, then nothing is judged by it and nothing adopted */
 	__u32 n_children;
 	__u16 child[WR_MAX_CHILDREN]; /* its fields with WR_FF_NODE, counted from its first */
-	__u32 pad;
-	__u64 vptr[WR_MAX_VPTRS];  /* runtime addresses */
-	__u64 mask[WR_NODE_WORDS]; /* bytes that belong to a guarded field; others may change freely */
+	__u32 n_repeated;	      /* so many of them, the first ones, are repeated */
+	__u64 vptr[WR_MAX_VPTRS];     /* runtime addresses */
+	__u64 mask[WR_NODE_WORDS];    /* bytes that belong to a guarded field; others may change freely */
 };
 _Static_assert(sizeof(struct wr_type) == 120 + WR_NODE_BYTES, "wr_type");
 

@@ -126,6 +126,7 @@ int wr_light_visit(__u32 level, __u32 head)
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_light *l;
 	struct wr_type *t;
+	__u32 n;
 
 	l = s ? light_at(s, head) : NULL;
 	if (!l)
@@ -133,12 +134,13 @@ int wr_light_visit(__u32 level, __u32 head)
 	t = type_get(l->type);
 	if (!t || !node_read(s, t, l->addr))
 		return 0;
-	wr_digest_add(level, l->addr, l->type, l->index, l->part);
+	s->sum[l->part & 1] += wr_mix(wr_digest(l->addr, l->type, t, s->bytes), l->index);
+	n = s->deep ? t->n_children : t->n_repeated;
 	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
 		struct wr_field *f;
 		__u64 p;
 
-		if (c >= t->n_children)
+		if (c >= n)
 			break;
 		f = field_get(t, t->child[c]);
 		if (!f)
@@ -148,8 +150,6 @@ int wr_light_visit(__u32 level, __u32 head)
 				return 0;
 			continue;
 		}
-		if (!s->deep)
-			continue;
 		p = value_at(s->bytes, f->off, 8);
 		if (p)
 			light_push(s, p, f->pointee, l->depth + 1, WR_DIGEST_SUB);

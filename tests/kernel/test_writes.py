@@ -39,8 +39,8 @@ class Writes:
             if line.startswith("culprit: no watchpoints:") or "watchpoints rotate" in line:
                 break
 
-    def result(self):
-        out, err = self.process.communicate(timeout=120)
+    def result(self, timeout=120):
+        out, err = self.process.communicate(timeout=timeout)
         self.stderr += err
         lines = [json.loads(line) for line in out.splitlines()]
         assert lines and lines[-1]["kind"] == "summary", self.stderr

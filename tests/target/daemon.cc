@@ -186,8 +186,12 @@ std::string Daemon::HandleCommand(const std::string &line)
 		quitting_.store(true);
 		return JsonObject().Bool("ok", true).Line();
 	}
+	if (command == "load" && (words >> name) && (name == "on" || name == "off")) {
+		load_.Switch(name == "on");
+		return JsonObject().Bool("ok", true).Line();
+	}
 	if (command != "fault" || !(words >> name))
-		return Failure("commands: status, fault NAME [KEY=VALUE]..., heal, quit");
+		return Failure("commands: status, fault NAME [KEY=VALUE]..., heal, load off|on, quit");
 	while (words >> word) {
 		size_t equals = word.find('=');
 

@@ -27,6 +27,8 @@ enum {
 	kInline,
 	kCrashHandler,
 	kSeed,
+	kReplicas,
+	kOwnerBytes,
 	kServerOnly,
 	kHelp
 };
@@ -44,6 +46,8 @@ const struct option long_options[] = {
 	{"inline-setters", no_argument, nullptr, kInline},
 	{"crash-handler", no_argument, nullptr, kCrashHandler},
 	{"seed", required_argument, nullptr, kSeed},
+	{"replicas", required_argument, nullptr, kReplicas},
+	{"owner-bytes", required_argument, nullptr, kOwnerBytes},
 	{"server-only", no_argument, nullptr, kServerOnly},
 	{"help", no_argument, nullptr, kHelp},
 	{},
@@ -115,6 +119,16 @@ bool ParseOne(int option, const char *name, const char *text, Options *options)
 		return ParseRate(name, text, 2000, &options->rpc_rate);
 	case kSeed:
 		return ParseNumber(name, text, 0, UINT64_MAX, &options->load.seed);
+	case kReplicas:
+		if (!ParseNumber(name, text, 1, 200, &number))
+			return false;
+		options->load.replicas = static_cast<uint32_t>(number);
+		return true;
+	case kOwnerBytes:
+		if (!ParseNumber(name, text, 0, 10000000, &number))
+			return false;
+		options->load.owner_bytes = static_cast<uint32_t>(number);
+		return true;
 	case kInline:
 		options->inline_setters = true;
 		return true;
@@ -148,8 +162,10 @@ void PrintUsage()
 	       "  --rpc-rate N|max     RPCs a second (50)\n"
 	       "  --inline-setters     also store into cached leases by inlined setters\n"
 	       "  --crash-handler      take a fatal signal, log it and raise it again, as glog does\n"
-	       "  --seed N             of all random choices (1)\n\n"
-	       "Commands: status | fault NAME [KEY=VALUE]... | heal | quit\n"
+	       "  --seed N             of all random choices (1)\n"
+	       "  --replicas N         chunks of each lease (mostly 4)\n"
+	       "  --owner-bytes N      more bytes in the name of each lease's owner (0)\n\n"
+	       "Commands: status | fault NAME [KEY=VALUE]... | heal | load off|on | quit\n"
 	       "Memory faults (times=N every_ms=M object=same|random among=N field=NAME settle_ms=N "
 	       "crash=1):\n"
 	       "  wild-store    8-byte store of 0xfffc0000 into read_perf_ through a stale pointer\n"

@@ -129,6 +129,16 @@ static void count_unguarded(struct writes_plan *p, const struct guard_field *g)
 		p->coverage.opaque++;
 }
 
+/* The field to be added leads to nodes. Repeated ones come first: a quick look goes no further. */
+static void add_child(struct wr_type *t, bool repeated)
+{
+	uint32_t at = repeated ? t->n_repeated++ : t->n_children;
+
+	memmove(&t->child[at + 1], &t->child[at], (t->n_children - at) * sizeof(t->child[0]));
+	t->child[at] = (uint16_t)t->n_fields;
+	t->n_children++;
+}
+
 /* One field of type t, appended to p's fields if the kernel is to know it. */
 static int add_field(struct writes_plan *p, const struct guard_table *table, const struct guard_field *g,
 		     unsigned ti, unsigned gi, enum setters_mode setters, struct err *err)
@@ -160,7 +170,7 @@ static int add_field(struct writes_plan *p, const struct guard_table *table, con
 		p->coverage.invariant++;
 	if (leads_to_node(table, g) && t->n_children < WR_MAX_CHILDREN) {
 		f.flags |= WR_FF_NODE;
-		t->child[t->n_children++] = (uint16_t)t->n_fields;
+		add_child(t, f.kind == WR_F_REPEATED_PTR);
 	}
 	mask_add(t, g, &f);
 	info->guard_field[t->n_fields++] = (uint16_t)gi;

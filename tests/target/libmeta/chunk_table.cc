@@ -64,7 +64,7 @@ void HeartbeatChunk(Chunk *chunk, uint64_t now_ms)
 	chunk->mutable_write_perf()->set_iops(now_ms % 5000);
 }
 
-std::vector<Lease> BuildPlacements(uint32_t count)
+std::vector<Lease> BuildPlacements(uint32_t count, uint32_t owner_bytes)
 {
 	std::vector<Lease> placements(count);
 
@@ -73,10 +73,10 @@ std::vector<Lease> BuildPlacements(uint32_t count)
 		uint64_t location = 0;
 
 		// Six different chunks, half of them bare, so that every lease holds both kinds.
-		for (uint32_t replica = 0; replica < 6; replica++)
+		for (uint32_t replica = 0; replica < kLocated; replica++)
 			location |= uint64_t{1 + (i * 5 + replica * 9) % kChunkCount} << (8 * replica);
 		lease.mutable_owner()->set_uuid("d6a5a5c0-54f4-11ee-8c99-0242ac1200" +
-						std::to_string(10 + i % 90));
+						std::to_string(10 + i % 90) + std::string(owner_bytes, 'x'));
 		lease.mutable_owner()->set_ip(kBaseIp);
 		lease.mutable_owner()->set_port(kDataPort);
 		lease.set_pid(247910 + i);
@@ -93,7 +93,7 @@ std::vector<Lease> BuildPlacements(uint32_t count)
 
 uint32_t ReplicaChunk(uint64_t location, uint32_t nth)
 {
-	return static_cast<uint32_t>(location >> (8 * nth) & 0xff);
+	return static_cast<uint32_t>(location >> (8 * (nth % kLocated)) & 0xff);
 }
 
 void StampCachedLease(Lease *lease, const Lease &newer)

@@ -27,7 +27,7 @@ uint32_t PickReplicas(uint64_t pick)
 } // namespace
 
 LeaseLoad::LeaseLoad(Meta *meta, const LoadOptions &options)
-    : meta_(meta), options_(options), placements_(BuildPlacements(kPlacements))
+    : meta_(meta), options_(options), placements_(BuildPlacements(kPlacements, options.owner_bytes))
 {
 }
 
@@ -36,7 +36,8 @@ void LeaseLoad::CreateLease(uint64_t pick)
 	uint64_t extent = next_extent_.fetch_add(1);
 	LeasePtr lease(new CachedLease);
 
-	meta_->BuildLease(lease.get(), placements_[pick % kPlacements], PickReplicas(pick / kPlacements));
+	meta_->BuildLease(lease.get(), placements_[pick % kPlacements],
+			  options_.replicas ? options_.replicas : PickReplicas(pick / kPlacements));
 	meta_->CacheVExtentLease(extent, lease);
 	if (extent > options_.leases)
 		meta_->RevokeLease(extent - options_.leases);
@@ -78,8 +79,11 @@ void LeaseLoad::RunLoad(uint32_t index)
 	uint64_t mine = 0;
 
 	if (options_.rate == kUnpaced) {
-		for (; !stopping_.load(); mine++)
+		for (; !stopping_.load(); mine++) {
+			while (off_.load() && !stopping_.load())
+				SleepMs(kTickMs);
 			RunOperation(mine, random() >> 8);
+		}
 		return;
 	}
 
@@ -89,7 +93,7 @@ void LeaseLoad::RunLoad(uint32_t index)
 		uint64_t due = (MonotonicNs() - started) / 1000 * options_.rate / options_.threads / 1000000;
 		uint64_t limit = mine + 10 * kTickMs * options_.rate / 1000 + 10;
 
-		for (; mine < due && mine < limit; mine++)
+		for (; mine < due && mine < limit && !off_.load(); mine++)
 			RunOperation(mine, random() >> 8);
 		SleepMs(kTickMs);
 	}
@@ -129,6 +133,11 @@ void LeaseLoad::Stop()
 	for (std::thread &thread : threads_)
 		thread.join();
 	threads_.clear();
+}
+
+void LeaseLoad::Switch(bool on)
+{
+	off_.store(!on);
 }
 
 uint64_t LeaseLoad::OperationsDone() const

@@ -16,6 +16,8 @@ struct LoadOptions {
 	uint32_t leases = 1000;
 	uint32_t rate = 2000; // operations a second, all threads together; or kUnpaced
 	uint64_t seed = 1;
+	uint32_t replicas = 0; // chunks of each lease; 0: mostly four
+	uint32_t owner_bytes = 0;
 };
 
 class LeaseLoad
@@ -26,6 +28,8 @@ class LeaseLoad
 	// Fills the cache, then starts the threads lease-N, lease-expire and chunk-beat.
 	void Start();
 	void Stop();
+	// While it is off, no lease is created, touched or given back.
+	void Switch(bool on);
 	uint64_t OperationsDone() const;
 	// An extent that is cached now, most likely.
 	uint64_t SomeExtent(uint64_t pick) const;
@@ -44,6 +48,7 @@ class LeaseLoad
 	std::atomic<uint64_t> next_extent_{1};
 	std::atomic<uint64_t> done_{0};
 	std::atomic<bool> stopping_{false};
+	std::atomic<bool> off_{false};
 	std::vector<std::thread> threads_;
 };
 
