@@ -202,17 +202,40 @@ int writes_trace_map_fd(const struct writes_trace *t, const char *name)
 	return map ? bpf_map__fd(map) : -ENOENT;
 }
 
-/* Empties a table of addresses. Returns how many there were. */
-static uint64_t purge(const struct bpf_map *map)
+#define PURGE_BATCH 4096 /* more than stand in one bucket */
+
+/* Kernels before 5.6: one key after the other. */
+static uint64_t purge_keys(int fd)
 {
 	uint64_t key, n = 0;
 
-	while (!bpf_map__get_next_key(map, NULL, &key, sizeof(key))) {
-		if (bpf_map__delete_elem(map, &key, sizeof(key), 0))
-			break;
+	while (!bpf_map_get_next_key(fd, NULL, &key) && !bpf_map_delete_elem(fd, &key))
 		n++;
-	}
 	return n;
+}
+
+/* Empties a table of addresses. Returns how many there were. */
+static uint64_t purge(const struct bpf_map *map)
+{
+	uint64_t *keys = malloc(PURGE_BATCH * sizeof(*keys)), n = 0;
+	void *values = malloc((size_t)PURGE_BATCH * bpf_map__value_size(map));
+	uint32_t in = 0, out = 0;
+	bool started = false;
+	int code = keys && values ? 0 : -ENOMEM;
+
+	while (!code) {
+		uint32_t count = PURGE_BATCH;
+
+		code = bpf_map_lookup_and_delete_batch(bpf_map__fd(map), started ? &in : NULL, &out, keys,
+						       values, &count, NULL);
+		if (!code || code == -ENOENT)
+			n += count;
+		in = out;
+		started = true;
+	}
+	free(keys);
+	free(values);
+	return code == -ENOENT ? n : n + purge_keys(bpf_map__fd(map));
 }
 
 int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
@@ -226,6 +249,7 @@ int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 		t->purged += purge(t->skel->maps.objects);
 		purge(t->skel->maps.nodes);
 		purge(t->skel->maps.pieces);
+		deadline_ns += mono_now_ns() - now;
 		t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
 	}
 	t->cfg.deadline_ns = deadline_ns;
