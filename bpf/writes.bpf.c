@@ -246,7 +246,7 @@ int wr_object_hit(__u32 level, __u64 addr)
 		object_touched(o, s->now, s->probe, true);
 		return 0;
 	}
-	__builtin_memcpy(s->seen, o->digest, sizeof(s->seen));
+	digest_begin(s, o);
 	walk_from(level, s, addr, type);
 	if (role == WR_ROLE_DESTROY || role == WR_ROLE_REMOVE) {
 		nodes_forget(s);

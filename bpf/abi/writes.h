@@ -176,7 +176,7 @@ enum wr_object_flags {
  * found them good. As long as it is the same, no guarded byte has changed. */
 struct wr_digest {
 	__u64 sum;     /* 0: none, they have to be compared */
-	__u64 from_ns; /* the walk that made it; nodes with an older shadow were not in it */
+	__u64 from_ns; /* the walk that made it; nodes with an older shadow were not in it. ~0: it is void */
 	__u64 seen_ns; /* last time it was seen to hold */
 };
 _Static_assert(sizeof(struct wr_digest) == 24, "wr_digest");
@@ -192,15 +192,16 @@ struct wr_object {
 	__u64 id; /* never reused: time of insertion or adoption, made unique by cpu */
 	__u64 since_ns;
 	__u32 type;
-	__u32 flags;	 /* enum wr_object_flags */
-	__u32 n_nodes;	 /* visited at the last touch */
-	__u32 n_touches; /* ever; touch[(n_touches - 1) % WR_TOUCHES] is the newest */
-	__u64 deep_ns;	 /* last walk that visited sub-messages too */
+	__u32 flags;	      /* enum wr_object_flags */
+	__u32 n_nodes;	      /* visited at the last touch */
+	__u32 n_touches;      /* ever; touch[(n_touches - 1) % WR_TOUCHES] is the newest */
+	__u64 deep_ns;	      /* last walk that visited sub-messages too */
+	__u64 walkers, walks; /* that compare nodes with their shadows: at work, and ever begun */
 	struct wr_digest digest[WR_DIGESTS];
 	struct wr_touch last_good; /* last check that found nothing */
 	struct wr_touch touch[WR_TOUCHES];
 };
-_Static_assert(sizeof(struct wr_object) == 72 + 24 * WR_DIGESTS + 32 * WR_TOUCHES, "wr_object");
+_Static_assert(sizeof(struct wr_object) == 88 + 24 * WR_DIGESTS + 32 * WR_TOUCHES, "wr_object");
 
 struct wr_step {
 	__u16 field; /* of the parent's type, counted from its first */

@@ -183,6 +183,28 @@ static __always_inline bool digest_holds(__u32 level, struct wr_scratch *s, stru
 	return true;
 }
 
+static __always_inline void digest_void(struct wr_digest *d)
+{
+	d->sum = 0;
+	d->from_ns = ~0ull;
+}
+
+/*
+ * Before a walk that compares nodes with their shadows. Two at a time may leave shadows of what was read
+ * first beside a digest of what was read last: so a digest is void while a walk is at work, and only one that
+ * was alone makes a new one.
+ */
+static __always_inline void digest_begin(struct wr_scratch *s, struct wr_object *o)
+{
+	__sync_fetch_and_add(&o->walkers, 1);
+	__sync_fetch_and_add(&o->walks, 1);
+	s->alone = *(volatile __u64 *)&o->walkers == 1;
+	s->walk = *(volatile __u64 *)&o->walks;
+	__builtin_memcpy(s->seen, o->digest, sizeof(s->seen));
+	digest_void(&o->digest[WR_DIGEST_TOP]);
+	digest_void(&o->digest[WR_DIGEST_SUB]);
+}
+
 /* After a walk that compared all nodes it came to: their sum is the digest from now on, if all were good. */
 static __always_inline void digest_keep(struct wr_scratch *s, struct wr_object *o)
 {
@@ -191,18 +213,16 @@ static __always_inline void digest_keep(struct wr_scratch *s, struct wr_object *
 
 	if (s->deep)
 		o->deep_ns = s->now;
-	if (s->bad) {
-		top->sum = 0;
-		sub->sum = 0;
-		return;
+	if (!s->bad && s->alone && *(volatile __u64 *)&o->walks == s->walk) {
+		d.sum = s->sum[WR_DIGEST_TOP];
+		*top = d;
+		d.sum = s->sum[WR_DIGEST_SUB];
+		if (s->deep)
+			*sub = d;
+		else if (d.sum == 1) /* else some of them were visited, those of nodes that had changed */
+			*sub = s->seen[WR_DIGEST_SUB];
 	}
-	d.sum = s->sum[WR_DIGEST_TOP];
-	*top = d;
-	d.sum = s->sum[WR_DIGEST_SUB];
-	if (s->deep)
-		*sub = d;
-	else if (d.sum != 1)
-		sub->sum = 0; /* some of them only, those of nodes that had changed */
+	__sync_fetch_and_add(&o->walkers, -1);
 }
 
 #endif

@@ -110,13 +110,14 @@ struct wr_scratch {
 	__u64 now;
 	__u64 object, object_id;
 	__u32 probe, destroying;
-	__u32 bad;	  /* candidates of this hit, and nodes known to be damaged */
-	__u32 head, tail; /* of q */
-	__u32 first;	  /* the node in hand was not known before */
-	__u32 deep;	  /* visit sub-messages too */
-	__u32 damaged;	  /* the node in hand is known to be */
-	__u64 changed;	  /* words of the node in hand that differ from its shadow */
-	__u64 digest;	  /* of the node in hand */
+	__u32 bad;	   /* candidates of this hit, and nodes known to be damaged */
+	__u32 head, tail;  /* of q */
+	__u32 first;	   /* the node in hand was not known before */
+	__u32 deep;	   /* visit sub-messages too */
+	__u32 damaged;	   /* the node in hand is known to be */
+	__u64 changed;	   /* words of the node in hand that differ from its shadow */
+	__u64 digest;	   /* of the node in hand */
+	__u64 walk, alone; /* this walk's number; no other was at work when it began */
 	__u64 sum[WR_DIGESTS];
 	struct wr_digest seen[WR_DIGESTS]; /* the object's, as they were before this hit */
 	struct wr_item it;		   /* the node in hand */
