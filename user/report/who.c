@@ -8,8 +8,8 @@
 static const char *const about[] = {
 	[WHO_MEMBER] = "in code of the class, of a base or of a derived one",
 	[WHO_USER] = "in functions that hold inlined code of the class",
-	[WHO_MATCH] = "width and displacement match, nothing more: an object of any class, or a pointer to "
-		      "the field",
+	[WHO_MATCH] = ("width and displacement match, nothing more: an object of any class, or a pointer to "
+		       "the field"),
 };
 
 static const char *reg_name(uint8_t reg)
