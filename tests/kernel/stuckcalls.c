@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -336,6 +337,7 @@ static pid_t start_server(void)
 		close(ux);
 		return pid;
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a client that is killed leaves no server behind */
 	pthread_create(&t, NULL, accept_all, (void *)(intptr_t)ux);
 	accept_all((void *)(intptr_t)tcp);
 	_exit(0);
@@ -384,8 +386,28 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* Until the thread sleeps in its call: on a slow machine it may not have got there yet. */
+static void wait_asleep(const struct stuck *s)
+{
+	long want = !strcmp(s->call, "poll") ? SYS_poll : !strcmp(s->call, "accept") ? SYS_accept : SYS_recvfrom, nr;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", s->tid);
+	do {
+		usleep(50000);
+		f = fopen(path, "r");
+		if (!f || fscanf(f, "%ld", &nr) != 1)
+			nr = -1; /* it runs */
+		if (f)
+			fclose(f);
+	} while (nr != want);
+}
+
 static void lose(const struct stuck *s)
 {
+	wait_asleep(s);
+
 	if (!strcmp(s->lost_by, "close"))
 		close(s->fd);
 	else if (!strcmp(s->lost_by, "dup2"))
@@ -433,7 +455,6 @@ int main(void)
 	if (!fgets(line, sizeof(line), stdin))
 		return 1;
 	pthread_barrier_wait(&planted);
-	usleep(300000);
 	for (size_t i = 0; i < N_THREADS; i++)
 		if (threads[i].fd >= 0 && threads[i].lost_by)
 			lose(&threads[i]);
