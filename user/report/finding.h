@@ -168,6 +168,7 @@ struct stall_step {
 struct stall {
 	enum verdict verdict;
 	pid_t pid, tid;
+	int fd; /* -1 if none */
 	char comm[FINDING_COMM_LEN];
 	uint64_t blocked_ns;   /* how long by now */
 	bool blocked_at_least; /* blocked_ns is a lower bound */
@@ -176,9 +177,9 @@ struct stall {
 		      answer */
 	bool rpc_id_known;
 	bool cycle;	     /* the last of chain[] waits for one of those before it */
+	bool has_other;	     /* other is known */
 	const char *syscall; /* static: "poll" */
 	int64_t timeout_ms;  /* -1 infinite, -2 the call has none */
-	int fd;		     /* -1 if none */
 	struct sock_facts sock;
 	char *file;	    /* what the fd is, when not a socket; or the dead file of polling-dead-fd */
 	char *rpc_method;   /* "zbs.meta.MetaService.ListDb", NULL unknown */
@@ -188,7 +189,6 @@ struct stall {
 	char **kernel_stack; /* innermost first */
 	size_t n_kernel;
 	/* the other party: who closed the fd, who should read the reply, who read the request */
-	bool has_other;
 	struct {
 		const char *role; /* static: "closed by", "lock held by", "request read by", ... */
 		pid_t tid;
