@@ -226,12 +226,13 @@ TESTS = list(JUDGES)
 # What .ci/run leaves out of the matrix, by kernel, and why: a machine without hardware help takes its time.
 SLOW = "seconds of verifying in emulation; `make vmtest` runs it"
 SAME = "as on the kernels beside it; `make vmtest` runs it"
+HUNG = "7.2 in emulation hung once in a session with watchpoints, why is not known; `make vmtest` runs it"
 CI_LEAVES_OUT = {
     "5.10": {"writer": SAME, "healthy": SAME, "dead-fd": SAME, "perf-stall": SAME},
     "6.1": {"load": SLOW, "sources": SLOW, "writer": SAME, "no-btf": SAME, "healthy": SAME, "dead-fd": SAME, "server-mutex": SAME, "old-threads": SAME, "killed": SAME, "perf-stall": SAME},
     "6.12": {"load": SLOW, "sources": SLOW, "writes": SAME, "no-btf": SAME, "healthy": SAME, "silent-server": SAME, "dead-fd": SAME, "server-mutex": SAME,
              "old-threads": SAME, "perf-writes": SAME, "killed": SAME},
-    "newest": {"load": SLOW, "sources": SLOW, "writer": SAME, "no-btf": SAME, "dead-fd": SAME, "server-mutex": SAME, "old-threads": SAME, "perf-writes": SAME},
+    "newest": {"load": SLOW, "sources": SLOW, "writer": HUNG, "no-btf": SAME, "dead-fd": SAME, "server-mutex": SAME, "old-threads": SAME, "perf-writes": SAME},
 }
 
 

@@ -28,6 +28,9 @@ BOOT_S = 120
 TEST_S = 300  # as in guest/init
 
 
+COMPLAINT = "the kernel complains"
+
+
 def kernels():
     lines = (HERE / "kernels").read_text().splitlines()
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
@@ -83,7 +86,7 @@ def run_kernel(build, name, tests):
     results = {}
     for test in tests:
         if crash:
-            results[test] = ("failed", f"the kernel complains (see {work}/console): {crash.group(0)}", 0)
+            results[test] = ("failed", f"{COMPLAINT} (see {work}/console): {crash.group(0)}", 0)
             continue
         if test not in parts:
             results[test] = ("failed", f"the machine did not get to its end (see {work}/console)", 0)
@@ -115,13 +118,19 @@ def main():
     def one(name):
         start = time.monotonic()
         release, results = run_kernel(build, name, [test for test in tests if test not in left_out[name]])
+        # a loaded host can outrun an emulated machine: what failed gets one more boot, and the report says so
+        again = [test for test, (state, detail, _) in results.items() if state == "failed" and COMPLAINT not in detail]
+        if again:
+            for test, (state, detail, seconds) in run_kernel(build, name, again)[1].items():
+                first = results[test][1]
+                results[test] = (state, f"only at the second boot; at the first: {first}" if state == "passed" else detail, seconds)
         return name, release, results, time.monotonic() - start
 
     with ThreadPoolExecutor(args.jobs) as pool:
         table = list(pool.map(one, names))
     for name, _, results, _ in table:
         for test, (state, detail, _) in results.items():
-            if state != "passed":
+            if detail:
                 print(f"{name}: {test}: {state}: {detail}", file=sys.stderr)
         for test, why in left_out[name].items():
             results[test] = ("left out", why, 0)
