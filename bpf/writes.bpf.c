@@ -188,6 +188,15 @@ static __always_inline void node_destroyed(__u32 level, struct wr_scratch *s, __
 		watch_release(s->q[i].addr);
 }
 
+/* After its last walk: nothing of it is followed any more. */
+static __always_inline void object_ended(struct wr_scratch *s, __u64 addr, __u32 role)
+{
+	nodes_forget(s);
+	bpf_map_delete_elem(&objects, &addr);
+	watch_release(addr);
+	count(role == WR_ROLE_DESTROY ? WR_C_DESTROYED : WR_C_REMOVED);
+}
+
 /* One hit of a probe with a checking role. */
 int wr_object_hit(__u32 level, __u64 addr)
 {
@@ -249,10 +258,7 @@ int wr_object_hit(__u32 level, __u64 addr)
 	digest_begin(s, o);
 	walk_from(level, s, addr, type);
 	if (role == WR_ROLE_DESTROY || role == WR_ROLE_REMOVE) {
-		nodes_forget(s);
-		bpf_map_delete_elem(&objects, &addr);
-		watch_release(addr);
-		count(role == WR_ROLE_DESTROY ? WR_C_DESTROYED : WR_C_REMOVED);
+		object_ended(s, addr, role);
 		return 0;
 	}
 	o->n_nodes = s->tail;

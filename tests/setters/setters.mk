@@ -30,7 +30,7 @@ $(ST)/acts: tests/setters/acts.cc $(ST)/rec.pb.cc
 	$(Q)$(CXX) -O2 -fno-access-control -Wno-class-memaccess $(STFLAGS) -pthread -o $@ $^ -lprotobuf
 setters: $(ST)/acts
 
-$(ST)/legacy: tests/setters/legacy.cc
+$(ST)/legacy: tests/setters/legacy.cc tests/setters/legacy.h
 	@echo "  CXX     $@"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=gnu++98 -O2 -g -gdwarf-4 -fomit-frame-pointer -D_GLIBCXX_USE_CXX11_ABI=0 -Wall -Wextra -pthread -o $@ $<
