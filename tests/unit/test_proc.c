@@ -256,7 +256,8 @@ static void test_status(void **state)
 {
 	static const char text[] =
 		"Name:\ta\\nb\nState:\tS (sleeping)\nTgid:\t7\nPid:\t7\nPPid:\t3\nTracerPid:\t9\n"
-		"Uid:\t1000\t1001\t0\t0\nNSpid:\t700\t31\t7\nVmRSS:\t    2048 kB\nThreads:\t12\n";
+		"Uid:\t1000\t1001\t0\t0\nNSpid:\t700\t31\t7\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 "
+		"kB\nThreads:\t12\n";
 	struct proc_status s;
 	struct err err;
 
@@ -270,7 +271,7 @@ static void test_status(void **state)
 	assert_int_equal(s.euid, 1001);
 	assert_int_equal(s.ns_depth, 3);
 	assert_int_equal(s.ns_pid[2], 7);
-	assert_int_equal(s.rss_kib, 2048);
+	assert_int_equal(s.peak_rss_kib, 2048);
 	assert_int_equal(s.threads, 12);
 	assert_int_equal(proc_status_parse("Name:\tx\n", &s), -EBADMSG);
 

@@ -71,7 +71,7 @@ int proc_status_parse(const char *text, struct proc_status *ret)
 	ret->uid = (uid_t)strtoul(uid, &end, 10);
 	ret->euid = (uid_t)strtoul(end, NULL, 10);
 	ret->threads = (unsigned)number_of(text, "Threads");
-	ret->rss_kib = number_of(text, "VmRSS");
+	ret->peak_rss_kib = number_of(text, "VmHWM");
 	while (ns && isdigit((unsigned char)*ns) && ret->ns_depth < PROC_NS_DEPTH) {
 		ret->ns_pid[ret->ns_depth++] = (pid_t)strtol(ns, &end, 10);
 		ns = end + strspn(end, "\t ");

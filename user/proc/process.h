@@ -23,7 +23,7 @@ struct proc_status {
 	unsigned threads;
 	unsigned ns_depth;	     /* 1: in our pid namespace only */
 	pid_t ns_pid[PROC_NS_DEPTH]; /* ours first, innermost last; ns_depth of them */
-	uint64_t rss_kib;
+	uint64_t peak_rss_kib;	     /* of this program: getrusage() would count what ran before exec, too */
 };
 
 /* -ESRCH: no such process. */

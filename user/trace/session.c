@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -306,23 +305,17 @@ bool session_usage_bpf(const struct session_usage *u, uint64_t *run_ns, uint64_t
 	return true;
 }
 
-static uint64_t rss_kib(void)
-{
-	struct rusage ru;
-
-	return getrusage(RUSAGE_SELF, &ru) ? 0 : (uint64_t)ru.ru_maxrss;
-}
-
 void session_usage_finish(struct session_usage *u, struct summary *s)
 {
 	uint64_t wall = mono_now_ns() - u->wall_ns, bpf_ns, runs;
+	struct proc_status own;
 
 	if (!wall)
 		wall = 1;
 	s->duration_s = (double)wall / 1e9;
 	s->own_cpu_pct = 100.0 * (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - u->cpu_ns) / (double)wall;
 	s->bpf_cpu_pct = session_usage_bpf(u, &bpf_ns, &runs) ? 100.0 * (double)bpf_ns / (double)wall : -1;
-	s->rss_kib = rss_kib();
+	s->rss_kib = proc_status_read(&own, getpid(), NULL) ? 0 : own.peak_rss_kib;
 	if (u->stats_fd >= 0)
 		close(u->stats_fd);
 	u->stats_fd = -1;
