@@ -16,7 +16,7 @@
 const char COMMON_HELP[] =
 	"Target and session:\n"
 	"  -p, --pid PID           the process to look at\n"
-	"  -n, --comm NAME         the same, by name (`writes` takes all of it; else it must be the only one)\n"
+	"  -n, --comm NAME         the same, by name (`writes`: all of that name; else it must be one)\n"
 	"  -d, --duration SECONDS  how long (default 60; 0 = until Ctrl-C); the summary is printed at the "
 	"end in any case\n"
 	"      --json              JSON Lines on stdout instead of text; the last line is the summary\n"
