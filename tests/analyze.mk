@@ -10,10 +10,10 @@ FORMATTED     := $(wildcard user/*.c user/*/*.[ch] bpf/*.c bpf/*/*.h tests/unit/
 .PHONY: tidy
 
 format:
-	clang-format -i $(FORMATTED)
+	$(Q)clang-format -i $(FORMATTED)
 
 format-check:
-	clang-format --dry-run -Werror $(FORMATTED)
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
 
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(BUILD)/gen/syscall_names.inc $(BUILD)/gen/zbs.spec.inc | $(SKELS)
 	@echo "  TIDY    $<"
