@@ -79,6 +79,51 @@ def test_bad_write_without_root(start_target, place):
     assert (found["confidence"], found["addr"], found["new"]) == ("certain", truth["addr"], truth["new"])
 
 
+def test_stall_with_its_method_without_root(start_target, place):
+    """Nothing is missing: the call is named by its probe, which needs no stub on the stack."""
+    if not multi_uprobes():
+        pytest.skip("this kernel has no multi-uprobes, and its others ask for CAP_SYS_ADMIN")
+    target = start_target()
+    session = subprocess.Popen([*drop(NEEDED), str(place / "culprit"), "stalls", "-p", str(target.pid), "--json", "-d", "0",
+                                "--max-overhead", "100", "--debuginfo", str(place / "debug")],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert "following calls" in session.stderr.readline()
+        truth = target.fault("silent-server", timeout_ms=60000)
+        found = json.loads(session.stdout.readline())
+        done = target.status()["rpc_done"]
+        wait_until(lambda: target.status()["rpc_done"] > done + 100)
+        session.send_signal(signal.SIGINT)
+        out, err = session.communicate(timeout=60)
+    finally:
+        session.kill()
+    assert session.returncode == 1, err
+    assert (found["verdict"], found["tid"], found["rpc"]["method"]) == ("peer-silent", truth["tid"], truth["method"])
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["complete"] and summary["probes"]["failed"] == 0, summary["notes"]
+    # what the probes saw: the ledger of calls is theirs alone
+    assert sum(r["calls"] for r in summary["rpcs"] if r["by"] == "call" and r["method"].startswith("zbs.")) > 100
+
+
+def test_other_processes_calls_are_not_ours(start_target):
+    """Two daemons of one file: the probes of a session are one process's, and its ledger has that one's calls only."""
+    quiet, busy = start_target("--rpc-rate", 1), start_target("--rpc-rate", 1000)
+    session = subprocess.Popen([str(CULPRIT), "stalls", "-p", str(quiet.pid), "--json", "-d", "0", "--max-overhead", "100"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert "following calls" in session.stderr.readline()
+        before = quiet.status()["rpc_done"]
+        done = busy.status()["rpc_done"]
+        wait_until(lambda: busy.status()["rpc_done"] > done + 1500, timeout=30)
+        session.send_signal(signal.SIGINT)
+        out, err = session.communicate(timeout=60)
+        made = quiet.status()["rpc_done"] - before
+    finally:
+        session.kill()
+    assert session.returncode == 0, err
+    assert sum(r["calls"] for r in json.loads(out.splitlines()[-1])["rpcs"]) <= made + 5
+
+
 @pytest.mark.parametrize("command", [["stalls"], ["writes", "--spec", "zbs"]])
 def test_root_gives_up_the_rest(start_target, command):
     target = start_target()

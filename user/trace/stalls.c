@@ -10,6 +10,7 @@
 
 #include "trace/fit.h"
 #include "trace/force.h"
+#include "trace/multi.h"
 #include "trace/stalls_priv.h"
 #include "util/grow.h"
 
@@ -32,6 +33,9 @@ static int load(struct stalls_trace *t, struct err *err)
 		if (!t->skel)
 			return -errno;
 		stalls_calls_choose(t, fentry);
+		if (t->multi)
+			bpf_program__set_expected_attach_type(t->skel->progs.rpc_call,
+							      BPF_TRACE_UPROBE_MULTI);
 		rc = fit_object(t->skel->obj, t->opts.btf, err);
 		if (!rc)
 			rc = stalls_bpf__load(t->skel);
@@ -52,6 +56,7 @@ int stalls_trace_open(struct stalls_trace **ret, const struct stalls_trace_opts 
 	if (!t)
 		return err_set(err, -ENOMEM, "out of memory");
 	t->opts = *opts;
+	t->multi = opts->rpc && opts->rpc->n_sites && multi_works();
 	rc = load(t, err);
 	if (rc) {
 		err_set(err, rc, "the kernel refuses the programs that follow calls: %s", strerror(-rc));
@@ -208,9 +213,9 @@ static int attach_bytes(struct stalls_trace *t)
 	return h ? bytes_by_calls(t, h) : -ENOMEM;
 }
 
-/* At the cheap site with a cookie that says what differs there; without cookies at the entry, where nothing
- * does. */
-static struct bpf_link *attach_site(struct stalls_trace *t, const struct rpc_site *s)
+/* By perf, of all processes that run this file: bound to a pid it would see the main thread only. At the
+ * cheap site with a cookie that says what differs there; without cookies at the entry, where nothing does. */
+static struct bpf_link *attach_perf(struct stalls_trace *t, const struct rpc_site *s)
 {
 	LIBBPF_OPTS(bpf_uprobe_opts, o, .bpf_cookie = STALLS_COOKIE(s->arg, s->pushed));
 	struct bpf_link *link = NULL;
@@ -218,13 +223,23 @@ static struct bpf_link *attach_site(struct stalls_trace *t, const struct rpc_sit
 	if (forced(FORCE_NOLINK))
 		o.attach_mode = PROBE_ATTACH_MODE_PERF;
 	errno = EOPNOTSUPP;
-	/* of all processes that run this file: bound to a pid it would see the main thread only */
 	if (!forced(FORCE_NOCOOKIE))
 		link = bpf_program__attach_uprobe_opts(t->skel->progs.rpc_call, -1, s->path, s->cheap, &o);
 	if (link || s->arg != 1)
 		return link;
 	o.bpf_cookie = 0;
 	return bpf_program__attach_uprobe_opts(t->skel->progs.rpc_call, -1, s->path, s->entry, &o);
+}
+
+static struct bpf_link *attach_site(struct stalls_trace *t, const struct rpc_site *s)
+{
+	unsigned long offset = s->cheap;
+	__u64 cookie = STALLS_COOKIE(s->arg, s->pushed);
+	LIBBPF_OPTS(bpf_uprobe_multi_opts, o, .offsets = &offset, .cookies = &cookie, .cnt = 1);
+
+	if (!t->multi)
+		return attach_perf(t, s);
+	return bpf_program__attach_uprobe_multi(t->skel->progs.rpc_call, t->opts.pid, s->path, NULL, &o);
 }
 
 static int attach_rpc(struct stalls_trace *t)

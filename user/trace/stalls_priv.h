@@ -35,6 +35,7 @@ struct trace_link {
 struct stalls_trace {
 	struct stalls_bpf *skel;
 	struct stalls_trace_opts opts;
+	bool multi; /* RPC calls are told of by multi-uprobes, for which their program is loaded */
 	struct trace_link *link;
 	size_t n_links;
 	struct hook *hook;

@@ -9,6 +9,7 @@
 
 #include "trace/fit.h"
 #include "trace/force.h"
+#include "trace/multi.h"
 #include "trace/session.h"
 #include "trace/writes.h"
 #include "trace/writes_priv.h"
@@ -16,46 +17,6 @@
 
 #define LICENCE_NS	  1000000000ull
 #define FIRST_DEADLINE_NS 5000000000ull
-
-/* errno of a multi-uprobe link of prog for pid on a path that is no file. */
-static int multi_errno(int prog, pid_t pid)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, co);
-	unsigned long offset = 0;
-	int link, err;
-
-	co.uprobe_multi.path = "/";
-	co.uprobe_multi.offsets = &offset;
-	co.uprobe_multi.cnt = 1;
-	co.uprobe_multi.pid = (__u32)pid;
-	link = bpf_link_create(prog, -1, BPF_TRACE_UPROBE_MULTI, &co);
-	err = link < 0 ? errno : 0;
-	if (link >= 0)
-		close(link);
-	return err;
-}
-
-/*
- * Does the kernel have multi-uprobe links whose pid means a process? The first ones compared threads. Kernels
- * with the correction look at the pid before the path, so that an impossible pid on a path that is no file
- * gives EINVAL, the others EBADF. Kernels without such links give EINVAL for every pid.
- */
-static bool multi_works(void)
-{
-	LIBBPF_OPTS(bpf_prog_load_opts, lo, .expected_attach_type = BPF_TRACE_UPROBE_MULTI);
-	const struct bpf_insn insn[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	int prog = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insn, 2, &lo);
-	bool works;
-
-	if (prog < 0)
-		return false;
-	works = multi_errno(prog, -1) == EINVAL && multi_errno(prog, getpid()) == EBADF;
-	close(prog);
-	return works;
-}
 
 static int fill(const struct bpf_map *map, const void *values, size_t n, size_t size, struct err *err)
 {
@@ -115,7 +76,7 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 	t->plan = plan;
 	t->pid = pid;
 	t->bias = bias;
-	t->multi = !forced(FORCE_NOMULTI) && multi_works();
+	t->multi = multi_works();
 	t->cookies = !forced(FORCE_NOCOOKIE) &&
 		     libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
 	t->skel = writes_bpf__open_opts(&opts);
