@@ -1,6 +1,7 @@
 # Fuzz targets (libFuzzer): one program per reader of foreign bytes, with seeds in tests/fuzz/corpus/NAME. What a run finds
 # worth keeping goes to build/fuzz/corpus/NAME, never into the tree.
 FUZZ_SECONDS ?= 60
+FUZZ_RUNS  ?= 2000
 FUZZ_CC    := $(CLANG)
 FUZZ_SAN   := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -28,6 +29,6 @@ fuzz-build: $(FUZZ_BIN)
 fuzz: fuzz-build
 	$(Q)tests/fuzz/run $(BUILD)/fuzz $(FUZZ_SECONDS) $(FUZZ_NAMES)
 
-# the seeds, and a second from there
+# the seeds, and some inputs made of them: the same ones each time
 fuzz-smoke: fuzz-build
-	$(Q)tests/fuzz/run $(BUILD)/fuzz 1 $(FUZZ_NAMES)
+	$(Q)tests/fuzz/run $(BUILD)/fuzz runs=$(FUZZ_RUNS) $(FUZZ_NAMES)

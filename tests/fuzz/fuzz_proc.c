@@ -6,6 +6,7 @@
 #include "proc/maps.h"
 #include "proc/process.h"
 #include "proc/task.h"
+#include "symbol/kernel.h"
 
 static void maps(const char *text, size_t len)
 {
@@ -18,6 +19,20 @@ static void maps(const char *text, size_t len)
 	if (!proc_maps_parse(&m, f, &err)) {
 		proc_maps_find(&m, 0x400000);
 		proc_maps_deinit(&m);
+	}
+	fclose(f);
+}
+
+static void kernel_symbols(const char *text, size_t len)
+{
+	FILE *f = fmemopen((char *)text, len, "r");
+	struct kernel_syms *k;
+
+	if (!f)
+		return;
+	if (!kernel_syms_parse(&k, f, NULL)) {
+		kernel_syms_find(k, 0xffffffff81000000);
+		kernel_syms_close(k);
 	}
 	fclose(f);
 }
@@ -37,6 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	switch (data[0]) {
 	case 'm':
 		maps(text, size - 1);
+		break;
+	case 'y':
+		kernel_symbols(text, size - 1);
 		break;
 	case 'c':
 		proc_syscall_parse(text, &call);

@@ -1,76 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Records of bpf/writes.bpf.c and bpf/watch.bpf.c, in a process whose memory says anything. */
 #include "../unit/leases.h"
-#include "fuzz.h"
+#include "facts.h"
 #include "report/write.h"
 #include "writes/engine.h"
 #include "writes/witness.h"
 
-#define MS 1000000ull
-
 static struct writes_plan *plan;
-
-static ssize_t read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
-{
-	uint64_t v;
-
-	(void)addr;
-	if (take_u8(ctx) % 8 == 0)
-		return -14;
-	v = take_small(ctx);
-	memset(buf, 0, len);
-	memcpy(buf, &v, len < sizeof(v) ? len : sizeof(v));
-	return (ssize_t)len;
-}
-
-static bool object(void *ctx, uint64_t addr, struct wr_object *o)
-{
-	(void)addr;
-	*o = (struct wr_object){.id = take_small(ctx) & 3};
-	return take_u8(ctx) & 3;
-}
-
-static bool node(void *ctx, uint64_t addr, struct wr_node *n)
-{
-	(void)addr;
-	*n = (struct wr_node){.object = 0x1000 * take_small(ctx),
-			      .object_id = take_small(ctx) & 3,
-			      .type = take_u8(ctx) & 1,
-			      .depth = take_u8(ctx),
-			      .step = {{.field = 1, .index = take_u8(ctx)}},
-			      .mutate_ns = take_u8(ctx) * 16 * MS};
-	return take_u8(ctx) & 3;
-}
-
-static bool shadow(void *ctx, uint64_t addr, const struct wr_node *n, uint32_t size,
-		   uint8_t bytes[WR_NODE_BYTES])
-{
-	(void)addr;
-	(void)n;
-	memset(bytes, take_u8(ctx), size < WR_NODE_BYTES ? size : WR_NODE_BYTES);
-	return take_u8(ctx) & 3;
-}
-
-static size_t calls(void *ctx, struct wr_touch *v, size_t max)
-{
-	size_t n = take_u8(ctx) % (max + 1);
-
-	take(ctx, v, n * sizeof(*v));
-	return n;
-}
-
-static uint64_t n_objects(void *ctx)
-{
-	return take_u8(ctx);
-}
-
-static bool judged(void *ctx, unsigned type, unsigned field, uint64_t shadow_ns)
-{
-	(void)type;
-	(void)field;
-	(void)shadow_ns;
-	return take_u8(ctx) & 1;
-}
 
 static int uses(void *ctx, const struct frame *f)
 {
@@ -85,22 +21,6 @@ static bool kin(void *ctx, uint16_t type, struct judge_ask *ask)
 	ask->uses = uses;
 	ask->uses_ctx = ctx;
 	return take_u8(ctx) & 1;
-}
-
-static int unwind(void *ctx, const struct abi_stack *st, bool pc_is_return, struct frames *out)
-{
-	char name[16];
-
-	(void)st;
-	(void)pc_is_return;
-	take(ctx, name, sizeof(name) - 1);
-	name[sizeof(name) - 1] = '\0';
-	out->v = calloc(1, sizeof(*out->v));
-	if (!out->v)
-		return -12;
-	out->n = 1;
-	out->v[0].symbol = strdup(name);
-	return 0;
 }
 
 static const char *syscall_name(long nr)
@@ -210,18 +130,11 @@ static void results(const struct engine *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
-	struct engine_facts facts = {.ctx = &in,
-				     .read = read_mem,
-				     .object = object,
-				     .node = node,
-				     .shadow = shadow,
-				     .calls = calls,
-				     .n_objects = n_objects,
-				     .judged = judged};
+	struct engine_facts facts = facts_of(&in);
 	struct witness_cfg cfg = {.facts = facts,
 				  .kin = kin,
 				  .kin_ctx = &in,
-				  .unwind = unwind,
+				  .unwind = facts_unwind,
 				  .unwind_ctx = &in,
 				  .syscall_name = syscall_name};
 	struct witness *w;

@@ -8,6 +8,7 @@
 
 #include "dwarf/funcs.h"
 #include "layout/guard.h"
+#include "layout/who.h"
 #include "layout/writers.h"
 
 #define MAX_SYMBOLS 64
@@ -89,10 +90,15 @@ static void look(struct dbg *d, const char *name)
 static inline void look_at_all(struct dbg *d)
 {
 	static const char *const names[] = {"ns::A", "B", "M", "f", "ns::A::set", "get(int)"};
+	static const char *const fields[] = {"ns::A::x", "M::a", "B::list_"};
 	struct job j = {.d = d};
+	struct who w;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		look(d, names[i]);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (!who_stores(&w, d, fields[i], NULL))
+			who_free(&w);
 	dbg_overrides(d, "B::get", function, &j, NULL);
 	j.n = 0;
 	dbg_for_each_symbol(d, symbol, &j);

@@ -147,6 +147,20 @@ static void signal_record(struct world *w, int sig, int code, uint64_t addr, uin
 	free(s);
 }
 
+/* Longer than any there is: what it says of its length is not believed. */
+static void test_record_too_long(void **state)
+{
+	struct world *w = *state;
+	uint32_t size = sizeof(struct crash_signal) + 4096;
+	struct crash_signal *s = calloc(1, size);
+
+	assert_non_null(s);
+	*s = (struct crash_signal){.hdr = {.kind = CRASH_SIGNAL, .size = size}, .signal = SIGSEGV};
+	crash_record(w->c, &s->hdr);
+	free(s);
+	assert_false(crash_is_fatal(w->c));
+}
+
 static void node_record(struct world *w, uint64_t word)
 {
 	struct crash_node n = {.hdr = {.kind = CRASH_NODE, .size = sizeof(n), .ts_ns = 101 * MS},
@@ -353,6 +367,7 @@ int main(void)
 		T(test_what_was_seen_is_gone),
 		T(test_a_handler_took_it_first),
 		T(test_records_that_lie),
+		T(test_record_too_long),
 		T(test_rendering),
 	};
 

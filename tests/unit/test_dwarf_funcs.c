@@ -322,6 +322,23 @@ static void symbols_by_address(void **state)
 	dbg_close(d);
 }
 
+/* A function whose abstract origin is a class stands for itself. */
+static void origin_that_is_no_function(void **state)
+{
+	struct err e = {0};
+	struct dbg_func *f;
+	struct dbg *d;
+
+	(void)state;
+	if (dbg_open(&d, "tests/fuzz/corpus/dwarf/origin", NULL, &e))
+		fail_msg("%s", e.msg);
+	f = func_ok(d, "_ZN2ns1AD2Ev");
+	assert_int_equal(f->n_entry, 1);
+	assert_string_equal(f->linkage, "_ZN2ns1AD2Ev");
+	dbg_func_free(f);
+	dbg_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,7 +346,7 @@ int main(void)
 		cmocka_unit_test(not_found_and_ambiguous), cmocka_unit_test(argument_paths),
 		cmocka_unit_test(moved_arguments),	   cmocka_unit_test(parameters),
 		cmocka_unit_test(inlined_instances),	   cmocka_unit_test(overrides),
-		cmocka_unit_test(symbols_by_address),
+		cmocka_unit_test(symbols_by_address),	   cmocka_unit_test(origin_that_is_no_function),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

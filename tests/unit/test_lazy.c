@@ -87,6 +87,28 @@ static void test_same(void **state)
 	same("legacy", "old::Chunk", "old::Chunk::Clear");
 }
 
+/* A unit that cannot be walked, among those that are read at need: found by fuzzing. Nothing is known then,
+ * however often one asks. */
+static void test_damaged(void **state)
+{
+	struct dbg_func *f;
+	struct dbg_type cls;
+	struct err e = {0};
+	struct dbg *d;
+
+	(void)state;
+	lazy_set_threshold(0);
+	assert_int_equal(dbg_open(&d, "tests/fuzz/corpus/dwarf/order", NULL, &e), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(dbg_find_class(d, "B", &cls, &e), -EINVAL);
+		assert_int_equal(dbg_find_function(d, "_Z1fP1Bl", &f, &e), -EINVAL);
+		assert_non_null(strstr(e.msg, "damaged"));
+	}
+	dbg_close(d);
+	lazy_set_threshold(SIZE_MAX);
+	assert_int_equal(dbg_open(&d, "tests/fuzz/corpus/dwarf/order", NULL, &e), -EINVAL);
+}
+
 static uint64_t *bits_of(uint64_t v)
 {
 	uint64_t *b = malloc(sizeof(*b));
@@ -196,6 +218,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_damaged),
 		cmocka_unit_test_setup(test_cache, own_cache),
 	};
 

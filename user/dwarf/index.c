@@ -343,6 +343,17 @@ static int walk_units(struct dbg *d, Dwarf *dw)
 	return got < 0 ? -EINVAL : 0;
 }
 
+/* Damaged debuginfo may have a function come from something else, or from itself by a detour: then it stands
+ * for itself. */
+static uint32_t canonical(const struct dbg *d, uint32_t n)
+{
+	uint32_t o = node_origin(d, n);
+
+	if (d->node[n].flags & NODE_FUNC && (!(d->node[o].flags & NODE_FUNC) || node_origin(d, o) != o))
+		return n;
+	return o;
+}
+
 /* Makes the sorted tables over the nodes. */
 static int make_tables(struct dbg *d)
 {
@@ -352,7 +363,7 @@ static int make_tables(struct dbg *d)
 		struct node *x = &d->node[i];
 		const char *name = node_name(d, i);
 
-		x->canon = node_origin(d, i);
+		x->canon = canonical(d, i);
 		if (x->flags & (NODE_CLASS | NODE_ENUM)) {
 			if (*name) {
 				rc = pairs_add(&d->by_hash, node_hash(d, i), i);

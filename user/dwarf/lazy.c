@@ -26,6 +26,7 @@ struct lazy {
 	struct lazy_unit *unit;
 	size_t n;
 	struct mentions m;
+	int broken; /* why units could not be walked: nothing is known then */
 	struct unit_cache cache;
 	struct asked {
 		uint64_t key; /* of a qualified name */
@@ -286,6 +287,8 @@ static bool mark(struct lazy *l, char (*name)[MENTION_MAX], size_t n)
 /* Everything that was made of the nodes is made again. */
 static int walk_again(struct dbg *d)
 {
+	int rc;
+
 	types_free(d);
 	d->types = NULL;
 	index_free(d);
@@ -293,7 +296,11 @@ static int walk_again(struct dbg *d)
 	d->code = NULL;
 	d->n_code = 0;
 	d->have_code = false;
-	return index_build(d, NULL);
+	rc = index_build(d, NULL);
+	if (rc) /* half an index would say that what it lacks is not there */
+		index_free(d);
+	d->lazy->broken = rc;
+	return rc;
 }
 
 int lazy_want(struct dbg *d, const struct part *parts, size_t n)
@@ -301,8 +308,8 @@ int lazy_want(struct dbg *d, const struct part *parts, size_t n)
 	char name[MAX_DEPTH][MENTION_MAX];
 	int rc;
 
-	if (!d->lazy)
-		return 0;
+	if (!d->lazy || d->lazy->broken)
+		return d->lazy ? d->lazy->broken : 0;
 	for (size_t i = 0; i < n; i++)
 		search_name(&parts[i], name[i], sizeof(name[i]));
 	rc = learn(d->lazy, name, n);
@@ -315,6 +322,8 @@ int lazy_want_all(struct dbg *d)
 {
 	bool news = false;
 
+	if (d->lazy && d->lazy->broken)
+		return d->lazy->broken;
 	for (size_t i = 0; d->lazy && i < d->lazy->n; i++) {
 		news |= !d->lazy->unit[i].loaded;
 		d->lazy->unit[i].loaded = true;

@@ -12,7 +12,6 @@
 #include "dwarf/unit_cache.h"
 #include "util/grow.h"
 
-#define MAGIC	 "culprit-units 1"
 #define MAX_FILE (16 << 20)
 
 static const char *test_dir;
@@ -131,16 +130,16 @@ static uint64_t checksum(const char *text, size_t len)
 	return bytes_hash(NAME_SEED, text, len);
 }
 
-static int read_text(struct unit_cache *c, char *text, size_t len)
+int unit_cache_parse(struct unit_cache *c, char *text, size_t len)
 {
 	char head[128], sum[64], *line, *next;
-	int n = snprintf(head, sizeof(head), MAGIC " %016" PRIx64 " %zu\n", c->key, c->n_units);
+	int n = snprintf(head, sizeof(head), UNIT_CACHE_HEAD, c->key, c->n_units);
 	size_t tail;
 
-	tail = (size_t)snprintf(sum, sizeof(sum), "sum %016x\n", 0); /* its length */
+	tail = (size_t)snprintf(sum, sizeof(sum), UNIT_CACHE_SUM, (uint64_t)0); /* its length */
 	if (len < (size_t)n + tail || strncmp(text, head, (size_t)n) != 0 || strlen(text) != len)
 		return -EINVAL;
-	snprintf(sum, sizeof(sum), "sum %016" PRIx64 "\n", checksum(text, len - tail));
+	snprintf(sum, sizeof(sum), UNIT_CACHE_SUM, checksum(text, len - tail));
 	if (strcmp(text + len - tail, sum) != 0)
 		return -EINVAL;
 	text[len - tail] = '\0';
@@ -169,7 +168,7 @@ static void read_file(struct unit_cache *c)
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077) &&
 	    st.st_size > 0 && st.st_size < MAX_FILE && (text = calloc(1, (size_t)st.st_size + 1))) {
 		if (pread(fd, text, (size_t)st.st_size, 0) != st.st_size ||
-		    read_text(c, text, (size_t)st.st_size))
+		    unit_cache_parse(c, text, (size_t)st.st_size))
 			drop(c);
 		free(text);
 	}
@@ -209,7 +208,7 @@ static void write_file(const struct unit_cache *c)
 
 	if (!f)
 		return;
-	fprintf(f, MAGIC " %016" PRIx64 " %zu\n", c->key, c->n_units);
+	fprintf(f, UNIT_CACHE_HEAD, c->key, c->n_units);
 	for (size_t i = 0; i < c->n; i++) {
 		if (!plain(c->v[i].name))
 			continue;
@@ -219,7 +218,7 @@ static void write_file(const struct unit_cache *c)
 		fputc('\n', f);
 	}
 	fflush(f);
-	fprintf(f, "sum %016" PRIx64 "\n", checksum(text, len));
+	fprintf(f, UNIT_CACHE_SUM, checksum(text, len));
 	if (fclose(f) || asprintf(&temp, "%s.XXXXXX", c->path) < 0) {
 		free(text);
 		return;

@@ -7,9 +7,15 @@
 #ifndef CULPRIT_UNIT_CACHE_H
 #define CULPRIT_UNIT_CACHE_H
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define UNIT_CACHE_HEAD                                                                                      \
+	"culprit-units 1 %016" PRIx64 " %zu\n" /* key, number of units; then a line per set                  \
+						*/
+#define UNIT_CACHE_SUM "sum %016" PRIx64 "\n"  /* bytes_hash() of all before it */
 
 /* A set of units by their number. */
 struct unit_set {
@@ -28,6 +34,9 @@ struct unit_cache {
 
 /* Reads what there is. key: anything that tells this debuginfo file from others. */
 int unit_cache_open(struct unit_cache *c, const char *build_id, uint64_t key, size_t n_units);
+/* The text of a file: adds its sets. It is written over; text[len] is NUL. -EINVAL: not of this key and
+ * number, or damaged; some may have been added. -ENOMEM. */
+int unit_cache_parse(struct unit_cache *c, char *text, size_t len);
 /* Writes what is new: all of it, or nothing. */
 void unit_cache_close(struct unit_cache *c);
 /* NULL: not known. */

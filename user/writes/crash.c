@@ -47,7 +47,8 @@ static void keep_signal(struct crash_watch *c, const struct crash_signal *s)
 {
 	struct crash_signal *copy;
 
-	if (c->fatal || s->hdr.size < CRASH_SIGNAL_HEAD || s->stack.len > s->hdr.size - CRASH_SIGNAL_HEAD)
+	if (c->fatal || s->hdr.size < CRASH_SIGNAL_HEAD || s->hdr.size > sizeof(*s) ||
+	    s->stack.len > s->hdr.size - CRASH_SIGNAL_HEAD)
 		return;
 	copy = calloc(1, sizeof(*copy));
 	if (!copy)
