@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* An ELF file: segments, symbols, PLT, build-id, and where its debuginfo is. */
 #include "elf/elf_file.h"
+#include "elf/rtti.h"
 #include "fuzz.h"
 
 static const struct elf_file *file;
@@ -21,6 +22,13 @@ static int symbol(void *ctx, const struct elf_sym *s)
 	return 0;
 }
 
+static int function(void *ctx, const struct rtti_function *fun)
+{
+	(void)ctx;
+	sum += fun->vaddr + fun->size + strlen(fun->cls);
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct elf_file *f;
@@ -36,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		elf_for_each_dynsym(f, symbol, NULL);
 		elf_symbol(f, "main", &s);
 		sum += elf_file_build_id(f, &id) + elf_file_base(f);
+		rtti_functions(f, "N2fx4BaseE", 2, function, NULL);
 		elf_find_debug(f, NULL, &debug);
 		elf_find_debug(f, path, &debug);
 		elf_file_close(f);

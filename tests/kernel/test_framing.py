@@ -112,13 +112,18 @@ def test_described_stall(target, daemon_spec):
     assert clients[truth["method"]]["oldest_ms"] >= 1000
 
 
-def test_no_debuginfo_but_frames(start_target, daemon_spec, tmp_path):
-    """A stripped daemon: what its stacks cannot tell, its frames do."""
-    binary = tmp_path / "bare" / "target"
+def bare(directory):
+    """The daemon where nobody finds its debuginfo."""
+    binary = directory / "bare" / "target"
     binary.parent.mkdir()
     binary.write_bytes(TARGET.read_bytes())
     binary.chmod(0o755)
-    target = start_target(binary=binary)
+    return binary
+
+
+def test_no_debuginfo_but_frames(start_target, daemon_spec, tmp_path):
+    """A stripped daemon: what its stacks cannot tell, its frames do."""
+    target = start_target(binary=bare(tmp_path))
     session = Watch(target.pid, "--spec", daemon_spec)
     truth = target.fault("silent-server", timeout_ms=60000)
     session.wait_found("peer-silent")
@@ -127,6 +132,25 @@ def test_no_debuginfo_but_frames(start_target, daemon_spec, tmp_path):
     assert stall["tid"] == truth["tid"]
     assert stall["rpc"]["method"] == truth["method"]
     assert 1000 <= stall["rpc"]["age_ms"] <= stall["blocked_ms"] + 100
+
+
+def test_no_debuginfo(start_target, tmp_path):
+    """A stripped daemon and no framing: its channel is found by its vtable, and probes on it tell the method."""
+    target = start_target("--rpc-rate", 300, binary=bare(tmp_path))
+    session = Watch(target.pid)
+    served = target.status()["rpc_done"]
+    wait_until(lambda: target.status()["rpc_done"] > served + 300, timeout=30)
+    truth = target.fault("silent-server", timeout_ms=60000)
+    session.wait_found("peer-silent")
+    least = target.status()["rpc_done"] - served
+    stalls, summary, _ = session.end(interrupt=True)
+    most = target.status()["rpc_done"] - served
+    found = by_verdict(stalls, "peer-silent")
+    assert [(s["tid"], s["rpc"]["method"]) for s in found] == [(truth["tid"], truth["method"])]
+    assert summary["complete"] and any("by their vtables" in n for n in summary["notes"]), summary["notes"]
+    # a call is counted when it is answered, one a thread runs is in flight: the daemon counts once it is back from it
+    assert least <= sum(r["calls"] for r in summary["rpcs"]) <= most + 210
+    assert {r["method"] for r in summary["rpcs"]} <= {f"zbs.meta.MetaService.{m}" for m in METHODS}
 
 
 def test_grpc(program):
@@ -242,11 +266,16 @@ def test_errors(target):
     assert "baidu_std and grpc" in done.stderr and "docs/spec.md" in done.stderr
 
 
-@pytest.mark.parametrize("abi", [0, 1])
-def test_statically_linked(program, abi):
-    """protobuf's layout of 2.5 and 3.0 without a library that would tell the version: the names of a method prove it."""
+@pytest.mark.parametrize("abi, stripped", [(0, False), (1, False), (0, True)])
+def test_statically_linked(program, tmp_path, abi, stripped):
+    """protobuf's layout of 2.5 and 3.0 without a library that would tell the version: the names of a method prove it. Stripped, its
+    classes are found by what cannot be stripped."""
     server = program("line-server")
-    client = subprocess.Popen([str(BUILD / "tests" / f"legacy_rpc_{abi}"), str(server.port)], stdin=subprocess.PIPE)
+    binary = BUILD / "tests" / f"legacy_rpc_{abi}"
+    if stripped:
+        subprocess.run(["strip", "-o", tmp_path / "legacy_rpc", binary], check=True)
+        binary = tmp_path / "legacy_rpc"
+    client = subprocess.Popen([str(binary), str(server.port)], stdin=subprocess.PIPE)
     try:
         session = Watch(client.pid)
         time.sleep(1)

@@ -7,18 +7,12 @@
 
 #include "dwarf/dbg.h"
 #include "dwarf/funcs.h"
-#include "plan/rpc.h"
+#include "plan/rpc_priv.h"
 #include "plan/site.h"
 #include "proc/maps.h"
 #include "util/grow.h"
 
-/* Base classes of protobuf's generic services: the client's channel and the server's dispatch
- * (google/protobuf/service.h). */
-#define CHANNEL_BASE "google::protobuf::RpcChannel::CallMethod"
-#define SERVICE_BASE "google::protobuf::Service::CallMethod"
-
-static void note(struct rpc_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void note(struct rpc_plan *p, const char *fmt, ...)
+void rpc_note(struct rpc_plan *p, const char *fmt, ...)
 {
 	va_list ap;
 	char *text;
@@ -61,28 +55,39 @@ struct walk {
 	int rc;
 };
 
-static int add_site(struct walk *w, const struct dbg_func *f, const struct dbg_entry *e)
+int rpc_site_add(struct rpc_plan *plan, const struct elf_file *bin, const struct rpc_code *c)
 {
-	const struct elf_file *bin = dbg_binary(w->dbg);
-	const uint8_t *code = elf_bytes(bin, e->vaddr, e->size);
+	const uint8_t *code = elf_bytes(bin, c->vaddr, c->size);
 	struct rpc_site *s;
 	struct site choice;
 
-	if (GROW(&w->plan->site, w->plan->n_sites))
+	if (GROW(&plan->site, plan->n_sites))
 		return -ENOMEM;
-	s = &w->plan->site[w->plan->n_sites];
-	*s = (struct rpc_site){.arg = w->arg, .die = e->die};
-	if (!elf_vaddr_to_offset(bin, e->vaddr, &s->entry))
+	s = &plan->site[plan->n_sites];
+	*s = (struct rpc_site){.arg = c->arg, .die = c->die};
+	if (!elf_vaddr_to_offset(bin, c->vaddr, &s->entry))
 		return 0; /* not in the file: nothing to attach to */
 	s->cheap = s->entry;
-	if (code && !site_choose(code, e->size, &choice) && !choice.looped) {
+	if (code && !site_choose(code, c->size, &choice) && !choice.looped) {
 		s->cheap += choice.offset;
 		s->pushed = choice.pushed;
 	}
-	s->path = strdup(w->path);
-	s->function = strdup(f->name);
-	w->plan->n_sites++;
+	s->path = strdup(c->path);
+	s->function = strdup(c->function);
+	plan->n_sites++;
 	return s->path && s->function ? 0 : -ENOMEM;
+}
+
+static int add_site(struct walk *w, const struct dbg_func *f, const struct dbg_entry *e)
+{
+	const struct rpc_code c = {.path = w->path,
+				   .function = f->name,
+				   .vaddr = e->vaddr,
+				   .size = e->size,
+				   .die = e->die,
+				   .arg = w->arg};
+
+	return rpc_site_add(w->plan, dbg_binary(w->dbg), &c);
 }
 
 static int add_channel(void *ctx, const struct dbg_func *f)
@@ -106,7 +111,7 @@ static int find_channels(struct walk *w, const char *name)
 	if (rc != -ENOENT)
 		return w->rc;
 	if (dbg_find_function(w->dbg, name, &f, NULL)) {
-		note(w->plan, "RPC calls are not followed: %s", err.msg);
+		rpc_note(w->plan, "RPC calls are not followed: %s", err.msg);
 		return 0;
 	}
 	rc = add_channel(w, f);
@@ -179,7 +184,7 @@ static int find_handlers(struct walk *w)
 	return w->rc;
 }
 
-static unsigned arg_number(const struct spec_rpc *r)
+unsigned rpc_arg_number(const struct spec_rpc *r)
 {
 	return r->method_arg && !strncmp(r->method_arg, "arg", 3) ? (unsigned)atoi(r->method_arg + 3) : 1;
 }
@@ -192,7 +197,7 @@ int rpc_plan_find(struct rpc_plan *p, struct dbg *dbg, const char *path, const s
 	for (size_t i = 0; spec && !rc && i < spec->n_rpc; i++) {
 		const struct spec_rpc *r = &spec->rpc[i];
 
-		w.arg = arg_number(r);
+		w.arg = rpc_arg_number(r);
 		for (size_t k = 0; !rc && k < r->n_channel; k++)
 			rc = find_channels(&w, r->channel[k]);
 		for (size_t k = 0; !rc && k < r->n_server; k++)
@@ -235,18 +240,30 @@ int rpc_plan_build(struct rpc_plan *ret, pid_t pid, const struct spec *spec, con
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	ret->layout = layout_of(pid);
 	rc = dbg_open(&dbg, path, debuginfo, &why);
-	if (rc) {
-		/* the first line of the message; the rest lists every place looked at */
-		note(ret,
-		     "RPCs are not named (%.*s): waits that only the stack can tell from idle ones are taken "
-		     "for idle; --debuginfo helps",
-		     (int)strcspn(why.msg, ":\n"), why.msg);
-		return rc == -ENOMEM ? err_set(err, rc, "out of memory") : 0;
+	if (!rc) {
+		rc = rpc_plan_find(ret, dbg, path, spec);
+		dbg_close(dbg);
+	} else if (rc != -ENOMEM) {
+		rc = 0;
 	}
-	rc = rpc_plan_find(ret, dbg, path, spec);
-	dbg_close(dbg);
 	if (!rc)
-		return 0;
-	rpc_plan_deinit(ret);
-	return err_set(err, rc, "out of memory");
+		rc = rpc_plan_classes(ret, pid, spec, !ret->n_sites);
+	if (rc) {
+		rpc_plan_deinit(ret);
+		return err_set(err, rc, "out of memory");
+	}
+	/* the first line of the message; the rest lists every place looked at */
+	if (why.msg[0] && !ret->n_sites)
+		rpc_note(ret,
+			 "RPCs are not named (%.*s): waits that only the stack can tell from idle ones are "
+			 "taken "
+			 "for idle; --debuginfo helps",
+			 (int)strcspn(why.msg, ":\n"), why.msg);
+	else if (why.msg[0])
+		rpc_note(
+			ret,
+			"RPC channels are known by their vtables (%.*s): calls that began before the session "
+			"have no name",
+			(int)strcspn(why.msg, ":\n"), why.msg);
+	return 0;
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "proc/maps.h"
@@ -122,6 +123,18 @@ const struct proc_map *proc_maps_find(const struct proc_maps *m, uint64_t addr)
 			return &m->v[mid];
 	}
 	return NULL;
+}
+
+int proc_map_file(const struct proc_map *m, pid_t pid, char *buf, size_t len)
+{
+	struct stat st;
+	int n = snprintf(buf, len, "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)pid, m->start, m->end);
+
+	if (n > 0 && (size_t)n < len && !stat(buf, &st))
+		return 0;
+	/* not root, or a kernel that wants more for map_files */
+	n = snprintf(buf, len, "/proc/%d/root%s", (int)pid, m->path ? m->path : "");
+	return m->path && n > 0 && (size_t)n < len && !stat(buf, &st) && st.st_ino == m->inode ? 0 : -ENOENT;
 }
 
 void proc_maps_deinit(struct proc_maps *m)

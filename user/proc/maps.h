@@ -35,6 +35,8 @@ int proc_maps_read(struct proc_maps *ret, pid_t pid, struct err *err);
 int proc_maps_parse(struct proc_maps *ret, FILE *f, struct err *err);
 /* NULL: addr is in no mapping. Valid until proc_maps_deinit. */
 const struct proc_map *proc_maps_find(const struct proc_maps *m, uint64_t addr);
+/* A path by which we can open the mapped file, whatever its name leads to by now. -ENOENT: none. */
+int proc_map_file(const struct proc_map *m, pid_t pid, char *buf, size_t len);
 void proc_maps_deinit(struct proc_maps *m);
 
 #endif

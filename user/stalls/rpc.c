@@ -22,11 +22,27 @@ int rpc_names_add(struct rpc_names *n, bool handler, const char *name, const cha
 	return v[*count - 1].name && (!method || v[*count - 1].method) ? 0 : -ENOMEM;
 }
 
+int rpc_names_add_code(struct rpc_names *n, bool handler, const char *name, const char *module,
+		       uint64_t begin, uint64_t end)
+{
+	int rc = rpc_names_add(n, handler, name, NULL);
+	struct rpc_func *f;
+
+	if (rc)
+		return rc;
+	f = handler ? &n->handler[n->n_handler - 1] : &n->channel[n->n_channel - 1];
+	f->module = strdup(module);
+	f->begin = begin;
+	f->end = end;
+	return f->module ? 0 : -ENOMEM;
+}
+
 static void funcs_free(struct rpc_func *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		free(v[i].name);
 		free(v[i].method);
+		free(v[i].module);
 	}
 	free(v);
 }
@@ -54,18 +70,28 @@ static size_t bare_len(const char *symbol)
 	return n;
 }
 
-static const struct rpc_func *match(const struct rpc_func *list, size_t n, const char *symbol)
+static bool is_in(const struct rpc_func *f, const struct frame *at)
 {
+	return at->offset >= f->begin && at->offset < f->end && at->module && !strcmp(at->module, f->module);
+}
+
+static const struct rpc_func *match(const struct rpc_func *list, size_t n, const struct frame *at)
+{
+	size_t len = at->symbol ? bare_len(at->symbol) : 0;
 	char bare[512];
-	size_t len = bare_len(symbol);
 
 	if (len >= sizeof(bare))
-		return NULL;
-	memcpy(bare, symbol, len);
+		len = 0;
+	memcpy(bare, at->symbol ? at->symbol : "", len);
 	bare[len] = '\0';
 	for (size_t i = 0; i < n; i++) {
-		if (strchr(list[i].name, '*') ? !fnmatch(list[i].name, bare, 0) : !strcmp(list[i].name, bare))
-			return &list[i];
+		const struct rpc_func *f = &list[i];
+
+		if (f->module		   ? is_in(f, at)
+		    : !len		   ? false
+		    : strchr(f->name, '*') ? !fnmatch(f->name, bare, 0)
+					   : !strcmp(f->name, bare))
+			return f;
 	}
 	return NULL;
 }
@@ -124,15 +150,16 @@ static bool is_mutex_wait(const char *symbol)
 }
 
 /* Is this frame a client's or a server's? */
-static enum rpc_side side_of(const struct rpc_names *names, const char *symbol, char method[RPC_METHOD_LEN])
+static enum rpc_side side_of(const struct rpc_names *names, const struct frame *at,
+			     char method[RPC_METHOD_LEN])
 {
 	const struct rpc_func *f;
 
-	if (match(names->channel, names->n_channel, symbol))
+	if (match(names->channel, names->n_channel, at))
 		return RPC_SIDE_CLIENT;
-	if (rpc_stub_method(symbol, method, RPC_METHOD_LEN))
+	if (at->symbol && rpc_stub_method(at->symbol, method, RPC_METHOD_LEN))
 		return RPC_SIDE_CLIENT;
-	f = match(names->handler, names->n_handler, symbol);
+	f = match(names->handler, names->n_handler, at);
 	if (f && f->method)
 		snprintf(method, RPC_METHOD_LEN, "%s", f->method);
 	return f ? RPC_SIDE_SERVER : RPC_SIDE_NONE;
@@ -142,23 +169,22 @@ void rpc_read_stack(const struct rpc_names *names, const struct frames *st, stru
 {
 	*out = (struct rpc_stack){0};
 	for (size_t i = 0; i < st->n; i++) {
-		const char *symbol = st->v[i].symbol;
+		const struct frame *at = &st->v[i];
 
-		if (!symbol)
-			continue;
-		if (i < 4 && is_mutex_wait(symbol))
+		if (i < 4 && at->symbol && is_mutex_wait(at->symbol))
 			out->mutex = true;
 		if (out->side == RPC_SIDE_NONE) {
-			out->side = side_of(names, symbol, out->method);
+			out->side = side_of(names, at, out->method);
 			out->frame = out->side == RPC_SIDE_NONE ? 0 : i;
-			out->call_method = out->side != RPC_SIDE_NONE && ends_with(symbol, "::CallMethod");
+			out->call_method = out->side != RPC_SIDE_NONE && at->symbol &&
+					   ends_with(at->symbol, "::CallMethod");
 			continue;
 		}
 		/* a channel is called by the stub right outside of it, if any: that one has the method's name
 		 */
-		if (out->side == RPC_SIDE_SERVER || out->method[0] ||
-		    match(names->handler, names->n_handler, symbol) ||
-		    rpc_stub_method(symbol, out->method, sizeof(out->method)))
+		if (at->symbol && (out->side == RPC_SIDE_SERVER || out->method[0] ||
+				   match(names->handler, names->n_handler, at) ||
+				   rpc_stub_method(at->symbol, out->method, sizeof(out->method))))
 			break;
 	}
 }

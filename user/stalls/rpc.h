@@ -17,6 +17,9 @@ struct rpc_func {
 	char *name; /* qualified, without parameters, as of the target's debuginfo; or a glob pattern with '*'
 		     */
 	char *method; /* the one RPC method that it handles: "zbs.meta.MetaService.ListDb"; NULL = any */
+	char *module; /* where its code is known without symbols: path as the process has it mapped; NULL: by
+			 name */
+	uint64_t begin, end; /* then this, addresses in the file */
 };
 
 struct rpc_names {
@@ -27,6 +30,9 @@ struct rpc_names {
 };
 /* Copies name and method. -ENOMEM. */
 int rpc_names_add(struct rpc_names *n, bool handler, const char *name, const char *method);
+/* A function known by its place; name is to show. -ENOMEM. */
+int rpc_names_add_code(struct rpc_names *n, bool handler, const char *name, const char *module,
+		       uint64_t begin, uint64_t end);
 void rpc_names_deinit(struct rpc_names *n);
 
 enum rpc_side { RPC_SIDE_NONE, RPC_SIDE_CLIENT, RPC_SIDE_SERVER };
