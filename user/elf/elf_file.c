@@ -342,7 +342,7 @@ const uint8_t *elf_bytes(const struct elf_file *f, uint64_t vaddr, size_t len)
 
 	if (!len || elf_bytes_left(f, vaddr) < len)
 		return NULL;
-	return f->raw + s->p_offset + (vaddr - s->p_vaddr);
+	return f->raw + (s->p_offset + (vaddr - s->p_vaddr)); /* an offset may wrap, a pointer not */
 }
 
 bool elf_vaddr_is_code(const struct elf_file *f, uint64_t vaddr)
