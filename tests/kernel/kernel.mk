@@ -39,7 +39,7 @@ $(KTEST)/blockers: tests/kernel/blockers.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
 
-$(KTEST)/chains: tests/kernel/chains.c
+$(KTEST)/chains $(KTEST)/hops: $(KTEST)/%: tests/kernel/%.c
 	@echo "  CC      $<"
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
@@ -50,7 +50,7 @@ $(KTEST)/legacy_rpc_0 $(KTEST)/legacy_rpc_1: $(KTEST)/legacy_rpc_%: tests/kernel
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=gnu++11 -O2 -g -D_GLIBCXX_USE_CXX11_ABI=$* -Wall -Wextra -o $@ $<
 
-kernel-helpers: $(KTEST)/blockers $(KTEST)/chains $(KTEST)/legacy_rpc_0 $(KTEST)/legacy_rpc_1
+kernel-helpers: $(KTEST)/blockers $(KTEST)/chains $(KTEST)/hops $(KTEST)/legacy_rpc_0 $(KTEST)/legacy_rpc_1
 
 # protobuf 2.5's layout and its strings, by hand
 $(KTEST)/legacy_chunk: tests/kernel/legacy_chunk.cc

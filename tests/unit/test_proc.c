@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "proc/fd.h"
+#include "proc/holders.h"
 #include "proc/kin.h"
 #include "proc/maps.h"
 #include "proc/mem.h"
@@ -389,6 +390,31 @@ static void test_fds(void **state)
 	close(file);
 }
 
+static void test_holders(void **state)
+{
+	const struct proc_holder *v;
+	struct proc_holders h;
+	struct stat st;
+	int s[2], again;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+	again = dup(s[0]); /* the same process, once */
+	assert_int_equal(fstat(s[0], &st), 0);
+	assert_int_equal(proc_holders_read(&h), 0);
+	v = proc_holders_find(&h, st.st_ino, &n);
+	assert_int_equal(n, 1);
+	assert_int_equal(v->pid, getpid());
+	assert_int_equal(v->fd, s[0]);
+	assert_null(proc_holders_find(&h, st.st_ino ^ (1ULL << 40), &n));
+	assert_int_equal(n, 0);
+	proc_holders_deinit(&h);
+	close(s[0]);
+	close(s[1]);
+	close(again);
+}
+
 /* A connection that came with fork: parent and child have it, until one of them closes it. */
 static void kin(void **state)
 {
@@ -435,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_exe_and_name),
 		cmocka_unit_test(test_fds),
+		cmocka_unit_test(test_holders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,10 +85,10 @@ static void server_stack(void **state)
 		 "zbs::rpc::Server::Handle");
 	assert_int_equal(s.side, RPC_SIDE_SERVER);
 	assert_string_equal(s.method, "zbs.meta.MetaService.ListDb");
-	assert_true(s.mutex);
+	assert_int_equal(s.lock, RPC_LOCK_MUTEX);
 	s = READ("fsync", "my::DispatchLoop", "main");
 	assert_int_equal(s.side, RPC_SIDE_SERVER);
-	assert_false(s.mutex);
+	assert_int_equal(s.lock, RPC_LOCK_NONE);
 	/* a handler that makes a call of its own is a client at that moment; the handler's caller says
 	 * nothing about that call */
 	s = READ("__poll", "zbs::rpc::Channel::CallMethod", "zbs::rpc::MetaServiceImpl::ListDb",
@@ -97,7 +97,7 @@ static void server_stack(void **state)
 	assert_string_equal(s.method, "");
 	s = READ("pthread_cond_wait", "zbs::rpc::Server::RunWorker");
 	assert_int_equal(s.side, RPC_SIDE_NONE);
-	assert_false(s.mutex);
+	assert_int_equal(s.lock, RPC_LOCK_COND);
 }
 
 static void stub_names(void **state)

@@ -51,6 +51,11 @@ static const char help_tail[] =
 	"local-writer-blocked, server-thread-blocked (a request was taken, and the thread that has it is "
 	"blocked).\n"
 	"A connection that is idle, with no request outstanding, is no stall.\n"
+	"A finding follows the chain of waits: locks, connections of this process, and those to other "
+	"processes "
+	"of this machine\n"
+	"(loopback, unix sockets), to its end or round in a circle. Threads that cannot be known for certain "
+	"are not named.\n"
 	"\n"
 	"Examples:\n"
 	"  culprit stalls -p $(pidof zbs-metad)                   who waits for whom, now and during the "
@@ -196,6 +201,11 @@ static int open_all(struct stalls_run *r, struct err *err)
 				       .no_sock_tp = o->no_sock,
 				       .source = o->source,
 				       .no_calls = o->no_calls};
+	struct neighbours_opts no = {.pid = o->common.pid,
+				     .btf = o->common.btf,
+				     .debuginfo = o->common.debuginfo,
+				     .no_iter = o->no_iter,
+				     .no_follow = o->no_sock};
 	int rc = o->spec ? spec_load(&r->spec, o->spec, err) : 0;
 
 	if (rc)
@@ -209,7 +219,10 @@ static int open_all(struct stalls_run *r, struct err *err)
 	rc = threads_open(&r->threads, &to, err);
 	if (rc)
 		return rc;
-	rc = stalls_trace_open(&r->trace, &so, err);
+	no.socks = threads_socks(r->threads);
+	rc = neighbours_open(&r->neighbours, &no, err);
+	if (!rc)
+		rc = stalls_trace_open(&r->trace, &so, err);
 	if (!rc)
 		rc = stalls_trace_attach(r->trace, o->common.dry_run, err);
 	if (!rc)
@@ -226,6 +239,7 @@ static void close_all(struct stalls_run *r)
 	stalls_log_close(r);
 	transport_destroy(r->transport);
 	stall_engine_destroy(r->engine);
+	neighbours_close(r->neighbours);
 	threads_close(r->threads);
 	image_close(r->image);
 	rpc_plan_deinit(&r->rpc);

@@ -14,6 +14,7 @@
 #include "stalls/timeline.h"
 #include "stalls/wire.h"
 #include "symbol/image.h"
+#include "trace/neighbours.h"
 #include "trace/payload.h"
 #include "trace/session.h"
 #include "trace/stalls.h"
@@ -42,6 +43,7 @@ struct stalls_run {
 	struct err image_err; /* why there is no image */
 	struct rpc_plan rpc;
 	struct threads *threads;
+	struct neighbours *neighbours;
 	struct stalls_trace *trace;
 	struct transport *transport;
 	struct stall_engine *engine;
@@ -53,6 +55,7 @@ struct stalls_run {
 	/* the looks */
 	struct pace pace;
 	uint64_t forget_ns;
+	bool find_neighbours; /* it is time to see who is at the other ends */
 	uint64_t looks;
 	unsigned n_threads, n_calls;
 	struct budget budget;

@@ -50,6 +50,20 @@ static bool shared(void *ctx, uint64_t inode)
 	return proc_kin_has_socket(r->opts.common.pid, inode);
 }
 
+static bool peer(void *ctx, pid_t of, const struct sock_facts *s, struct chain_peer *out)
+{
+	struct stalls_run *r = ctx;
+
+	return neighbours_peer(r->neighbours, of, s, out);
+}
+
+static bool place(void *ctx, pid_t pid, struct chain_place *out)
+{
+	struct stalls_run *r = ctx;
+
+	return neighbours_place(r->neighbours, pid, out);
+}
+
 static void on_found(void *ctx, const struct stall *s)
 {
 	struct stalls_run *r = ctx;
@@ -100,6 +114,7 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 		stalls_wire_seed(r, a);
 	if (!rc)
 		rc = stalls_trace_tables(r->trace, threads_socks(r->threads), &tables, err);
+	neighbours_forget(r->neighbours);
 	seen = cpu_now_ns() - cpu;
 	if (!rc) {
 		l = (struct look){.now_ns = mono_now_ns(), .autopsy = a, .tables = &tables};
@@ -110,6 +125,7 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 			stalls_trace_forget(r->trace, &tables, l.now_ns);
 			stalls_wire_forget(r, &tables, l.now_ns);
 			r->forget_ns = l.now_ns;
+			r->find_neighbours = true;
 		}
 	}
 	stalls_tables_deinit(&tables);
@@ -124,6 +140,14 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 	return rc && target_gone(r) ? 0 : rc;
 }
 
+/* Now and then, and not as a part of a look, whose cost says how often there can be one. */
+static void find_neighbours(struct stalls_run *r)
+{
+	if (r->find_neighbours)
+		neighbours_find(r->neighbours);
+	r->find_neighbours = false;
+}
+
 int stalls_start(struct stalls_run *r, struct err *err)
 {
 	struct stall_engine_cfg cfg = {.pid = r->opts.common.pid,
@@ -136,6 +160,8 @@ int stalls_start(struct stalls_run *r, struct err *err)
 				       .method_name = method_name,
 				       .unwind_copy = unwind_copy,
 				       .shared = shared,
+				       .peer = peer,
+				       .place = place,
 				       .wire = r->wire ? stalls_wire_oldest : NULL,
 				       .wire_all = r->wire ? stalls_wire_all : NULL,
 				       .found = on_found};
@@ -152,6 +178,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 		rc = look(r, true, err);
 	if (rc)
 		return rc;
+	find_neighbours(r);
 	if (!r->opts.common.quiet)
 		fprintf(stderr,
 			"culprit: process %d, %u threads, %zu blocked in a stall already; following calls "
@@ -200,6 +227,7 @@ static void keep_budget(struct stalls_run *r, uint64_t now_ns)
 int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 {
 	struct stalls_run *r = ctx;
+	int rc;
 
 	if (!last && !look_due(r, now_ns, err))
 		return 0;
@@ -208,7 +236,10 @@ int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 		return err->code;
 	if (!last)
 		keep_budget(r, now_ns);
-	return look(r, false, err);
+	rc = look(r, false, err);
+	if (!last)
+		find_neighbours(r);
+	return rc;
 }
 
 void stalls_progress(void *ctx, char *buf, size_t len)

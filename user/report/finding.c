@@ -106,6 +106,7 @@ void stall_deinit(struct stall *s)
 	for (size_t i = 0; i < s->n_chain; i++)
 		free(s->chain[i].doing);
 	free(s->chain);
+	free(s->chain_end);
 	free(s->file);
 	free(s->rpc_method);
 	frames_deinit(&s->user_stack);

@@ -156,13 +156,15 @@ struct sock_facts {
 };
 
 /* A thread on the way from a stuck one to what all of them wait for. */
-#define STEP_LEN 112
+#define STEP_LEN 160
 struct stall_step {
-	pid_t tid;
+	pid_t tid, pid;
 	char comm[FINDING_COMM_LEN];
-	char *doing;	     /* "in futex for 3.2 s", NULL unknown */
+	char process[FINDING_COMM_LEN]; /* comm of the process; empty: the target itself */
+	char *doing;			/* "in futex for 3.2 s", NULL unknown */
+	char how[STEP_LEN];  /* how it is known to be the next: "read the request 3.2 s ago"; may be empty */
 	char what[STEP_LEN]; /* "waits for a lock held by", "waits for 10.0.0.1:80" */
-	pid_t next;	     /* 0: no thread of this process */
+	pid_t next;	     /* 0: no thread that can be known */
 };
 
 struct stall {
@@ -191,8 +193,8 @@ struct stall {
 	/* the other party: who closed the fd, who should read the reply, who read the request */
 	struct {
 		const char *role; /* static: "closed by", "lock held by", "request read by", ... */
-		pid_t tid;
-		char comm[FINDING_COMM_LEN];
+		pid_t tid, pid;	  /* pid: of another process; 0 the target */
+		char comm[FINDING_COMM_LEN], process[FINDING_COMM_LEN];
 		uint64_t ts_ns; /* when it did; 0 unknown */
 		char *doing;	/* "in futex(0x..) for 3.2 s", NULL unknown */
 		struct frames stack;
@@ -201,7 +203,8 @@ struct stall {
 	} other;
 	struct stall_step *chain; /* [0] is the thread itself; of use with 2 or more */
 	size_t n_chain;
-	char *request; /* evidence line about the request, NULL none */
+	char *chain_end; /* why the chain goes no further, where that is not plain from its last step; NULL */
+	char *request;	 /* evidence line about the request, NULL none */
 	char *explanation;
 	char *next;
 };

@@ -11,10 +11,10 @@ static json_t *json_other(const struct stall *s, const struct report_clock *c)
 {
 	if (!s->has_other)
 		return json_null();
-	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "role", s->other.role, "tid",
-			 (int)s->other.tid, "comm", json_str(s->other.comm), "time",
-			 json_time(c, s->other.ts_ns), "doing", json_str(s->other.doing), "user_stack",
-			 json_frames(&s->other.stack), "kernel_stack",
+	return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "role", s->other.role, "pid",
+			 (int)(s->other.pid ? s->other.pid : s->pid), "tid", (int)s->other.tid, "comm",
+			 json_str(s->other.comm), "time", json_time(c, s->other.ts_ns), "doing",
+			 json_str(s->other.doing), "user_stack", json_frames(&s->other.stack), "kernel_stack",
 			 json_strs(s->other.kernel_stack, s->other.n_kernel));
 }
 
@@ -42,10 +42,13 @@ static json_t *json_chain(const struct stall *s)
 	for (size_t i = 0; i < s->n_chain; i++) {
 		const struct stall_step *k = &s->chain[i];
 
-		json_array_append_new(a, json_pack("{s:i, s:o, s:o, s:o, s:o}", "tid", (int)k->tid, "comm",
-						   json_str(k->comm), "doing", json_str(k->doing), "waits",
-						   json_str(k->what), "for_tid",
-						   k->next ? json_integer(k->next) : json_null()));
+		json_array_append_new(
+			a,
+			json_pack("{s:i, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "pid", (int)k->pid, "process",
+				  k->process[0] ? json_str(k->process) : json_null(), "tid", (int)k->tid,
+				  "comm", json_str(k->comm), "doing", json_str(k->doing), "by",
+				  k->how[0] ? json_str(k->how) : json_null(), "waits", json_str(k->what),
+				  "for_tid", k->next ? json_integer(k->next) : json_null()));
 	}
 	return a;
 }
@@ -73,6 +76,7 @@ json_t *json_stall(const struct stall *s, const struct report_clock *c)
 	json_object_set_new(v, "kernel_stack", json_strs(s->kernel_stack, s->n_kernel));
 	json_object_set_new(v, "other", json_other(s, c));
 	json_object_set_new(v, "chain", json_chain(s));
+	json_object_set_new(v, "chain_end", json_str(s->chain_end));
 	json_object_set_new(v, "cycle", json_boolean(s->cycle));
 	json_object_set_new(v, "request", json_str(s->request));
 	json_object_set_new(v, "explanation", json_str(s->explanation));

@@ -81,6 +81,8 @@ static void other_text(FILE *f, const struct stall *s, const struct report_clock
 	char t[16];
 
 	fprintf(f, "  other     %s thread %d (%s)", s->other.role, (int)s->other.tid, s->other.comm);
+	if (s->other.pid)
+		fprintf(f, " of process %d (%s)", (int)s->other.pid, s->other.process);
 	if (s->other.ts_ns)
 		fprintf(f, " at %s", text_time(c, s->other.ts_ns, t));
 	if (s->other.doing)
@@ -97,7 +99,12 @@ static void chain_text(FILE *f, const struct stall *s, size_t i)
 {
 	const struct stall_step *k = &s->chain[i];
 
-	fprintf(f, "  %-9s %d (%s) %s", i ? "" : "chain", (int)k->tid, k->comm, k->what);
+	fprintf(f, "  %-9s %d (%s)", i ? "" : "chain", (int)k->tid, k->comm);
+	if (k->process[0])
+		fprintf(f, " of process %d (%s)", (int)k->pid, k->process);
+	if (k->how[0])
+		fprintf(f, " %s;", k->how);
+	fprintf(f, " %s", k->what);
 	if (k->next)
 		fprintf(f, " %d", (int)k->next);
 	if (k->doing)
@@ -133,6 +140,8 @@ void text_stall(FILE *f, const struct stall *s, const struct report_clock *c)
 		other_text(f, s, c);
 	for (size_t i = 0; s->n_chain > 1 && i < s->n_chain; i++)
 		chain_text(f, s, i);
+	if (s->chain_end)
+		fprintf(f, "  end       %s\n", s->chain_end);
 	if (s->explanation)
 		fprintf(f, "  why       %s\n", s->explanation);
 	if (s->next)

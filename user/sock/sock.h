@@ -33,6 +33,16 @@ bool sock_table_find(const struct sock_table *t, uint64_t inode, struct sock_fac
  * in the table (then dump).
  */
 int sock_table_query(struct sock_table *t, uint64_t inode, struct sock_facts *out, struct err *err);
+
+enum sock_peer {
+	SOCK_PEER_NONE,	  /* not in this namespace, or several could be it */
+	SOCK_PEER_FOUND,  /* *out is the other end */
+	SOCK_PEER_QUEUED, /* nobody has accepted it yet: *out is the listening socket that holds it */
+};
+/* The other end of a connection, if it is in the same network namespace: TCP by both addresses, AF_UNIX by
+ * inode. As of the last dump. */
+enum sock_peer sock_table_peer(const struct sock_table *t, const struct sock_facts *of,
+			       struct sock_facts *out);
 size_t sock_table_count(const struct sock_table *t);
 /* Whether that family was readable at the last dump: AF_INET, AF_INET6, AF_UNIX. */
 bool sock_table_has(const struct sock_table *t, int family);

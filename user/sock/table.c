@@ -28,6 +28,8 @@ struct sock_table {
 	struct entry *by_inode;
 	struct diag_sock *listener;
 	size_t n_listeners;
+	struct diag_sock *queued; /* connections that nobody has accepted yet */
+	size_t n_queued;
 	bool has[FAM_MAX];
 };
 
@@ -68,8 +70,9 @@ static void table_clear(struct sock_table *t)
 		e = next;
 	}
 	free(t->listener);
-	t->listener = NULL;
-	t->n_listeners = 0;
+	free(t->queued);
+	t->listener = t->queued = NULL;
+	t->n_listeners = t->n_queued = 0;
 }
 
 void sock_table_close(struct sock_table *t)
@@ -89,11 +92,14 @@ static struct entry *entry_find(const struct sock_table *t, uint64_t inode)
 	return e;
 }
 
-static int listener_add(struct sock_table *t, const struct diag_sock *s)
+static int list_add(struct diag_sock **list, size_t *n, const struct diag_sock *s)
 {
-	if (GROW(&t->listener, t->n_listeners))
+	struct diag_sock *v;
+
+	if (GROW(list, *n))
 		return -ENOMEM;
-	t->listener[t->n_listeners++] = *s;
+	v = *list;
+	v[(*n)++] = *s;
 	return 0;
 }
 
@@ -102,10 +108,10 @@ static int table_add(struct sock_table *t, const struct diag_sock *s)
 	uint64_t inode = s->f.inode;
 	struct entry *e;
 
-	if (s->listening && listener_add(t, s))
+	if (s->listening && list_add(&t->listener, &t->n_listeners, s))
 		return -ENOMEM;
 	if (!inode) /* TIME-WAIT and others that no file holds */
-		return 0;
+		return strcmp(s->f.state, "ESTABLISHED") != 0 ? 0 : list_add(&t->queued, &t->n_queued, s);
 	e = entry_find(t, inode);
 	if (e) {
 		e->s = *s;
@@ -199,6 +205,53 @@ bool sock_table_find(const struct sock_table *t, uint64_t inode, struct sock_fac
 	if (e)
 		*out = e->s.f;
 	return e != NULL;
+}
+
+static bool mirrors(const struct diag_sock *s, const struct sock_facts *of)
+{
+	return s->f.family != AF_UNIX && !s->listening && s->f.inode != of->inode &&
+	       !strcmp(s->f.local, of->remote) && !strcmp(s->f.remote, of->local);
+}
+
+static enum sock_peer peer_tcp(const struct sock_table *t, const struct sock_facts *of,
+			       struct sock_facts *out)
+{
+	struct entry *e, *tmp;
+	size_t n = 0;
+
+	HASH_ITER (hh, t->by_inode, e, tmp) {
+		if (!mirrors(&e->s, of))
+			continue;
+		*out = e->s.f;
+		n++;
+	}
+	if (n)
+		return n == 1 ? SOCK_PEER_FOUND : SOCK_PEER_NONE;
+	for (size_t i = 0; i < t->n_queued; i++) {
+		for (size_t k = 0; mirrors(&t->queued[i], of) && k < t->n_listeners; k++) {
+			if (!diag_accepted_by(&t->queued[i], &t->listener[k]))
+				continue;
+			*out = t->listener[k].f;
+			n++;
+		}
+	}
+	return n == 1 ? SOCK_PEER_QUEUED : SOCK_PEER_NONE;
+}
+
+enum sock_peer sock_table_peer(const struct sock_table *t, const struct sock_facts *of,
+			       struct sock_facts *out)
+{
+	const struct entry *e;
+
+	if (!of->known)
+		return SOCK_PEER_NONE;
+	if (of->family != AF_UNIX)
+		return peer_tcp(t, of, out);
+	e = of->peer_inode ? entry_find(t, of->peer_inode) : NULL;
+	if (!e || e->s.f.peer_inode != of->inode)
+		return SOCK_PEER_NONE;
+	*out = e->s.f;
+	return SOCK_PEER_FOUND;
 }
 
 struct one {

@@ -15,6 +15,7 @@
 #include "../../bpf/abi/stalls.h"
 #include "report/finding.h"
 #include "stalls/autopsy.h"
+#include "stalls/chain.h"
 #include "stalls/rpc.h"
 #include "stalls/tables.h"
 #include "stalls/wire.h"
@@ -49,6 +50,11 @@ struct stall_engine_ops {
 	bool (*wire)(void *ctx, uint64_t inode, bool ours, struct wire_pending *out);
 	/* the same of all sockets, at most max of them; returns how many. NULL: not available */
 	size_t (*wire_all)(void *ctx, struct wire_pending *v, size_t max);
+	/* the other end of a connection that process `of` has; NULL: not available. false: nothing is known
+	 */
+	bool (*peer)(void *ctx, pid_t of, const struct sock_facts *s, struct chain_peer *out);
+	/* another process of this machine; false: it cannot be looked at. Used with peer */
+	bool (*place)(void *ctx, pid_t pid, struct chain_place *out);
 	/* a new finding; valid until stall_engine_destroy, blocked_ns of that moment */
 	void (*found)(void *ctx, const struct stall *s);
 };

@@ -106,11 +106,21 @@ int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const 
 /* chain.c */
 /* For whom the thread waits, and so on to the end: into st->chain. -ENOMEM. */
 int chain_follow(struct stall_engine *e, struct stall *st, const struct subject *s);
-/* Thread that holds the pthread mutex that the thread waits for, where its stack shows that it is one; 0
- * none. */
-pid_t chain_mutex_owner(struct stall_engine *e, const struct thread_facts *t, const struct rpc_stack *st);
+struct chain_place chain_home(const struct stall_engine *e, const struct look *l);
+
+/* reader.c: the thread at the other end of a connection */
+struct reader {
+	struct thread_facts *t; /* NULL: cannot be known */
+	char how[STEP_LEN];	/* how it is known */
+	char unknown[STEP_LEN]; /* why it cannot be; empty: plain */
+};
+/* end: the connection as `at` has it. alone: no other process has it open. */
+struct reader reader_of(struct stall_engine *e, const struct chain_place *at, const struct sock_facts *end,
+			bool alone);
 
 /* found.c */
+/* The other party is this thread of that process. */
+void found_other(struct stall *st, struct thread_facts *t, const struct chain_place *at, const char *role);
 int found_report(struct stall_engine *e, struct subject *s, const struct about *a);
 /* Whether this look has a finding about this socket already. */
 bool found_in_look(const struct stall_engine *e, uint64_t inode);

@@ -230,21 +230,32 @@ static void explain_dead(struct text *t, const struct stall *st)
 		add(t, "; thread %d (%s) took the number away", (int)st->other.tid, st->other.comm);
 }
 
+static void explain_step(struct text *t, const struct stall *st, size_t i)
+{
+	const struct stall_step *step = &st->chain[i];
+
+	add(t, i ? "; %d (%s)" : "; thread %d (%s)", (int)step->tid, step->comm);
+	if (step->process[0])
+		add(t, " of process %d (%s)", (int)step->pid, step->process);
+	if (step->how[0])
+		add(t, " %s and", step->how);
+	add(t, " %s", step->what);
+	if (step->next)
+		add(t, " %d", (int)step->next);
+	if (i + 1 == st->n_chain && st->cycle)
+		add(t, ": a cycle, none of them will ever go on");
+}
+
 /* The end of the way, if it is longer than what the finding says anyhow. */
 static void explain_chain(struct text *t, const struct stall *st)
 {
-	if (st->n_chain < 2 ||
-	    (st->n_chain == 2 && !st->cycle && st->chain[0].next && !strncmp(st->chain[1].what, "is ", 3)))
-		return;
-	for (size_t i = 0; i < st->n_chain; i++) {
-		const struct stall_step *step = &st->chain[i];
+	bool plain = st->n_chain == 2 && !st->cycle && st->chain[0].next && !st->chain[1].process[0] &&
+		     !strncmp(st->chain[1].what, "is ", 3);
 
-		add(t, i ? ", %d (%s) %s" : "; thread %d (%s) %s", (int)step->tid, step->comm, step->what);
-		if (i + 1 == st->n_chain && step->next)
-			add(t, " %d%s", (int)step->next,
-			    st->cycle ? ": a cycle, none of them will ever go on"
-				      : ", of which nothing is known");
-	}
+	for (size_t i = 0; st->n_chain > 1 && !plain && i < st->n_chain; i++)
+		explain_step(t, st, i);
+	if (st->chain_end)
+		add(t, "; %s", st->chain_end);
 }
 
 static void explain_why(struct text *t, const struct stall *st, const struct subject *s,
@@ -311,7 +322,11 @@ static void explain_next(struct text *t, const struct stall *st, const struct ab
 	switch (st->verdict) {
 	case VERDICT_PEER_SILENT:
 	case VERDICT_PEER_WINDOW_CLOSED:
-		next_peer(t, s);
+		if (st->n_chain > 1 && st->chain[1].process[0])
+			add(t, "culprit stalls -p %d follows process %s, which has the other end",
+			    (int)st->chain[1].pid, st->chain[1].process);
+		else
+			next_peer(t, s);
 		break;
 	case VERDICT_REQUEST_UNACKED:
 	case VERDICT_HALF_OPEN:

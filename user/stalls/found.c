@@ -9,6 +9,7 @@
 #include "stalls/call.h"
 #include "stalls/engine_priv.h"
 #include "stalls/explain.h"
+#include "stalls/lock.h"
 
 void found_free(struct found *f)
 {
@@ -107,22 +108,31 @@ static void other_closer(struct stall_engine *e, struct stall *st, const struct 
 		e->ops.unwind_copy(e->ops.ctx, &c->stack, &st->other.stack);
 }
 
-static void other_thread(struct stall_engine *e, struct stall *st, const struct subject *s, pid_t tid,
-			 const char *role)
+void found_other(struct stall *st, struct thread_facts *t, const struct chain_place *at, const char *role)
 {
-	struct thread_facts *t = autopsy_thread(s->l->autopsy, tid);
-
-	if (!t || t == s->t)
-		return;
-	autopsy_stacks(t, e->ops.target);
+	autopsy_stacks(t, at->target);
 	st->has_other = true;
 	st->other.role = role;
-	st->other.tid = tid;
+	st->other.tid = t->tid;
+	if (at->pid != st->pid) {
+		st->other.pid = at->pid;
+		memcpy(st->other.process, at->comm, sizeof(st->other.process));
+	}
 	memcpy(st->other.comm, t->comm, sizeof(st->other.comm));
 	st->other.doing = explain_doing(t);
 	copy_frames(&st->other.stack, &t->user_stack);
 	st->other.kernel_stack = copy_strings(t->kernel_stack, t->n_kernel);
 	st->other.n_kernel = st->other.kernel_stack ? t->n_kernel : 0;
+}
+
+static void other_thread(struct stall_engine *e, struct stall *st, const struct subject *s, pid_t tid,
+			 const char *role)
+{
+	struct thread_facts *t = autopsy_thread(s->l->autopsy, tid);
+	struct chain_place home = chain_home(e, s->l);
+
+	if (t && t != s->t)
+		found_other(st, t, &home, role);
 }
 
 /* The other end belongs to this very process, and was read from in this session. */
@@ -148,7 +158,7 @@ static void other_end(struct stall_engine *e, struct stall *st, const struct sub
 static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s,
 		       const struct about *a)
 {
-	pid_t owner = chain_mutex_owner(e, s->t, &s->memo->rpc);
+	pid_t owner = lock_waited_for(s->l->autopsy, s->t, &s->memo->rpc, e->ops.target).owner;
 
 	if (a->in.dead)
 		other_closer(e, st, a, s->before ? 0 : s->start_ns);
@@ -234,7 +244,8 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 		return -ENOMEM;
 	st->n_kernel = t->n_kernel;
 	fill_other(e, st, s, a);
-	if (!s->busy && st->verdict != VERDICT_POLLING_DEAD_FD && chain_follow(e, st, s))
+	if ((!s->busy || st->verdict == VERDICT_PEER_SILENT) && st->verdict != VERDICT_POLLING_DEAD_FD &&
+	    chain_follow(e, st, s))
 		return -ENOMEM;
 	return explain(st, s, a);
 }

@@ -129,24 +129,58 @@ static bool ends_with(const char *symbol, const char *tail)
 	return n >= t && !strncmp(symbol + n - t, tail, t);
 }
 
-/* glibc's slow path of pthread_mutex_lock: the word that the futex call waits on is the mutex */
-static bool is_mutex_wait(const char *symbol)
+/* glibc's names of one function differ by version and by whether debuginfo is there: __GI___NAME, ___NAME,
+ * NAME@@GLIBC_2.2.5. */
+static size_t glibc_name(const char **symbol)
 {
-	size_t n = bare_len(symbol);
-	static const char *const names[] = {"__lll_lock_wait",		 "lll_mutex_lock_optimized",
-					    "pthread_mutex_lock",	 "___pthread_mutex_lock",
-					    "__pthread_mutex_lock",	 "__GI___pthread_mutex_lock",
-					    "__pthread_mutex_lock_full", "__GI___lll_lock_wait"};
+	size_t n = bare_len(*symbol), len;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		size_t len = strcspn(symbol, "@");
-
-		if (len > n)
-			len = n;
-		if (strlen(names[i]) == len && !strncmp(symbol, names[i], len))
-			return true;
+	if (!strncmp(*symbol, "__GI_", 5)) {
+		*symbol += 5;
+		n -= 5;
 	}
+	while (n && **symbol == '_') {
+		(*symbol)++;
+		n--;
+	}
+	len = strcspn(*symbol, "@");
+	return len < n ? len : n;
+}
+
+static bool is_one_of(const char *s, size_t len, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strlen(names[i]) == len && !strncmp(s, names[i], len))
+			return true;
 	return false;
+}
+
+#define IS_ONE_OF(s, len, names) is_one_of(s, len, names, sizeof(names) / sizeof((names)[0]))
+
+/*
+ * glibc's slow paths: of a mutex the word that the futex call waits on is the mutex itself. Other C libraries
+ * have functions of the same names, which wait for other words.
+ */
+static enum rpc_lock lock_of(const struct frame *f)
+{
+	static const char *const mutex[] = {"lll_lock_wait", "lll_mutex_lock_optimized", "pthread_mutex_lock",
+					    "pthread_mutex_lock_full", "pthread_mutex_cond_lock"};
+	static const char *const rw[] = {"pthread_rwlock_rdlock",	 "pthread_rwlock_wrlock",
+					 "pthread_rwlock_timedrdlock",	 "pthread_rwlock_timedwrlock",
+					 "pthread_rwlock_clockrdlock",	 "pthread_rwlock_clockwrlock",
+					 "pthread_rwlock_rdlock_full",	 "pthread_rwlock_wrlock_full",
+					 "pthread_rwlock_rdlock_full64", "pthread_rwlock_wrlock_full64"};
+	static const char *const cond[] = {"pthread_cond_wait", "pthread_cond_timedwait",
+					   "pthread_cond_clockwait", "pthread_cond_wait_common"};
+	const char *s = f->symbol;
+	size_t len = glibc_name(&s);
+
+	if (f->module && strstr(f->module, "musl"))
+		return RPC_LOCK_NONE;
+	return IS_ONE_OF(s, len, mutex)	 ? RPC_LOCK_MUTEX
+	       : IS_ONE_OF(s, len, rw)	 ? RPC_LOCK_RW
+	       : IS_ONE_OF(s, len, cond) ? RPC_LOCK_COND
+					 : RPC_LOCK_NONE;
 }
 
 /* Is this frame a client's or a server's? */
@@ -171,8 +205,8 @@ void rpc_read_stack(const struct rpc_names *names, const struct frames *st, stru
 	for (size_t i = 0; i < st->n; i++) {
 		const struct frame *at = &st->v[i];
 
-		if (i < 4 && at->symbol && is_mutex_wait(at->symbol))
-			out->mutex = true;
+		if (i < 4 && at->symbol && !out->lock)
+			out->lock = lock_of(at);
 		if (out->side == RPC_SIDE_NONE) {
 			out->side = side_of(names, at, out->method);
 			out->frame = out->side == RPC_SIDE_NONE ? 0 : i;

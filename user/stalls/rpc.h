@@ -37,13 +37,16 @@ void rpc_names_deinit(struct rpc_names *n);
 
 enum rpc_side { RPC_SIDE_NONE, RPC_SIDE_CLIENT, RPC_SIDE_SERVER };
 
+/* What pthread lock the functions on the stack wait for. */
+enum rpc_lock { RPC_LOCK_NONE, RPC_LOCK_MUTEX, RPC_LOCK_RW, RPC_LOCK_COND };
+
 /* What a thread's user stack says. */
 struct rpc_stack {
 	enum rpc_side side;	     /* of the innermost RPC frame */
 	size_t frame;		     /* index of that frame: the channel's, the stub's or the handler's */
 	bool call_method;	     /* it is a CallMethod, whose parameter `method` says which */
 	char method[RPC_METHOD_LEN]; /* by the name of a stub or handler; empty: not said */
-	bool mutex;		     /* it waits for a pthread mutex (glibc's own functions say so) */
+	enum rpc_lock lock;	     /* as glibc's own functions say */
 };
 void rpc_read_stack(const struct rpc_names *names, const struct frames *st, struct rpc_stack *out);
 

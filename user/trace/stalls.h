@@ -74,6 +74,9 @@ int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct
  * without). */
 int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret,
 			struct err *err);
+/* Only the open sockets of a process, into *ret, with their facts of the last dump of socks (NULL: without).
+ * -ENOMEM. */
+int stalls_open_socks(pid_t pid, struct sock_table *socks, struct stalls_tables *ret);
 /* Drops sockets from the table that the process does not have open any more. */
 void stalls_trace_forget(struct stalls_trace *t, const struct stalls_tables *now, uint64_t now_ns);
 

@@ -204,12 +204,12 @@ int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct
 	return rc ? err_set(err, rc, "out of memory") : 0;
 }
 
-static int read_open(const struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret)
+int stalls_open_socks(pid_t pid, struct sock_table *socks, struct stalls_tables *ret)
 {
 	struct proc_fds fds;
 
 	/* a process that is ending has no descriptors to read: that is no error here */
-	if (proc_fds_read(&fds, t->opts.pid, NULL))
+	if (proc_fds_read(&fds, pid, NULL))
 		return 0;
 	ret->open = calloc(fds.n + 1, sizeof(*ret->open));
 	for (size_t i = 0; ret->open && i < fds.n; i++) {
@@ -244,7 +244,7 @@ int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct
 		rc = map_read(t->skel->maps.methods, put_method, sizeof(*ret->method), (void **)&ret->method,
 			      &ret->n_methods);
 	if (!rc)
-		rc = read_open(t, socks, ret);
+		rc = stalls_open_socks(t->opts.pid, socks, ret);
 	stalls_tables_sort(ret);
 	return rc ? err_set(err, rc, "out of memory") : 0;
 }
