@@ -326,6 +326,22 @@ static void account_machine(const struct stalls_run *r, struct summary *s)
 		runs ? (double)run_ns / (double)runs : 0);
 }
 
+static void account_neighbours(const struct stalls_run *r, struct summary *s)
+{
+	struct neighbours_account a = neighbours_account(r->neighbours);
+	uint64_t wall_ns = mono_now_ns() - r->start_ns;
+
+	if (a.followed)
+		summary_note(s, false,
+			     "who reads requests in other processes of this machine is followed in %u of "
+			     "them, which "
+			     "took %.2f%% of one CPU",
+			     a.followed, (double)a.bpf_ns * 100 / (double)(wall_ns ? wall_ns : 1));
+	if (a.refused)
+		summary_note(s, false, "%u more processes of this machine are asked, and not followed",
+			     a.refused);
+}
+
 static void account(struct stalls_run *r, enum session_end why, struct summary *s)
 {
 	uint64_t healthy, unclear;
@@ -337,6 +353,7 @@ static void account(struct stalls_run *r, enum session_end why, struct summary *
 	account_hooks(r, s);
 	account_lost(r, s);
 	account_machine(r, s);
+	account_neighbours(r, s);
 	stalls_wire_account(r, s);
 	stalls_log_account(r, s);
 	stall_engine_counts(r->engine, &healthy, &unclear);

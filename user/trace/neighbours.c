@@ -18,7 +18,8 @@ struct neighbour {
 	struct threads *threads;
 	struct stalls_trace *trace; /* NULL: not followed */
 	bool trace_tried;
-	bool dumped; /* its sockets, in this look */
+	struct session_usage usage; /* of trace */
+	bool dumped;		    /* its sockets, in this look */
 	/* of this look */
 	struct autopsy *autopsy;
 	struct stalls_tables tables;
@@ -30,6 +31,7 @@ struct neighbours {
 	struct neighbour v[CHAIN_MAX_PROCESSES];
 	size_t n;
 	unsigned followed, refused;
+	uint64_t ended_ns;	     /* run time of programs for processes that have ended */
 	struct proc_holders holders; /* of this look, if has_holders */
 	bool has_holders;
 };
@@ -51,6 +53,13 @@ static void forget_look(struct neighbour *p)
 	autopsy_free(p->autopsy);
 	p->autopsy = NULL;
 	p->dumped = false;
+}
+
+static uint64_t bpf_ns(const struct neighbour *p)
+{
+	uint64_t ns = 0, runs;
+
+	return p->trace && session_usage_bpf(&p->usage, &ns, &runs) ? ns : 0;
 }
 
 static void neighbour_close(struct neighbour *p)
@@ -84,6 +93,7 @@ static void drop_dead(struct neighbours *n)
 			continue;
 		}
 		n->followed -= n->v[i].trace != NULL;
+		n->ended_ns += bpf_ns(&n->v[i]);
 		neighbour_close(&n->v[i]);
 	}
 	n->n = kept;
@@ -148,6 +158,7 @@ static void follow(struct neighbours *n, struct neighbour *p)
 		p->trace = NULL;
 		return;
 	}
+	session_usage_add(&p->usage, stalls_trace_object(p->trace));
 	n->followed++;
 }
 
@@ -280,8 +291,11 @@ void neighbours_find(struct neighbours *n)
 	neighbours_forget(n);
 }
 
-void neighbours_counts(const struct neighbours *n, unsigned *followed, unsigned *refused)
+struct neighbours_account neighbours_account(const struct neighbours *n)
 {
-	*followed = n->followed;
-	*refused = n->refused;
+	struct neighbours_account a = {.followed = n->followed, .refused = n->refused, .bpf_ns = n->ended_ns};
+
+	for (size_t i = 0; i < n->n; i++)
+		a.bpf_ns += bpf_ns(&n->v[i]);
+	return a;
 }

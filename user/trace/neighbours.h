@@ -39,7 +39,10 @@ void neighbours_forget(struct neighbours *n);
 /* As in struct stall_engine_ops. */
 bool neighbours_peer(void *neighbours, pid_t of, const struct sock_facts *s, struct chain_peer *out);
 bool neighbours_place(void *neighbours, pid_t pid, struct chain_place *out);
-/* How many processes are followed, and how many more would be. */
-void neighbours_counts(const struct neighbours *n, unsigned *followed, unsigned *refused);
+struct neighbours_account {
+	unsigned followed, refused; /* processes, now; those for which there was no room so far */
+	uint64_t bpf_ns; /* run time of the programs that follow them; 0 where the kernel does not count */
+};
+struct neighbours_account neighbours_account(const struct neighbours *n);
 
 #endif
