@@ -102,4 +102,15 @@ $(KTEST)/plugin_host: tests/kernel/plugin_host.cc
 	@echo "  CXX     $@"
 	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -o $@ $< -ldl
 
-kernel-helpers: $(KTEST)/holders_shared $(KTEST)/plugin.so $(KTEST)/plugin_host
+# the messages in a library that is there from the start, and a plugin that uses it: it has their setters inlined
+$(KTEST)/plugin_user.so: tests/kernel/plugin.cc $(KTEST)/libheld.so
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -std=c++17 -O2 -g -femit-class-debug-always -fomit-frame-pointer -Wall -Wextra -Werror -fPIC -shared -I$(@D)/holders.gen \
+		-o $@ $< -L$(@D) -lheld -lprotobuf
+
+$(KTEST)/plugin_host_held: tests/kernel/plugin_host.cc $(KTEST)/libheld.so
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -o $@ $< -ldl -L$(@D) -Wl,--no-as-needed -lheld -lprotobuf \
+		-Wl,-rpath,'$$ORIGIN'
+
+kernel-helpers: $(KTEST)/holders_shared $(KTEST)/plugin.so $(KTEST)/plugin_host $(KTEST)/plugin_user.so $(KTEST)/plugin_host_held

@@ -3,6 +3,7 @@ import json
 import select
 import shutil
 import subprocess
+import threading
 import time
 
 import pytest
@@ -14,6 +15,8 @@ HOLDERS = BUILD / "tests" / "holders"
 SHARED = BUILD / "tests" / "holders_shared"
 PLUGIN = BUILD / "tests" / "plugin.so"
 PLUGIN_HOST = BUILD / "tests" / "plugin_host"
+PLUGIN_USER = BUILD / "tests" / "plugin_user.so"
+PLUGIN_HOST_HELD = BUILD / "tests" / "plugin_host_held"
 WAYS = ("pointer", "unique", "shared", "ref", "vector", "map", "unordered", "deque", "list")
 
 
@@ -226,8 +229,8 @@ def test_health_with_the_type_in_a_library(holders):
 class Plugin:
     """The program that loads a plugin: at once, or when told."""
 
-    def __init__(self, *late):
-        self.process = subprocess.Popen([str(PLUGIN_HOST), str(PLUGIN), *late], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, *late, host=PLUGIN_HOST, library=PLUGIN):
+        self.process = subprocess.Popen([str(host), str(library), *late], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.pid = int(self.process.stdout.readline().split("pid=")[1])
 
     def say(self, line):
@@ -246,8 +249,8 @@ class Plugin:
 def plugin():
     started = []
 
-    def start(*args):
-        started.append(Plugin(*args))
+    def start(*args, **kwargs):
+        started.append(Plugin(*args, **kwargs))
         return started[-1]
 
     yield start
@@ -268,6 +271,91 @@ def test_only_a_loaded_plugin_knows_the_type(plugin, functions):
     if functions:
         assert {f["function"] for f in writes.summary["functions"] if f["role"] in ("insert", "check") and f["hits"]} == {
             "plugin::Store::Put", "plugin::Store::Use"}
+    assert program.stop() == 0
+
+
+def said(writes, word):
+    """Reads the session's progress until a line has the word."""
+    for line in writes.process.stderr:
+        writes.stderr += line
+        if word in line:
+            return line
+    raise AssertionError(f"it never said '{word}': {writes.stderr}")
+
+
+class Loads(Writes):
+    """A session whose target has the type from the start, and loads the plugin that uses it when told."""
+
+    def __init__(self, program, *options, seconds):
+        super().__init__(program, "--setters", "all", *options, seconds=seconds, what=ZERO)
+        program.say("load")
+
+
+def hits_of(writes, role):
+    return {f["function"]: f["hits"] for f in writes.summary["functions"] if f["role"] == role}
+
+
+def test_a_library_loaded_during_the_session(plugin):
+    """It creates and changes objects by inlined code of its own: armed while the session runs; a stray store in it is found."""
+    program = plugin("later", host=PLUGIN_HOST_HELD, library=PLUGIN_USER)
+    writes = Loads(program, seconds=9)
+    assert "probes armed" in said(writes, str(PLUGIN_USER.name) + ": ")
+    time.sleep(1.5)
+    truth = program.wild()
+    assert writes.result() == 1, writes.stderr
+    found_as_told(writes.findings, truth)
+    (library, ) = writes.summary["libraries"]
+    assert library["name"] == str(PLUGIN_USER) and library["followed"] and library["probes"] > 5
+    assert 0 < library["noticed_s"] <= library["armed_s"]
+    assert hits_of(writes, "store")["held::Item::set_id(unsigned long)"] > 20  # inlined in the plugin alone
+    assert any("what it did" in note and "is not covered" in note for note in writes.summary["notes"])
+    assert program.stop() == 0
+
+
+def test_health_while_libraries_are_loaded(plugin):
+    """Its inlined setters run before they are probed: no alarm for that; afterwards changes are judged, and all is covered."""
+    program = plugin("later", host=PLUGIN_HOST_HELD, library=PLUGIN_USER)
+    writes = Loads(program, seconds=6)
+    code = writes.result()
+    assert writes.findings == [] and code == 0, writes.summary["notes"]
+    assert [library["followed"] for library in writes.summary["libraries"]] == [True]
+    assert "id_" in {f["field"] for f in writes.summary["fields"] if f["guard"] == "changes"}
+    assert writes.summary["counters"]["libraries followed later"] == 1
+    assert writes.summary["counters"]["sweeps"] > 0  # they go on
+    assert program.stop() == 0
+
+
+def test_a_library_that_cannot_be_followed(plugin, tmp_path):
+    """Without debuginfo: said and counted, and no change is judged, so that its setters give no alarm."""
+    bare = tmp_path / "bare.so"
+    subprocess.run(["strip", "-g", "-o", str(bare), str(PLUGIN_USER)], check=True)
+    program = plugin("later", host=PLUGIN_HOST_HELD, library=bare)
+    writes = Loads(program, seconds=5)
+    code = writes.result()
+    assert writes.findings == [] and code == 4, writes.summary["notes"]
+    (library, ) = writes.summary["libraries"]
+    assert not library["followed"] and library["armed_s"] is None and "debuginfo" in library["why"]
+    assert any("not followed there" in note and "bare.so" in note for note in writes.summary["notes"])
+    assert program.stop() == 0
+
+
+def test_the_type_comes_with_a_library(plugin):
+    """No file of the process has it: an error, or waited for."""
+    program = plugin("later")
+    command = [str(CULPRIT), "writes", "-p", str(program.pid), *ZERO, "-d"]
+    done = subprocess.run([*command, "1"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3 and "no class held::Item" in done.stderr
+    done = subprocess.run([*command, "1", "--await-library"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3 and "waiting for a library" in done.stderr and "no library that has it" in done.stderr
+    load = threading.Timer(1, program.say, ["load"])
+    load.start()
+    writes = Writes(program, "--setters", "all", "--await-library", seconds=6, what=ZERO)
+    load.join()
+    assert "waiting for a library" in writes.stderr
+    time.sleep(1.5)
+    truth = program.wild()
+    assert writes.result() == 1, writes.stderr
+    found_as_told(writes.findings, truth)
     assert program.stop() == 0
 
 

@@ -38,7 +38,13 @@ static const char HELP[] =
 	"followed from when they\n"
 	"                          are built, however they are held. T and functions may be in libraries "
 	"that "
-	"are loaded\n"
+	"are loaded,\n"
+	"                          or will be: what they do before they are noticed (within a second) is not "
+	"covered\n"
+	"      --await-library     T or F is in no file of the process yet: wait for a library that has it "
+	"(as long as "
+	"-d says),\n"
+	"                          then begin\n"
 	"      --setters MODE      probes on inlined setters: auto (default; dropped if over budget), all, "
 	"off\n"
 	"      --max-objects N     room in the kernel's tables (default: for half as many more as are alive "
@@ -80,7 +86,8 @@ enum {
 	OPT_SETTERS,
 	OPT_MAX_OBJECTS,
 	OPT_UNTIL_CRASH,
-	OPT_HEAP
+	OPT_HEAP,
+	OPT_AWAIT
 };
 
 static const struct option LONG[] = {
@@ -98,6 +105,7 @@ static const struct option LONG[] = {
 	{"until-crash", 0, 0, OPT_UNTIL_CRASH},
 	{"max-objects", 1, 0, OPT_MAX_OBJECTS},
 	{"heap", 0, 0, OPT_HEAP},
+	{"await-library", 0, 0, OPT_AWAIT},
 	{0},
 };
 
@@ -175,6 +183,9 @@ static int own_option(struct writes_opts *o, int opt, const char *arg)
 		return parse_setters(o, arg);
 	case OPT_HEAP:
 		o->heap = true;
+		return 0;
+	case OPT_AWAIT:
+		o->await = true;
 		return 0;
 	case OPT_UNTIL_CRASH:
 		o->until_crash = true;
@@ -304,7 +315,7 @@ int cmd_writes(int argc, char **argv)
 	if (ret)
 		return ret < 0 ? 0 : ret;
 	if (caps_check(CAPS_TRACE, &err) || common_targets(&o.c, &err) || common_btf(&o.c, &err) ||
-	    writes_targets_open(&t, &o, &err))
+	    (o.await ? writes_targets_await : writes_targets_open)(&t, &o, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else
 		ret = o.c.dry_run ? dry_run(&o, &t) : writes_run(&o, &t);

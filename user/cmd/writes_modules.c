@@ -8,6 +8,8 @@
 #include "cmd/writes_run.h"
 #include "util/grow.h"
 
+#define LATE_MODULES 64 /* room for those that are loaded during the session */
+
 struct words {
 	const struct spec *spec;
 	bool type, function; /* named in a symbol */
@@ -81,21 +83,27 @@ static bool known(const struct writes_prep *p, const struct proc_map *m)
 	return m->inode == p->exe_inode && m->dev == p->exe_dev;
 }
 
-/* A file of which the first mapping is m, if it is an ELF file. */
-static int add_mapped(struct writes_prep *p, const struct proc_map *m)
+/* The file of which the first mapping is m. -EINVAL: it is no ELF file. */
+static int map_open(struct writes_module *x, const struct writes_prep *p, const struct proc_map *m)
 {
-	struct writes_module *x;
-
-	if (GROW(&p->mapped, p->n_mapped))
-		return -ENOMEM;
-	x = &p->mapped[p->n_mapped++];
-	*x = (struct writes_module){.dev = m->dev, .inode = m->inode, .name = m->path};
+	x->dev = m->dev;
+	x->inode = m->inode;
 	snprintf(x->path, sizeof(x->path), "/proc/%d/map_files/%llx-%llx", (int)p->pid,
 		 (unsigned long long)m->start, (unsigned long long)m->end);
-	if (elf_file_open(&x->file, x->path, NULL))
+	if (elf_file_open(&x->file, x->path, NULL)) {
 		x->file = NULL;
-	else
-		x->bias = m->start - elf_file_base(x->file);
+		return -EINVAL;
+	}
+	x->bias = m->start - elf_file_base(x->file);
+	return 0;
+}
+
+static int add_mapped(struct writes_prep *p, const struct proc_map *m)
+{
+	if (GROW(&p->mapped, p->n_mapped))
+		return -ENOMEM;
+	p->mapped[p->n_mapped] = (struct writes_module){.name = m->path};
+	map_open(&p->mapped[p->n_mapped++], p, m);
 	return 0;
 }
 
@@ -105,7 +113,8 @@ static int share(struct writes_prep *p)
 {
 	const struct writes_prep *of = p->of;
 
-	p->module = calloc(of->n_modules + 1, sizeof(*p->module));
+	p->max_modules = of->n_modules + LATE_MODULES;
+	p->module = calloc(p->max_modules, sizeof(*p->module));
 	if (!p->module)
 		return -ENOMEM;
 	for (size_t i = 0; i < of->n_mapped; i++) {
@@ -139,7 +148,8 @@ int writes_modules_open(struct writes_prep *p, const char *debuginfo)
 	}
 	if (p->of)
 		return share(p);
-	p->module = calloc(p->n_mapped + 1, sizeof(*p->module));
+	p->max_modules = p->n_mapped + LATE_MODULES;
+	p->module = calloc(p->max_modules, sizeof(*p->module));
 	if (!p->module)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_mapped; i++) {
@@ -162,32 +172,33 @@ bool writes_modules_bias(const struct writes_prep *p, const struct elf_file *fil
 	return false;
 }
 
-unsigned writes_modules_late(const struct writes_prep *p, char *name, size_t len)
+static void late_free(struct writes_module *x)
 {
-	struct proc_maps maps;
-	unsigned n = 0;
+	dbg_close(x->dbg);
+	elf_file_close(x->file);
+	free(x->own_name);
+	free(x);
+}
 
-	if (proc_maps_read(&maps, p->pid, NULL))
-		return 0;
-	for (size_t i = 0; i < maps.n; i++) {
-		const struct proc_map *m = &maps.v[i];
-		struct words w = {.spec = p->spec};
-		struct elf_file *f;
-		char path[80];
+struct writes_module *writes_module_late(struct writes_prep *p, const struct proc_map *m)
+{
+	struct writes_module *x = calloc(1, sizeof(*x));
+	struct words w = {.spec = p->spec};
 
-		if (!m->path || m->path[0] != '/' || m->offset || !m->inode || known(p, m))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)p->pid,
-			 (unsigned long long)m->start, (unsigned long long)m->end);
-		if (elf_file_open(&f, path, NULL))
-			continue;
-		elf_for_each_symbol(f, one_symbol, &w);
-		elf_file_close(f);
-		if ((w.type || w.function) && !n++)
-			snprintf(name, len, "%s", m->path);
+	if (!x || GROW(&p->late, p->n_late)) {
+		free(x);
+		return NULL;
 	}
-	proc_maps_deinit(&maps);
-	return n;
+	x->own_name = strdup(m->path);
+	if (x->own_name && !map_open(x, p, m))
+		elf_for_each_symbol(x->file, one_symbol, &w);
+	if (!w.type && !w.function) {
+		late_free(x);
+		return NULL;
+	}
+	x->name = x->own_name;
+	p->late[p->n_late++] = x;
+	return x;
 }
 
 void writes_modules_close(struct writes_prep *p)
@@ -196,6 +207,9 @@ void writes_modules_close(struct writes_prep *p)
 		dbg_close(p->mapped[i].dbg);
 		elf_file_close(p->mapped[i].file);
 	}
+	for (size_t i = 0; i < p->n_late; i++)
+		late_free(p->late[i]);
+	free(p->late);
 	free(p->mapped);
 	free(p->module);
 }

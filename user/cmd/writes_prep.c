@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/writes_run.h"
 #include "trace/session.h"
 #include "util/grow.h"
+
+#define AWAIT_US 100000 /* between two looks for a library */
 
 static int at_map(struct writes_prep *p, const struct proc_map *m)
 {
@@ -85,20 +88,23 @@ static int find_field(struct writes_prep *p, const char *name, struct err *err)
 	return -ENOENT;
 }
 
-/* A process before this one that runs, or ran, the same file. */
-static struct writes_prep *same_file(const struct writes_targets *t, struct writes_prep *p)
+/* A process before this one that runs, or ran, the same file; first one whose plan has not grown since. */
+static bool same_file(const struct writes_targets *t, struct writes_prep *p)
 {
+	bool found = false;
 	struct stat st;
 
 	if (stat(p->exe, &st))
-		return NULL;
+		return false;
 	p->dev = st.st_dev;
 	p->ino = st.st_ino;
-	for (size_t i = 0; i < t->n; i++) {
-		if (!t->v[i]->of && t->v[i]->dev == p->dev && t->v[i]->ino == p->ino)
-			return t->v[i];
+	for (size_t i = 0; i < t->n && !p->of; i++) {
+		if (t->v[i]->of || t->v[i]->dev != p->dev || t->v[i]->ino != p->ino)
+			continue;
+		found = true;
+		p->of = t->v[i]->plan->additions ? NULL : t->v[i];
 	}
-	return NULL;
+	return found;
 }
 
 static int build_plan(struct writes_prep *p, const struct writes_opts *o, struct err *err)
@@ -147,8 +153,7 @@ int writes_targets_add(struct writes_targets *t, const struct writes_opts *o, pi
 	p->spec = t->spec;
 	p->started = session_target_started(pid);
 	snprintf(p->exe, sizeof(p->exe), "/proc/%d/exe", (int)pid);
-	p->of = same_file(t, p);
-	if (known_only && !p->of)
+	if (!same_file(t, p) && known_only)
 		ret = err_set(err, -ENOENT, "process %d runs another file", (int)pid);
 	else
 		ret = build_plan(p, o, err);
@@ -178,8 +183,72 @@ int writes_targets_open(struct writes_targets *t, const struct writes_opts *o, s
 	return ret;
 }
 
+/* A number that changes when the process maps another file. 0: it is gone. */
+static uint64_t mapped_files(pid_t pid)
+{
+	struct proc_maps maps;
+	uint64_t sum = 1;
+
+	if (proc_maps_read(&maps, pid, NULL))
+		return 0;
+	for (size_t i = 0; i < maps.n; i++) {
+		if (maps.v[i].inode && !maps.v[i].offset)
+			sum = (sum ^ maps.v[i].inode ^ maps.v[i].start) * 0x9e3779b97f4a7c15ull;
+	}
+	proc_maps_deinit(&maps);
+	return sum ? sum : 1;
+}
+
+static uint64_t files_of_all(const struct writes_opts *o)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < o->c.n_pids; i++) {
+		uint64_t n = mapped_files(o->c.pids[i]);
+
+		if (!n)
+			return 0;
+		sum += n;
+	}
+	return sum;
+}
+
+int writes_targets_await(struct writes_targets *t, const struct writes_opts *o, struct err *err)
+{
+	uint64_t start = mono_now_ns(), limit = (uint64_t)(o->c.duration_s * 1e9);
+	bool said = false;
+
+	for (;;) {
+		uint64_t before = files_of_all(o), now = before;
+		int ret = writes_targets_open(t, o, err);
+
+		if (!ret || (ret != -ENOENT && ret != -ENODATA) || !before)
+			return ret;
+		writes_targets_close(t);
+		*t = (struct writes_targets){0};
+		if (!said && !o->c.quiet)
+			fprintf(stderr, "culprit: %s; waiting for a library that has it; Ctrl-C to stop\n",
+				err->msg);
+		said = true;
+		while (now == before) {
+			if (limit && mono_now_ns() - start > limit) {
+				err_hint(err, "no library that has it was loaded in %.0f s", o->c.duration_s);
+				return ret;
+			}
+			usleep(AWAIT_US);
+			now = files_of_all(o);
+		}
+		if (!now)
+			return err_set(err, -ESRCH,
+				       "the process has exited before a library that has it was loaded");
+		*err = (struct err){0};
+	}
+}
+
 void writes_targets_close(struct writes_targets *t)
 {
+	if (t->abandoned)
+		return;
 	for (size_t i = t->n; i-- > 0;) /* those that share what another owns come after it */
 		prep_free(t->v[i]);
 	free(t->v);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/writes_crash.h"
+#include "cmd/writes_late.h"
 #include "cmd/writes_report.h"
 #include "plan/coverage.h"
 #include "cmd/writes_story.h"
@@ -100,7 +101,7 @@ static struct write_cost *costs(const struct runs *all, uint64_t now_ns, size_t 
 }
 
 /* Every way in which something was not seen. */
-static void note_losses(const uint64_t c[WR_C_MAX], struct summary *s)
+static void note_losses(const uint64_t c[WR_C_MAX], uint64_t forgotten, struct summary *s)
 {
 	static const struct {
 		unsigned counter;
@@ -125,9 +126,9 @@ static void note_losses(const uint64_t c[WR_C_MAX], struct summary *s)
 			summary_note(s, true, "%llu %s", (unsigned long long)c[loss[i].counter],
 				     loss[i].text);
 	}
-	if (c[WR_C_PURGED])
+	if (c[WR_C_PURGED] > forgotten)
 		summary_note(s, true, "%llu objects were forgotten and taken up again after that gap",
-			     (unsigned long long)c[WR_C_PURGED]);
+			     (unsigned long long)(c[WR_C_PURGED] - forgotten));
 	if (c[WR_C_REPLACED])
 		summary_note(s, false,
 			     "%llu objects were built or inserted where one was still followed: the end of "
@@ -250,20 +251,6 @@ static void note_file(const struct run *r, struct summary *s)
 		     c->invariant, c->judged, c->changes, c->opaque + c->too_far, " (--dry-run lists them)");
 }
 
-/* Libraries loaded since have no probes. */
-static void note_late(const struct run *r, struct summary *s)
-{
-	char name[256];
-	unsigned n = r->exited ? 0 : writes_modules_late(r->p, name, sizeof(name));
-
-	if (n)
-		summary_note(s, true,
-			     "%u %s loaded during the session and %s code or types that were asked for, not "
-			     "followed there: %s; a new session takes %s in",
-			     n, n == 1 ? "library was" : "libraries were", n == 1 ? "has" : "have", name,
-			     n == 1 ? "it" : "them");
-}
-
 /* What is to be said of a process. */
 static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 {
@@ -276,7 +263,7 @@ static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 					: "no object was seen at all: none of the insert, check and remove "
 					  "functions was called");
 	note_nursery(r, s);
-	note_late(r, s);
+	late_note(r->later, s);
 	death_note(r, s);
 	story_heap_note(r, s);
 	note_sweep(r, now_ns, s);
@@ -311,20 +298,21 @@ static void note_processes(const struct runs *all, struct summary *s)
 
 static void summarize(struct runs *all, uint64_t now_ns, struct summary *s)
 {
-	uint64_t c[WR_C_MAX] = {0};
+	uint64_t c[WR_C_MAX] = {0}, forgotten = 0;
 
 	*s = (struct summary){.command = "writes", .complete = true, .ended = session_end_name(all->end)};
 	s->events_seen = transport_seen(all->transport);
 	s->events_lost = run_lost(all->v[0]);
 	for (size_t i = 0; i < all->n; i++) {
 		count_run(all->v[i], s);
+		forgotten += writes_trace_forgotten(all->v[i]->trace);
 		for (unsigned k = 0; k < WR_C_MAX; k++)
 			c[k] += all->v[i]->counters[k];
 	}
 	if (s->events_lost)
 		summary_note(s, true, "%llu records were lost", (unsigned long long)s->events_lost);
 	note_processes(all, s);
-	note_losses(c, s);
+	note_losses(c, forgotten, s);
 	if (all->overhead_pct > all->o->c.max_overhead_pct)
 		summary_note(s, false,
 			     "the probes took %.1f%% of one CPU, over the budget of %.1f%%: those left "
@@ -370,6 +358,15 @@ static json_t *processes(const struct runs *all)
 	return v;
 }
 
+static json_t *libraries(const struct runs *all)
+{
+	json_t *v = json_array();
+
+	for (size_t i = 0; v && i < all->n; i++)
+		late_json(all->v[i]->later, v);
+	return v;
+}
+
 static void print_summary(const struct runs *all, struct write_cost *cost, size_t n_costs,
 			  const struct summary *s)
 {
@@ -389,6 +386,7 @@ static void print_summary(const struct runs *all, struct write_cost *cost, size_
 	if (v) {
 		json_object_set_new(v, "functions", json_write_costs(cost, n_costs));
 		json_object_set_new(v, "processes", processes(all));
+		json_object_set_new(v, "libraries", libraries(all));
 	}
 	if (v && !plan_coverage_rows(all->v[0]->p->plan, all->o->setters, &fields, &n)) {
 		json_object_set_new(v, "fields", json_write_coverage(fields, n));

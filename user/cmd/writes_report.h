@@ -24,7 +24,7 @@ struct run {
 	bool watch_failed;
 	bool heap_stopped; /* over the budget */
 	const struct writes_opts *o;
-	const struct writes_prep *p;
+	struct writes_prep *p;
 	struct image *image;
 	struct engine *engine;
 	struct transport *transport;
@@ -33,6 +33,7 @@ struct run {
 	struct writes_watch *watch; /* NULL: none */
 	struct writes_sweep *sweep;
 	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */
+	struct late *later;		/* libraries loaded during the session */
 	char no_watch[512];		/* why */
 	struct heap_trace *heap;	/* NULL: not asked for */
 	double heap_pct;		/* of one CPU */
@@ -82,7 +83,9 @@ void run_tell(struct run *r, uint64_t now_ns, bool final);
 int runs_report(struct runs *s);
 
 /* Puts the probes of t's process `p` in. late: the session runs already. */
-int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *err);
+int run_add(struct runs *s, struct writes_prep *p, bool late, struct err *err);
+/* If some type is followed from its constructors, and was not before. */
+int run_nursery(struct run *r, struct err *err);
 /* Looks for processes that ended (user/cmd/writes_procs.c). Returns how many are left. */
 size_t runs_ended(struct runs *s, uint64_t now_ns);
 /* Once a second, if the target was given by name: looks for new ones of it, and guards them. */

@@ -8,6 +8,7 @@
 
 #include "cmd/writes_run.h"
 #include "cmd/writes_crash.h"
+#include "cmd/writes_late.h"
 #include "cmd/writes_report.h"
 #include "plan/coverage.h"
 #include "cmd/writes_story.h"
@@ -72,6 +73,13 @@ static uint64_t fact_objects(void *ctx)
 	return writes_trace_counters(((const struct run *)ctx)->trace, c) ? 0 : writes_trace_objects(c);
 }
 
+/* A change seen at the end of an object, which the engine believes at once. */
+static bool ends_unseen(const struct abi_hdr *rec)
+{
+	return rec->kind == WR_REC_CANDIDATE && rec->size >= sizeof(struct wr_candidate) &&
+	       (((const struct wr_candidate *)rec)->flags & WR_CAND_DESTROY);
+}
+
 /* Records tell whose they are by the thread's process. */
 static void sink(void *ctx, const struct abi_hdr *rec)
 {
@@ -82,6 +90,8 @@ static void sink(void *ctx, const struct abi_hdr *rec)
 
 		if (s->n + s->n_failed > 1 && (rec->tgid != (uint32_t)r->pid || r->exited))
 			continue;
+		if (ends_unseen(rec))
+			late_look(r->later, rec->ts_ns);
 		engine_record(r->engine, rec);
 		death_record(r, rec);
 		writes_sweep_record(r->sweep, rec);
@@ -153,8 +163,8 @@ static bool sweep_trusted(const struct run *r)
 {
 	const uint64_t *c = r->counters;
 
-	return c[WR_C_DESTROYED] && !c[WR_C_REPLACED] && !c[WR_C_BUSY] && !r->p->plan->ends_missed &&
-	       !r->p->plan->n_missing && !writes_trace_failed(r->trace);
+	return !late_holds(r->later) && c[WR_C_DESTROYED] && !c[WR_C_REPLACED] && !c[WR_C_BUSY] &&
+	       !r->p->plan->ends_missed && !r->p->plan->n_missing && !writes_trace_failed(r->trace);
 }
 
 /* True: the target is dying, and what can be known of it is known. */
@@ -162,6 +172,9 @@ static bool run_tick(struct run *r, uint64_t now_ns, struct err *err)
 {
 	bool dead = death_tick(r, now_ns);
 
+	if (engine_n_pending(r->engine))
+		late_look(r->later, now_ns);
+	late_tick(r->later, now_ns);
 	engine_tick(r->engine, now_ns, false);
 	announce(r, now_ns);
 	if (dead)
@@ -331,9 +344,9 @@ static int open_trace(struct run *r, struct err *err)
 	return writes_trace_open(&r->trace, p, &r->capacity, r->pid, r->p->bias, r->o->c.btf, err);
 }
 
-static int arm(struct runs *s, struct run *r, struct err *err)
+static struct engine_facts facts_of(struct run *r)
 {
-	struct engine_facts facts = {.ctx = r,
+	return (struct engine_facts){.ctx = r,
 				     .read = fact_read,
 				     .mapped = fact_mapped,
 				     .object = fact_object,
@@ -342,6 +355,21 @@ static int arm(struct runs *s, struct run *r, struct err *err)
 				     .calls = fact_calls,
 				     .n_objects = fact_objects,
 				     .judged = fact_judged};
+}
+
+int run_nursery(struct run *r, struct err *err)
+{
+	struct engine_facts facts = facts_of(r);
+
+	if (!r->p->plan->births || r->nursery)
+		return 0;
+	return writes_nursery_create(&r->nursery, r->p->plan, &facts, writes_sweep_engine(r->sweep), r->trace,
+				     err);
+}
+
+static int arm(struct runs *s, struct run *r, struct err *err)
+{
+	struct engine_facts facts = facts_of(r);
 	int ret;
 
 	ret = image_open(&r->image, r->pid, r->o->c.debuginfo, err);
@@ -354,9 +382,10 @@ static int arm(struct runs *s, struct run *r, struct err *err)
 	if (!ret)
 		ret = writes_sweep_create(&r->sweep, r->p->plan, &facts, r->engine,
 					  writes_trace_map_fd(r->trace, "nodes"), err);
-	if (!ret && r->p->plan->births)
-		ret = writes_nursery_create(&r->nursery, r->p->plan, &facts, writes_sweep_engine(r->sweep),
-					    r->trace, err);
+	if (!ret)
+		ret = run_nursery(r, err);
+	if (!ret && late_create(&r->later, r))
+		ret = err_set(err, -ENOMEM, "out of memory");
 	if (!ret)
 		ret = transport_add(r->transport, writes_trace_events_fd(r->trace),
 				    writes_trace_lost_fd(r->trace), err);
@@ -378,8 +407,10 @@ static int arm(struct runs *s, struct run *r, struct err *err)
 	return ret;
 }
 
-static void disarm(struct run *r)
+static void disarm(struct runs *s, struct run *r)
 {
+	if (!late_destroy(r->later))
+		s->t->abandoned = true;
 	writes_watch_close(r->watch);
 	death_disarm(r);
 	heap_trace_close(r->heap);
@@ -414,7 +445,7 @@ static void keep_alive(const struct runs *s)
 	}
 }
 
-int run_add(struct runs *s, const struct writes_prep *p, bool late, struct err *err)
+int run_add(struct runs *s, struct writes_prep *p, bool late, struct err *err)
 {
 	struct run *r = calloc(1, sizeof(*r));
 	int ret;
@@ -478,9 +509,9 @@ int writes_run(const struct writes_opts *o, struct writes_targets *t)
 	else
 		ret = runs_report(&s);
 	for (size_t i = 0; i < s.n; i++)
-		disarm(s.v[i]);
+		disarm(&s, s.v[i]);
 	for (size_t i = 0; i < s.n_failed; i++)
-		disarm(s.failed[i]);
+		disarm(&s, s.failed[i]);
 	transport_destroy(s.transport);
 	return ret;
 }

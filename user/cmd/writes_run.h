@@ -20,6 +20,7 @@ struct writes_opts {
 	uint64_t object;   /* --object ADDR, 0 = any */
 	enum setters_mode setters;
 	bool until_crash, heap;
+	bool await;	      /* --await-library */
 	uint32_t max_objects; /* 0 = as many as there seem to be, and room */
 };
 
@@ -33,6 +34,7 @@ struct writes_module {
 	struct dbg *dbg;       /* NULL: none, or nothing in it that the spec names */
 	bool blind;	       /* it has to do with a type of the spec, but no debuginfo */
 	uint64_t bias;
+	char *own_name; /* of one that was loaded during the session */
 };
 
 /* What is known of a process before anything is attached. */
@@ -51,8 +53,10 @@ struct writes_prep {
 	ino_t exe_inode;
 	struct writes_module *mapped; /* of this process */
 	size_t n_mapped;
-	struct plan_module *module; /* as the plan wants them */
-	size_t n_modules;
+	struct plan_module *module; /* as the plan wants them; there is room for more */
+	size_t n_modules, max_modules;
+	struct writes_module **late; /* loaded during the session */
+	size_t n_late;
 	struct writes_plan *plan;
 	bool has_field; /* --field found: */
 	uint16_t field_type, field;
@@ -62,18 +66,23 @@ struct writes_prep {
 /* Fills mapped and module; p's mappings, pid, spec and of are known. -ENOMEM. */
 int writes_modules_open(struct writes_prep *p, const char *debuginfo);
 bool writes_modules_bias(const struct writes_prep *p, const struct elf_file *file, uint64_t *bias);
-/* How many files the process has mapped since that have to do with what the spec names; *name: the first. */
-unsigned writes_modules_late(const struct writes_prep *p, char *name, size_t len);
+/* A file that the process has mapped since, m its first mapping; without its debuginfo, among p->late. NULL:
+ * it has nothing to do with what the spec names. */
+struct writes_module *writes_module_late(struct writes_prep *p, const struct proc_map *m);
 void writes_modules_close(struct writes_prep *p);
 
 struct writes_targets {
 	struct spec *spec;
 	struct writes_prep **v;
 	size_t n;
+	bool abandoned; /* a thread still reads some of it */
 };
 
 /* Spec, debuginfo and plan of all processes of o->c.pids. t: zero; for writes_targets_close() in any case. */
 int writes_targets_open(struct writes_targets *t, const struct writes_opts *o, struct err *err);
+/* The same, but a class or function that is in none of their files is waited for, as long as a session lasts.
+ */
+int writes_targets_await(struct writes_targets *t, const struct writes_opts *o, struct err *err);
 /* One more process. known_only: it must run a file that another one runs. Errors leave t as it was. */
 int writes_targets_add(struct writes_targets *t, const struct writes_opts *o, pid_t pid, bool known_only,
 		       struct err *err);

@@ -165,9 +165,8 @@ int plan_add_row(struct writes_plan *p, const struct writes_plan_in *in, const s
 	return 0;
 }
 
-/* The probes of one module that has the type. */
-static int add_part(struct writes_plan *p, const struct spec_cache *c, const struct plan_part *part,
-		    struct err *err)
+int plan_add_part(struct writes_plan *p, const struct spec_cache *c, const struct plan_part *part,
+		  struct err *err)
 {
 	int ret = plan_add_writers(p, part, c->n_func == 0, err);
 
@@ -236,7 +235,7 @@ static int add_cache(struct writes_plan *p, const struct writes_plan_in *in, con
 	if (!ret)
 		ret = plan_add_functions(p, in, c, base, part, err);
 	for (size_t i = 0; !ret && i < n; i++)
-		ret = add_part(p, c, &part[i], err);
+		ret = plan_add_part(p, c, &part[i], err);
 	if (!ret && part[0].g->truncated)
 		ret = plan_note(p, "%s: more types are contained than are guarded", c->type);
 	free(part);
@@ -300,6 +299,9 @@ int writes_plan_copy(struct writes_plan **ret, const struct writes_plan *of, con
 	if (!r) {
 		*p = *of;
 		p->copy = true;
+		p->probes_shared = true;
+		p->own_from = p->n_probes;
+		p->additions = NULL;
 		p->binary = in->binary;
 		p->module = in->module;
 		r = copy_texts(p, of);
@@ -327,13 +329,15 @@ void writes_plan_free(struct writes_plan *p)
 		return;
 	texts_free(p->missing, p->n_missing);
 	texts_free(p->note, p->n_notes);
+	for (size_t i = p->own_from; i < p->n_probes; i++)
+		free(p->probe[i].function);
+	if (!p->probes_shared)
+		free(p->probe);
+	plan_additions_free(p->additions);
 	if (p->copy) {
 		free(p);
 		return;
 	}
-	for (size_t i = 0; i < p->n_probes; i++)
-		free(p->probe[i].function);
-	free(p->probe);
 	for (size_t i = 0; i < p->n_types; i++)
 		free(p->info[i].guard_field);
 	for (size_t i = 0; i < p->n_tables; i++) {

@@ -75,7 +75,10 @@ struct writes_plan {
 	/* What else is not covered, and why. */
 	char **note;
 	size_t n_notes;
-	bool copy; /* of a plan that owns all that follows, and the probes */
+	size_t own_from;		 /* the first probe whose function's name is this plan's own */
+	struct plan_addition *additions; /* owned: what joined later */
+	bool probes_shared;		 /* the array is the one of the plan that this is a copy of */
+	bool copy;			 /* of a plan that owns all that follows */
 	/* owned */
 	struct guard_table **guard;
 	struct writers **writers;
@@ -109,6 +112,22 @@ int writes_plan_build(struct writes_plan **ret, const struct writes_plan_in *in,
 int writes_plan_copy(struct writes_plan **ret, const struct writes_plan *of, const struct writes_plan_in *in,
 		     struct err *err);
 void writes_plan_free(struct writes_plan *p); /* NULL is fine */
+
+/*
+ * What a module adds that was loaded after the plan was built, or takes out of judgement: its functions,
+ * stores and vtables, for in->module[in->n_modules - 1]; in->dbg is its debuginfo, NULL if there is none. p
+ * is only read, so that another thread may do this. Errors as of writes_plan_build; what is not in the module
+ * is none.
+ */
+struct plan_addition;
+int plan_addition_build(struct plan_addition **ret, const struct writes_plan *p,
+			const struct writes_plan_in *in, struct err *err);
+void plan_addition_free(struct plan_addition *a); /* NULL is fine */
+/* Makes a part of p, which takes it over: types, fields and probes grow in place, p's first probes stay what
+ * they are. -E2BIG: too many probes; then p is as it was and a still the caller's. -ENOMEM. */
+int writes_plan_join(struct writes_plan *p, struct plan_addition *a, struct err *err);
+/* Does it end objects, where that was not seen before? */
+bool plan_addition_destroys(const struct plan_addition *a);
 
 /*
  * Guard table -> kernel's types and fields, appended to p. Used by writes_plan_build; separate for its tests.

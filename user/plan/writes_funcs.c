@@ -167,6 +167,18 @@ static int find_and_add(struct writes_plan *p, const struct writes_plan_in *in, 
 	return first.code;
 }
 
+int plan_add_functions_in(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
+			  uint32_t type, struct dbg_type root, struct err *err)
+{
+	for (size_t i = 0; i < c->n_func; i++) {
+		int ret = add_function(p, in, &c->func[i], type, root, err);
+
+		if (ret && ret != -ENOENT)
+			return ret;
+	}
+	return 0;
+}
+
 int plan_add_functions(struct writes_plan *p, const struct writes_plan_in *in, const struct spec_cache *c,
 		       uint32_t type, const struct plan_part *part, struct err *err)
 {

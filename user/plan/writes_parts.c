@@ -36,11 +36,10 @@ static const struct elf_file **other_files(const struct writes_plan_in *in, unsi
 	return v;
 }
 
-/* The tables of a part. in: of the session, not of the module. */
-static int build(struct writes_plan *p, const struct writes_plan_in *in, struct plan_part *part,
-		 struct err *err)
+int plan_part_build(struct writes_plan *p, const struct writes_plan_in *in, struct plan_part *part,
+		    uint32_t max_types, struct err *err)
 {
-	struct guard_opts opts = {.max_types = (uint32_t)(WR_MAX_TYPES - p->n_types)};
+	struct guard_opts opts = {.max_types = max_types};
 	const struct elf_file **libs = other_files(in, part->in.at, &opts.n_libs);
 	int ret = libs ? 0 : err_set(err, -ENOMEM, "out of memory");
 
@@ -56,21 +55,37 @@ static int build(struct writes_plan *p, const struct writes_plan_in *in, struct 
 	return ret;
 }
 
-/* The same class, compiled the same way? */
-static bool agree(const struct guard_type *a, const struct guard_type *b)
+/* Fields that share bytes are the same one. One of the two may know more: of a base that the other's compiler
+ * left to another module to describe. */
+bool plan_types_agree(const struct guard_type *a, const struct guard_type *b)
 {
-	if (a->size != b->size || a->n_field != b->n_field)
+	if (a->size != b->size)
 		return false;
 	for (size_t i = 0; i < a->n_field; i++) {
-		if (a->field[i].offset != b->field[i].offset || a->field[i].width != b->field[i].width ||
-		    a->field[i].kind != b->field[i].kind)
-			return false;
+		const struct guard_field *x = &a->field[i];
+
+		for (size_t k = 0; k < b->n_field; k++) {
+			const struct guard_field *y = &b->field[k];
+
+			if (x->offset + x->width <= y->offset || y->offset + y->width <= x->offset)
+				continue;
+			if (x->offset != y->offset || x->width != y->width || x->kind != y->kind)
+				return false;
+		}
 	}
 	return true;
 }
 
-/* Not for want of a symbol, which another module may have: these stand whatever others know. */
-static bool firmly_unknown(const struct guard_type *t)
+const struct guard_field *plan_same_field(const struct guard_type *t, const struct guard_field *f)
+{
+	for (size_t i = 0; i < t->n_field; i++) {
+		if (t->field[i].offset == f->offset && t->field[i].width == f->width)
+			return &t->field[i];
+	}
+	return NULL;
+}
+
+bool plan_vptrs_unknown(const struct guard_type *t)
 {
 	return !t->vptrs_known && strncmp(t->vptr_reason, "no vtable symbol", 16) != 0 &&
 	       strncmp(t->vptr_reason, "no module has", 13) != 0;
@@ -78,8 +93,8 @@ static bool firmly_unknown(const struct guard_type *t)
 
 static void add_vptrs(struct guard_type *to, const struct guard_type *from)
 {
-	if (firmly_unknown(to) || !from->vptrs_known) {
-		if (to->vptrs_known && firmly_unknown(from)) {
+	if (plan_vptrs_unknown(to) || !from->vptrs_known) {
+		if (to->vptrs_known && plan_vptrs_unknown(from)) {
 			to->vptrs_known = false;
 			to->n_vptr = 0;
 			memcpy(to->vptr_reason, from->vptr_reason, sizeof(to->vptr_reason));
@@ -111,8 +126,10 @@ static void merge_type(struct guard_type *to, const struct guard_type *from)
 	add_vptrs(to, from);
 	for (size_t i = 0; i < to->n_field; i++) {
 		struct guard_field *a = &to->field[i];
-		const struct guard_field *b = &from->field[i];
+		const struct guard_field *b = plan_same_field(from, a);
 
+		if (!b)
+			continue;
 		a->inlined_writers += b->inlined_writers;
 		a->inlined_uncovered += b->inlined_uncovered;
 		if (a->shadow_judged && !b->shadow_judged) {
@@ -147,7 +164,7 @@ static void merge(const struct plan_part *to, const struct plan_part *from)
 	for (size_t i = 0; i < from->g->n_type; i++) {
 		struct guard_type *t = type_named(to->g, from->g->type[i].name);
 
-		if (t && agree(t, &from->g->type[i]))
+		if (t && plan_types_agree(t, &from->g->type[i]))
 			merge_type(t, &from->g->type[i]);
 		else if (t)
 			doubt(t, "a library was compiled with another definition of it");
@@ -239,7 +256,7 @@ int plan_parts_find(struct writes_plan *p, const struct writes_plan_in *in, cons
 	}
 	r = 0;
 	for (size_t i = 0; !r && i < *n; i++)
-		r = build(p, in, &(*ret)[i], err);
+		r = plan_part_build(p, in, &(*ret)[i], (uint32_t)(WR_MAX_TYPES - p->n_types), err);
 	for (size_t i = 1; !r && i < *n; i++)
 		merge(&(*ret)[0], &(*ret)[i]);
 	if (!r && doubt_users(p, in, (*ret)[0].g))
@@ -254,7 +271,7 @@ int plan_parts_map(struct writes_plan *p, struct plan_part *part, size_t n, uint
 		for (size_t k = 0; k < part[i].n_types; k++) {
 			const struct guard_type *g = &part[i].g->type[k];
 			const struct guard_type *t = type_named(part[0].g, g->name);
-			bool same = t && (!i || agree(t, g));
+			bool same = t && (!i || plan_types_agree(t, g));
 
 			part[i].type[k] = same ? base + (uint32_t)(t - part[0].g->type) : PLAN_NO_TYPE;
 			if (t && !same &&

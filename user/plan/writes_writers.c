@@ -112,14 +112,17 @@ int plan_add_writers(struct writes_plan *p, const struct plan_part *part, bool c
 
 /* The type's fields in the kernel's table that the site licenses. false: none of them, or judged ones were
  * asked for and none is. */
-static bool fields_of(const struct writes_plan *p, unsigned type, const struct writer_site *s, bool judged,
-		      uint64_t fields[WR_MAX_TYPE_FIELDS / 64])
+static bool fields_of(const struct writes_plan *p, const struct plan_part *part, unsigned type,
+		      const struct writer_site *s, uint64_t fields[WR_MAX_TYPE_FIELDS / 64])
 {
+	const struct guard_type *seen = &part->g->type[s->type]; /* as the part's module describes it */
+	bool judged = part->in.setters != SETTERS_ALL;
 	const struct wr_type *t = &p->type[type];
 	bool found = false;
 
 	for (unsigned i = 0; i < t->n_fields; i++) {
-		unsigned g = p->info[type].guard_field[i];
+		const struct guard_field *f = plan_same_field(seen, plan_guard_field(p, type, i));
+		size_t g = f ? (size_t)(f - seen->field) : WRITER_FIELD_WORDS * 64;
 
 		if (g >= WRITER_FIELD_WORDS * 64 || !(s->covers[g / 64] >> (g % 64) & 1))
 			continue;
@@ -214,8 +217,7 @@ int plan_add_stores(struct writes_plan *p, const struct plan_part *part, struct 
 				       .n_obj = 1};
 		int ret;
 
-		if (row.type == PLAN_NO_TYPE ||
-		    !fields_of(p, row.type, s, in->setters != SETTERS_ALL, row.fields) ||
+		if (row.type == PLAN_NO_TYPE || !fields_of(p, part, row.type, s, row.fields) ||
 		    licensed_by_holder(p, part, s))
 			continue;
 		if (p->n_probes + RESERVED > WR_MAX_PROBES) {

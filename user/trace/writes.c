@@ -17,6 +17,7 @@
 
 #define LICENCE_NS	  1000000000ull
 #define FIRST_DEADLINE_NS 5000000000ull
+#define LATE_PROBES	  1024 /* room for those of libraries that are loaded later */
 
 static int fill(const struct bpf_map *map, const void *values, size_t n, size_t size, struct err *err)
 {
@@ -51,8 +52,9 @@ static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
 
 static void set_sizes(struct writes_trace *t, const struct capacity *c)
 {
-	uint32_t n = t->plan->n_probes ? (uint32_t)t->plan->n_probes : 1;
+	uint32_t n = (uint32_t)t->plan->n_probes + LATE_PROBES;
 
+	t->room = n = n < WR_MAX_PROBES ? n : WR_MAX_PROBES;
 	bpf_map__set_max_entries(t->skel->maps.probes, n);
 	bpf_map__set_max_entries(t->skel->maps.hits, n);
 	if (!t->cookies)
@@ -199,6 +201,15 @@ static uint64_t purge(const struct bpf_map *map)
 	return code == -ENOENT ? n : n + purge_keys(bpf_map__fd(map));
 }
 
+uint64_t writes_trace_purge(struct writes_trace *t)
+{
+	uint64_t n = purge(t->skel->maps.objects);
+
+	purge(t->skel->maps.nodes);
+	purge(t->skel->maps.pieces);
+	return n;
+}
+
 int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 {
 	uint64_t now = mono_now_ns();
@@ -207,11 +218,10 @@ int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 	if (now >= t->cfg.deadline_ns) {
 		/* What ended in the gap did so unseen: begin anew. Mutators that entered in it may still be
 		 * at it. */
-		t->purged += purge(t->skel->maps.objects);
-		purge(t->skel->maps.nodes);
-		purge(t->skel->maps.pieces);
+		t->purged += writes_trace_purge(t);
 		deadline_ns += mono_now_ns() - now;
-		t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
+		if (!t->held)
+			t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
 	}
 	t->cfg.deadline_ns = deadline_ns;
 	return bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY)
@@ -223,8 +233,31 @@ int writes_trace_start(struct writes_trace *t)
 {
 	uint64_t now = mono_now_ns();
 
+	t->held = false;
 	t->cfg.resumed_ns = now + LICENCE_NS;
 	return writes_trace_deadline(t, now + FIRST_DEADLINE_NS);
+}
+
+void writes_trace_hold(struct writes_trace *t)
+{
+	uint32_t zero = 0;
+
+	t->held = true;
+	t->cfg.resumed_ns = UINT64_MAX - LICENCE_NS;
+	bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY);
+	t->forgotten += writes_trace_purge(t);
+}
+
+int writes_trace_resume(struct writes_trace *t, bool ends)
+{
+	if (ends)
+		t->forgotten += writes_trace_purge(t);
+	return writes_trace_start(t);
+}
+
+uint64_t writes_trace_forgotten(const struct writes_trace *t)
+{
+	return t->forgotten;
 }
 
 /* Sums a per-CPU array of counters. */
@@ -256,13 +289,16 @@ int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX])
 {
 	int ret = sum(t->skel->maps.counters, v, WR_C_MAX);
 
-	v[WR_C_PURGED] = t->purged;
+	v[WR_C_PURGED] = t->purged + t->forgotten;
 	return ret;
 }
 
 int writes_trace_hits(const struct writes_trace *t, uint64_t *v)
 {
-	return sum(t->skel->maps.hits, v, t->plan->n_probes);
+	size_t n = t->plan->n_probes < t->room ? t->plan->n_probes : t->room;
+
+	memset(v + n, 0, (t->plan->n_probes - n) * sizeof(*v));
+	return sum(t->skel->maps.hits, v, n);
 }
 
 bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_object *o)

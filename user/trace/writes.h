@@ -24,6 +24,18 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
  * that fails takes its field out of judgement.
  */
 int writes_trace_attach(struct writes_trace *t, struct err *err);
+/*
+ * A library has come that may change and end objects unseen: all are forgotten, and no change is judged until
+ * writes_trace_extend().
+ */
+void writes_trace_hold(struct writes_trace *t);
+/* Goes on after that; ends: objects may have ended unseen meanwhile. */
+int writes_trace_resume(struct writes_trace *t, bool ends);
+/* The plan has grown: what it says of types and fields, and its probes from `first` on, which are all in one
+ * module. A site that fails is counted. Then goes on. */
+int writes_trace_extend(struct writes_trace *t, size_t first, bool ends, struct err *err);
+/* Objects forgotten by these, which writes_trace_counters() counts as WR_C_PURGED. */
+uint64_t writes_trace_forgotten(const struct writes_trace *t);
 /* Detaches the probes on inlined setters; their fields are no longer judged. Returns how many. */
 unsigned writes_trace_drop_stores(struct writes_trace *t);
 void writes_trace_close(struct writes_trace *t); /* NULL is fine */

@@ -188,7 +188,7 @@ static int attach_module(struct writes_trace *t, enum group g, unsigned module, 
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->n_probes; i++) {
-		if (group_of(p->probe[i].wire.role) != g || p->probe[i].module != module)
+		if (group_of(p->probe[i].wire.role) != g || p->probe[i].module != module || i >= t->room)
 			continue;
 		prog = writes_program(t, p->probe[i].wire.role);
 		offsets[n] = p->probe[i].offset;
@@ -245,11 +245,68 @@ int writes_trace_attach(struct writes_trace *t, struct err *err)
 	return ret;
 }
 
+/* The new probes' table entries. Those that find no room have failed. */
+static int add_probes(struct writes_trace *t, size_t first)
+{
+	for (uint32_t i = (uint32_t)first; i < t->plan->n_probes; i++) {
+		if (i >= t->room)
+			site_failed(t, i, ENOSPC);
+		else if (bpf_map__update_elem(t->skel->maps.probes, &i, sizeof(i), &t->plan->probe[i].wire,
+					      sizeof(t->plan->probe[i].wire), BPF_ANY))
+			return -errno;
+		if (t->stores_dropped && t->plan->probe[i].wire.role == WR_ROLE_STORE)
+			unjudge(t, &t->plan->probe[i].wire);
+	}
+	return 0;
+}
+
+/* Types and fields as the plan has them now. */
+static int update_tables(struct writes_trace *t)
+{
+	const struct writes_plan *p = t->plan;
+	int ret = 0;
+
+	for (uint32_t i = 0; !ret && i < p->n_types; i++)
+		ret = bpf_map__update_elem(t->skel->maps.types, &i, sizeof(i), &p->type[i],
+					   sizeof(p->type[i]), BPF_ANY);
+	for (uint32_t i = 0; !ret && i < p->n_fields; i++) {
+		struct wr_field f = p->field[i];
+
+		if (t->unjudged[i])
+			f.flags &= (uint8_t)~WR_FF_SHADOW;
+		ret = bpf_map__update_elem(t->skel->maps.fields, &i, sizeof(i), &f, sizeof(f), BPF_ANY);
+	}
+	return ret;
+}
+
+int writes_trace_extend(struct writes_trace *t, size_t first, bool ends, struct err *err)
+{
+	static const enum group order[] = {GROUP_STORE, GROUP_NODE, GROUP_DESTROY, GROUP_OBJECT};
+	const struct writes_plan *p = t->plan;
+	size_t n = p->n_probes - first;
+	unsigned long *offsets = calloc(n + 1, sizeof(*offsets));
+	uint64_t *cookies = calloc(n + 1, sizeof(*cookies));
+	int ret = offsets && cookies ? add_probes(t, first) : -ENOMEM;
+
+	if (!ret)
+		ret = update_tables(t);
+	for (size_t i = 0; !ret && n && i < sizeof(order) / sizeof(order[0]); i++) {
+		if (order[i] != GROUP_STORE || !t->stores_dropped)
+			ret = attach_module(t, order[i], p->probe[first].module, offsets, cookies);
+	}
+	if (!ret)
+		ret = writes_trace_resume(t, ends);
+	free(offsets);
+	free(cookies);
+	return ret ? err_set(err, ret, "cannot attach: %s", strerror(-ret)) : 0;
+}
+
 unsigned writes_trace_drop_stores(struct writes_trace *t)
 {
 	unsigned n = 0;
 	size_t kept = 0;
 
+	t->stores_dropped = true;
 	for (size_t i = 0; i < t->plan->n_probes; i++) {
 		if (t->plan->probe[i].wire.role == WR_ROLE_STORE) {
 			unjudge(t, &t->plan->probe[i].wire);

@@ -22,7 +22,10 @@ struct writes_trace {
 	bool cookies;  /* else the map `sites` */
 	uint64_t bias; /* of the binary in the process */
 	struct wr_cfg cfg;
-	uint64_t purged;	      /* objects, by gaps */
+	uint64_t purged;    /* objects, by gaps */
+	uint64_t forgotten; /* objects, by writes_trace_hold */
+	bool held, stores_dropped;
+	uint32_t room;		      /* for probes, in the kernel's tables */
 	bool unjudged[WR_MAX_FIELDS]; /* of the kernel's table: a store site of it has no probe (any more) */
 	struct trace_link *link;
 	size_t n_links;
@@ -35,6 +38,8 @@ struct writes_trace {
 struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid,
 			      const char *path, const unsigned long *offsets, const uint64_t *cookies,
 			      size_t n);
+/* Forgets all objects. Returns how many there were. */
+uint64_t writes_trace_purge(struct writes_trace *t);
 /* All is attached: changes are judged from a little later on. */
 int writes_trace_start(struct writes_trace *t);
 /* The program that serves a role. */

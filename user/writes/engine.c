@@ -247,6 +247,13 @@ static bool ends_alone(const struct engine *e, const struct wr_candidate *c)
 	       e->plan->probe[c->probe].wire.type != c->object_type;
 }
 
+/* A change of a field that was judged when the kernel saw it, but is not any more. */
+static bool unjudged(const struct engine *e, const struct wr_candidate *c)
+{
+	return c->reason == WR_BAD_UNEXPLAINED &&
+	       !e->facts.judged(e->facts.ctx, c->node_type, c->field, c->shadow_ns);
+}
+
 void engine_record(struct engine *e, const struct abi_hdr *rec)
 {
 	const struct wr_candidate *c = (const struct wr_candidate *)rec;
@@ -265,7 +272,7 @@ void engine_record(struct engine *e, const struct abi_hdr *rec)
 		return;
 	}
 	if (c->flags & (WR_CAND_DESTROY | WR_CAND_LAST)) {
-		if (verify_still_bad(e, c, c->new_value))
+		if (!unjudged(e, c) && verify_still_bad(e, c, c->new_value))
 			confirm(e, c);
 		else
 			e->stats.transient++;
@@ -290,7 +297,7 @@ static bool explained(const struct engine *e, const struct wr_candidate *c, cons
 {
 	if (c->reason != WR_BAD_UNEXPLAINED)
 		return false;
-	return !e->facts.judged(e->facts.ctx, c->node_type, c->field, c->shadow_ns) ||
+	return unjudged(e, c) ||
 	       (n->mutate_seq != c->mutate_seq && n->mutate_ns <= c->hdr.ts_ns + ENGINE_LATE_NS);
 }
 
@@ -461,6 +468,11 @@ void engine_tell_again(struct engine *e, const struct bad_write *w)
 			f->again = true;
 		}
 	}
+}
+
+size_t engine_n_pending(const struct engine *e)
+{
+	return e->n_pending;
 }
 
 size_t engine_n_findings(const struct engine *e)

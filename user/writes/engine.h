@@ -103,6 +103,7 @@ void engine_last_sight(struct engine *e, uint64_t node, const void *bytes, size_
 /* A finding that was told is told once more. */
 void engine_tell_again(struct engine *e, const struct bad_write *w);
 
+size_t engine_n_pending(const struct engine *e); /* candidates that are not judged yet */
 size_t engine_n_findings(const struct engine *e);
 /* Those that were told and made room for newer ones. */
 size_t engine_n_forgotten(const struct engine *e);
