@@ -28,7 +28,8 @@ struct sweep *writes_sweep_engine(struct writes_sweep *w);
 void writes_sweep_record(struct writes_sweep *w, const struct abi_hdr *rec);
 /* news_lost: the kernel's counter. */
 void writes_sweep_lost(struct writes_sweep *w, uint64_t news_lost);
-/* To be called every tick_ns: as much of the round as is due, at most a quarter of one CPU. */
+/* To be called every tick_ns: as much of the round as is due, at most a quarter of one CPU. A tick that comes
+ * late stands for those before it. */
 void writes_sweep_tick(struct writes_sweep *w, uint64_t now_ns, uint64_t tick_ns);
 void writes_sweep_account(const struct writes_sweep *w, struct writes_sweep_account *ret);
 
