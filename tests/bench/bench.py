@@ -11,7 +11,7 @@ import time
 import debuginfo
 import stalls
 import writes
-from harness import BUILD, Skipped, machine
+from harness import BUILD, PROGRESS, Skipped, machine
 
 GROUPS = {"traps": writes.traps, "touch": writes.touch, "load": writes.load, "memory": writes.memory,
           "calls": stalls.calls, "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "threads": stalls.autopsy,
@@ -74,12 +74,15 @@ def main():
         print(f"THE MACHINE WAS BUSY when this began (load {facts['load']}): rates are no evidence, CPU times are; mind the spread")
     if facts["foreign_links"]:
         print(f"SOMEBODY ELSE TRACES HERE ({facts['foreign_links']} BPF links): what is unprobed may not be")
-    for name in options.groups or GROUPS:
+    names = options.groups or list(GROUPS)
+    for number, name in enumerate(names, 1):
         began = time.monotonic()
+        PROGRESS.begin(name, number, len(names), began - started)
         try:
             groups = GROUPS[name](options.runs)
         except Skipped as why:
             groups = [{"name": name, "title": "", "ratio": None, "rows": [{"name": name, "skipped": str(why)}], "goals": []}]
+        PROGRESS.clear()
         for group in groups:
             group["seconds"] = round(time.monotonic() - began, 1)  # of all groups measured together
             show(group)

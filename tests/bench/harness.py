@@ -9,6 +9,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +22,32 @@ HELPERS = BUILD / "bench"
 
 class Skipped(Exception):
     """This case cannot be measured here; the text says why."""
+
+
+class Progress:
+    """What is being measured, on stderr: one line that is written over, or where that is no terminal, a line per group."""
+
+    def __init__(self):
+        self.name, self.group = "", ""
+
+    def begin(self, name, number, of, seconds):
+        self.name, self.group = name, f"bench: {name} ({number} of {of}, {seconds:.0f} s so far)"
+        if sys.stderr.isatty():
+            self.show("")
+        else:
+            print(self.group, file=sys.stderr, flush=True)
+
+    def show(self, what):
+        if sys.stderr.isatty():
+            print(f"\r{self.group} {what}"[:120] + "\033[K", end="", file=sys.stderr, flush=True)
+
+    @staticmethod
+    def clear():
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+PROGRESS = Progress()
 
 
 class Reader:
@@ -53,6 +80,9 @@ class Reader:
 
 
 def last_words(text):
+    """Why a program ended: its last line, unless one before it says more."""
+    if found := re.search(r"Unable to find kernel headers", text):
+        return f"{found[0]}, which bcc compiles with"
     lines = [line.strip() for line in text.splitlines() if line.strip() and "RLIMIT_MEMLOCK" not in line]
     return lines[-1][:160] if lines else ""
 
@@ -154,6 +184,7 @@ def run_rounds(cases, measure, rounds):
         for case in cases if number % 2 == 0 else reversed(cases):
             if case.skipped or (case.rounds and number >= case.rounds):
                 continue
+            PROGRESS.show(f"round {number + 1} of {rounds}: {case.name}")
             try:
                 with case.tracer() as tracer:
                     sample = measure(case, tracer)
@@ -256,6 +287,9 @@ class Daemon:
         done = subprocess.run([str(TARGET), "ctl", str(self.control), "status"], capture_output=True, text=True, timeout=20,
                               check=True)
         return json.loads(done.stdout)
+
+    def ctl(self, *words):
+        subprocess.run([str(TARGET), "ctl", str(self.control), *words], capture_output=True, timeout=20, check=True)
 
     def rate(self, counter, seconds):
         """Operations a second of one of the daemon's counters, over the next `seconds`."""

@@ -1,6 +1,7 @@
 """The tracers that are compared: culprit, and what one would reach for instead."""
 import re
 import subprocess
+from pathlib import Path
 
 from harness import BUILD, CULPRIT, HELPERS, Skipped, Tracer
 
@@ -158,6 +159,28 @@ def syscount(pid):
 
 def funcslower(pid):
     return Tracer("funcslower (bcc)", ["funcslower-bpfcc", "-p", pid, "-m", 1000, "tcp_sendmsg", "tcp_recvmsg"], None)
+
+
+LIBC_CALLS = ("read", "write", "recv", "send", "recvmsg", "sendmsg")
+
+
+def funcslower_like(pid):
+    """What `funcslower -m 1000` does for functions of user space, where the kernel's own cannot be had: entry and return of the C
+    library's calls on sockets."""
+    maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    found = re.search(r"/\S*/libc\.so\.6$", maps, re.M)
+    libc = found[0] if found else ""
+    enters = ",\n".join(f"uprobe:{libc}:{name}" for name in LIBC_CALLS)
+    returns = ",\n".join(f"uretprobe:{libc}:{name}" for name in LIBC_CALLS)
+    script = f"""
+{enters} /pid == {pid}/ {{ @start[tid] = nsecs; }}
+{returns} /pid == {pid}/ {{
+  $s = @start[tid];
+  if ($s != 0 && nsecs - $s > 1000000000) {{ printf("%s %d %d ms\\n", comm, tid, (nsecs - $s) / 1000000); }}
+  delete(@start[tid]);
+}}
+""" + READY.split("\nEND")[0] + "\n"
+    return Tracer("funcslower-like, by bpftrace", ["bpftrace", "-B", "none", "-p", pid, "-e", script], r"(?m)^armed$")
 
 
 def empty_uprobe(pid, binary, address):

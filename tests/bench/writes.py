@@ -1,12 +1,13 @@
 """Groups about `culprit writes`."""
 import json
+import re
 import statistics
 import subprocess
 import tempfile
 import time
 
 import peers
-from harness import (HELPERS, TARGET, Case, Skipped, bpf_objects, cpu_s, daemon, goal, helper, ratio_of, row, rss_bytes,
+from harness import (HELPERS, PROGRESS, TARGET, Case, Skipped, bpf_objects, cpu_s, daemon, goal, helper, ratio_of, row, rss_bytes,
                      run_rounds)
 
 TOUCHED = 256  # leases
@@ -15,6 +16,8 @@ WINDOW_S = 1.0
 PACED = 10000  # lease operations a second
 KEYS_PER_LEASE = 70  # words that bpftrace keeps of one lease and its chunks, and some room
 MEMORY_S = 5
+TOUCHES, TOUCHES_S = 3, 60  # of each lease on average, so that 19 of 20 have one; or so long
+SWEEP_S = 5  # with the load off: nobody touches anything
 MEMORY_LEASES = (1000, 10000, 100000)
 MAIN_PROGRAM = {"culprit writes": "on_object", "empty uprobe": "bench_empty", "bpftrace script": "_ZN3zbs7libmeta"}
 
@@ -131,16 +134,27 @@ def load(runs):
 
 
 def memory_of(case, process, tracer, leases):
-    """User and kernel memory once every lease was touched, as far as the time allows."""
+    """User and kernel memory once every lease was touched, as far as the time allows; then the CPU time of the sweep alone."""
+    began, touched = time.monotonic(), process.status()["leases_refreshed"]
     time.sleep(MEMORY_S)
+    while process.status()["leases_refreshed"] < touched + TOUCHES * leases and time.monotonic() < began + TOUCHES_S:
+        time.sleep(0.5)
     kernel = bpf_objects(tracer.pid)[1] / 1e6
     rss, anonymous = rss_bytes(tracer.pid)
-    case.samples[leases] = {"total": rss / 1e6 + kernel, "kernel": kernel, "anonymous": anonymous / 1e6,
+    case.samples[leases] = {"total": rss / 1e6 + kernel, "kernel": kernel, "rss": rss / 1e6, "anonymous": anonymous / 1e6,
                             "alive": process.status()["leases_alive"]}
+    if case.name != "culprit writes":
+        return
+    process.ctl("load", "off")
+    time.sleep(1)
+    before = cpu_s(tracer.pid)
+    time.sleep(SWEEP_S)
+    case.samples[leases]["sweep"] = (cpu_s(tracer.pid) - before) / SWEEP_S * 100
+    process.ctl("load", "on")
 
 
 def memory(_runs):
-    rows = []
+    rows, sweeps = [], []
     for leases in MEMORY_LEASES:
         with tempfile.TemporaryDirectory() as directory, daemon(
                 directory, "--rate", "max", "--lease-threads", 1, "--leases", leases, "--rpc-rate", 0) as process:
@@ -149,8 +163,36 @@ def memory(_runs):
                 script = peers.writes_script(TARGET, process.pid, peers.Layout(process.pid))
                 cases.append(Case("bpftrace script", peers.bpftrace(script, KEYS_PER_LEASE * 2 * leases)))
             for case in cases:
+                PROGRESS.show(f"{leases} leases: {case.name}")
                 rows.append(memory_row(case, process, leases))
-    return [{"name": "writes.memory", "title": "own memory, user and kernel", "ratio": None, "rows": rows, "goals": []}]
+                if case.name == "culprit writes":
+                    sweeps.append(sweep_row(case, leases))
+    return [{"name": "writes.memory", "title": "own memory, user and kernel", "ratio": None, "rows": rows, "goals": []}, {
+        "name": "writes.sweep",
+        "title": "the longest round in which all messages nobody touched are read, the loaded first seconds included",
+        "ratio": None,
+        "rows": sweeps,
+        "goals": [goal(f"round at {leases} leases (s)", row.get("median"), 1.0)
+                  for row, leases in zip(sweeps, MEMORY_LEASES) if leases == MEMORY_LEASES[-1]],
+    }]
+
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1}
+
+
+def sweep_row(case, leases):
+    """What culprit says of its sweep at the end of its session, and the CPU time it took."""
+    result = {"name": f"culprit writes, {leases} leases"}
+    if case.skipped:
+        return result | {"skipped": case.skipped}
+    summary = summary_of(case.tracer.output)
+    found = re.search(r"read in rounds of at most ([0-9.]+) (us|ms|s),", " ".join(summary.get("notes", [])))
+    if not found:
+        return result | {"skipped": "no round was completed"}
+    seconds = float(found[1]) * UNITS[found[2]]
+    note = (f"{summary['counters']['messages swept']:,} messages, {summary['counters']['sweeps']} rounds; "
+            f"{case.samples[leases]['sweep']:.1f}% of one CPU with the load off")
+    return result | {"unit": "s", "median": seconds, "values": [seconds], "note": note}
 
 
 def memory_row(case, process, leases):
@@ -164,19 +206,22 @@ def memory_row(case, process, leases):
     result["name"] += f", {leases} leases"
     if not case.skipped:
         sample = case.samples[leases]
-        result["note"] = (f"{sample['kernel']:.1f} in BPF maps, {sample['anonymous']:.1f} private, the rest mapped files"
-                          + not_followed(tracer.output))
+        result["note"] = (f"{sample['kernel']:.1f} BPF maps, {sample['rss']:.1f} user RSS ({sample['anonymous']:.1f} private, the "
+                          f"rest mapped files)" + not_followed(tracer.output))
     return result
+
+
+def summary_of(output):
+    """The last line of culprit's stream, {} without one."""
+    lines = [line for line in output.splitlines() if line.startswith('{"kind":"summary"')]
+    return json.loads(lines[-1]) if lines else {}
 
 
 def not_followed(output):
     """What culprit says did not fit."""
-    for line in output.splitlines():
-        if line.startswith('{"kind":"summary"'):
-            summary = json.loads(line)
-            full = [note for note in summary["notes"] if "table was full" in note]
-            return "".join(f"; {summary['counters']['objects']} objects, {note}" for note in full)
-    return ""
+    summary = summary_of(output)
+    full = [note for note in summary.get("notes", []) if "table was full" in note]
+    return "".join(f"; {summary['counters']['objects']} objects, {note}" for note in full)
 
 
 def traps(runs):
