@@ -307,6 +307,18 @@ static void damaged_files(void **state)
 	free(raw);
 }
 
+/* A segment that begins so far behind the file that it ends at its begin again: found by fuzzing. */
+static void segment_beyond_all_addresses(void **state)
+{
+	struct elf_file *f;
+
+	(void)state;
+	assert_int_equal(elf_file_open(&f, "tests/fuzz/corpus/elf/wraps", NULL), 0);
+	assert_int_equal(elf_bytes_left(f, 0x3b8 + 0x100), 0);
+	assert_null(elf_bytes(f, 0x3b8 + 0x100, 16));
+	elf_file_close(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +332,7 @@ int main(void)
 		cmocka_unit_test(own_process),
 		cmocka_unit_test(no_elf),
 		cmocka_unit_test(damaged_files),
+		cmocka_unit_test(segment_beyond_all_addresses),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

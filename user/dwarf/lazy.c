@@ -17,8 +17,7 @@
 #define MAX_WANTED 64 /* classes asked for at a time */
 
 struct lazy_unit {
-	uint64_t start, end; /* in .debug_info */
-	uint64_t die;	     /* offset of its own entry */
+	uint64_t die; /* offset of its own entry */
 	bool loaded;
 };
 
@@ -41,13 +40,13 @@ void lazy_set_threshold(size_t bytes)
 	threshold = bytes;
 }
 
-static bool find_section(Elf *elf, const char *name, struct mention_section *ret)
+static bool find_section(Elf *elf, const char *name, struct section *ret)
 {
 	size_t strndx;
 	Elf_Scn *scn = NULL;
 	GElf_Shdr sh;
 
-	*ret = (struct mention_section){0};
+	*ret = (struct section){0};
 	if (elf_getshdrstrndx(elf, &strndx))
 		return false;
 	while ((scn = elf_nextscn(elf, scn))) {
@@ -59,14 +58,14 @@ static bool find_section(Elf *elf, const char *name, struct mention_section *ret
 		data = elf_rawdata(scn, NULL);
 		if (!data || !data->d_buf || (sh.sh_flags & SHF_COMPRESSED))
 			return false;
-		*ret = (struct mention_section){.p = data->d_buf, .size = data->d_size};
+		*ret = (struct section){.p = data->d_buf, .size = data->d_size};
 		return true;
 	}
 	return false;
 }
 
 /* elf_file_open() maps the file, and nobody writes to what is mapped; but libelf may have made a copy. */
-static bool is_mapped(Elf *elf, const struct mention_section *s)
+static bool is_mapped(Elf *elf, const struct section *s)
 {
 	size_t size = 0;
 	const uint8_t *file = (const uint8_t *)elf_rawfile(elf, &size);
@@ -90,7 +89,7 @@ static bool read_uleb(const uint8_t **p, const uint8_t *end, uint64_t *v)
 
 /* Do units refer to entries or strings of others? Then what a unit has is not told by its own bytes.
  * .debug_abbrev is a row of tables (DWARF 5, 7.5.3). */
-static bool self_contained(const struct mention_section *abbrev)
+static bool self_contained(const struct section *abbrev)
 {
 	const uint8_t *p = abbrev->p, *end = p + abbrev->size;
 	uint64_t code, tag, at, form, ignored;
@@ -126,9 +125,10 @@ static int read_units(struct lazy *l, Dwarf *dw)
 	size_t head;
 
 	while (!dwarf_next_unit(dw, off, &next, &head, NULL, NULL, NULL, NULL, NULL, NULL)) {
-		if (GROW(&l->unit, l->n))
+		if (GROW(&l->unit, l->n) || GROW(&l->m.unit, l->n))
 			return -ENOMEM;
-		l->unit[l->n++] = (struct lazy_unit){.start = off, .end = next, .die = off + head};
+		l->m.unit[l->n] = (struct mention_unit){.start = off, .end = next};
+		l->unit[l->n++] = (struct lazy_unit){.die = off + head};
 		if (next <= off)
 			return -EINVAL;
 		off = next;
@@ -139,7 +139,7 @@ static int read_units(struct lazy *l, Dwarf *dw)
 int lazy_open(struct lazy **ret, struct dbg *d)
 {
 	Elf *elf = elf_file_elf(d->sep ? d->sep : d->bin);
-	struct mention_section info, str, abbrev, types;
+	struct section info, str, abbrev, types;
 	struct lazy *l;
 	uint64_t key;
 	int rc;
@@ -157,8 +157,11 @@ int lazy_open(struct lazy **ret, struct dbg *d)
 		lazy_close(l);
 		return rc == -ENOMEM ? rc : 0; /* the walk over everything says what is wrong */
 	}
-	l->m = (struct mentions){
-		.info = info, .str = str, .mapped = is_mapped(elf, &info) && is_mapped(elf, &str)};
+	l->m.info = info;
+	l->m.abbrev = abbrev;
+	l->m.str = str;
+	l->m.mapped = is_mapped(elf, &info) && is_mapped(elf, &str);
+	l->m.n_units = l->n;
 	key = bytes_hash(bytes_hash(NAME_SEED, &info.size, sizeof(info.size)), &str.size, sizeof(str.size));
 	rc = unit_cache_open(&l->cache, elf_file_build_id_hex(d->bin), key, l->n);
 	*ret = l;
@@ -176,6 +179,7 @@ void lazy_close(struct lazy *l)
 		HASH_DEL(l->asked, a);
 		free(a);
 	}
+	mentions_deinit(&l->m);
 	free(l->unit);
 	free(l);
 }
@@ -190,46 +194,33 @@ bool lazy_unit(const struct lazy *l, size_t i, Dwarf *dw, Dwarf_Die *die)
 	return l->unit[i].loaded && dwarf_offdie(dw, l->unit[i].die, die);
 }
 
-/* A part of a qualified name as it is searched for; "": it says nothing. Of template arguments the spelling
- * is not known, and short names stand in the entry itself. */
+/* A part of a qualified name as it is searched for; "": it says nothing, since short names stand in the entry
+ * itself. */
 static void search_name(const struct part *part, char *buf, size_t len)
 {
 	const char *angle = memchr(part->p, '<', part->n);
-	size_t n = part->n;
+	size_t head = angle ? (size_t)(angle - part->p) : part->n, n = part->n;
 
 	buf[0] = '\0';
-	if (!strncmp(part->p, "operator", 8))
+	if (!strncmp(part->p, "operator", 8) || head < MENTION_MIN || *part->p == '(' || *part->p == '{' ||
+	    memchr(part->p, ' ', head) || (!angle && n >= len))
 		return;
-	if (angle)
-		n = (size_t)(angle - part->p) + 1;
-	if (n >= len || n < MENTION_MIN + (angle ? 1 : 0) || *part->p == '(' || *part->p == '{' ||
-	    memchr(part->p, ' ', n))
-		return;
+	if (angle &&
+	    (n >= len || part->p[n - 1] != '>' || memchr(part->p, '\n', n) || memchr(part->p, '\t', n)))
+		n = head + 1; /* the begin must do */
 	memcpy(buf, part->p, n);
 	buf[n] = '\0';
 }
 
-static int unit_at(const void *key, const void *member)
-{
-	const uint64_t *at = key;
-	const struct lazy_unit *u = member;
-
-	return *at < u->start ? -1 : *at >= u->end;
-}
-
 struct hits {
-	struct lazy *l;
 	uint64_t **bits; /* of each name */
 };
 
-static void hit(void *ctx, size_t name, uint64_t at)
+static void hit(void *ctx, size_t name, size_t unit)
 {
 	struct hits *h = ctx;
-	const struct lazy_unit *u = bsearch(&at, h->l->unit, h->l->n, sizeof(*h->l->unit), unit_at);
-	size_t i = u ? (size_t)(u - h->l->unit) : 0;
 
-	if (u)
-		__atomic_fetch_or(&h->bits[name][i / 64], 1ULL << (i % 64), __ATOMIC_RELAXED);
+	h->bits[name][unit / 64] |= 1ULL << (unit % 64);
 }
 
 /* Searches for those of the names that are not known yet, all in one pass. */
@@ -237,7 +228,7 @@ static int learn(struct lazy *l, char (*name)[MENTION_MAX], size_t n)
 {
 	const char *want[4 * MAX_WANTED];
 	uint64_t *bits[4 * MAX_WANTED];
-	struct hits h = {.l = l, .bits = bits};
+	struct hits h = {.bits = bits};
 	size_t n_want = 0;
 	int rc = 0;
 
@@ -388,6 +379,26 @@ static bool is_library(const char *name)
 	return false;
 }
 
+/* Does the class derive from google::protobuf::MessageLite? */
+static bool is_message(struct dbg *d, Dwarf_Die *cls, int depth)
+{
+	Dwarf_Die c, base;
+
+	for (int more = depth < MAX_DEPTH ? die_child(cls, &c) : 0; more > 0; more = die_next(&c)) {
+		const char *name;
+		uint32_t n;
+
+		if (dwarf_tag(&c) != DW_TAG_inheritance || !type_of(d, &c, &base))
+			continue;
+		n = node_of(d, die_id(d, &base));
+		name = n ? node_qualified(d, n) : "";
+		if (!strcmp(name, "google::protobuf::MessageLite") ||
+		    !strcmp(name, "google::protobuf::Message") || is_message(d, &base, depth + 1))
+			return true;
+	}
+	return false;
+}
+
 static void look_at_base(struct below *b, Dwarf_Die *cls, Dwarf_Die *base, int pointers)
 {
 	const char *name;
@@ -424,6 +435,8 @@ static void look_below(struct below *b, Dwarf_Die *type, int pointers)
 		want_class(b, type);
 		return;
 	}
+	if (pointers && !is_message(b->d, type, 0))
+		return; /* a plain pointer is not followed */
 	for (int more = die_child(type, &c); more > 0; more = die_next(&c)) {
 		int child = dwarf_tag(&c);
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Large debuginfo: only the units that mention what is asked for are walked. A unit that has a class or a
- * function in it mentions the names of its scopes; the linker keeps each string once (or as the end of a
- * longer one), so the places of "NAME\0" in .debug_str are found, and then the units with one of these
- * offsets in their bytes. A unit found by chance is walked in vain, none is missed. Which units mention a
- * name is kept in a cache from run to run (unit_cache.h).
+ * Large debuginfo: only the units that mention what is asked for are walked: those with entries called like
+ * all parts of a name (mentions.h). A unit may be walked in vain, none is missed. Which units mention a name
+ * is kept in a cache from run to run (unit_cache.h).
  */
 #ifndef CULPRIT_DWARF_LAZY_H
 #define CULPRIT_DWARF_LAZY_H

@@ -7,11 +7,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dwarf/dbg_priv.h"
 #include "dwarf/mentions.h"
 #include "util/grow.h"
 
 #define MAX_THREADS 8
-#define CHUNK	    (4 << 20)
 #define FILTER_BITS 16
 
 struct place {
@@ -20,19 +20,12 @@ struct place {
 };
 
 struct search {
-	const struct mentions *m;
+	struct mentions *m;
 	struct place *place; /* by off */
 	size_t n;
 	uint8_t filter[(1 << FILTER_BITS) / 8]; /* of the low bits of off */
-	void (*fn)(void *ctx, size_t name, uint64_t at);
+	void (*fn)(void *ctx, size_t name, size_t unit);
 	void *ctx;
-};
-
-struct share {
-	struct search *s;
-	size_t from, to;
-	pthread_t thread;
-	bool started;
 };
 
 static int by_off(const void *a, const void *b)
@@ -72,9 +65,26 @@ static uint32_t last_bytes(const uint8_t *end)
 	return (v * 2654435761U) >> (32 - FILTER_BITS);
 }
 
+/* The part that is searched for: of a name with template arguments, what stands before them. */
+static size_t head_len(const char *name)
+{
+	return strcspn(name, "<");
+}
+
+/* Does a string of .debug_str that begins like the name have the same template arguments, however they are
+ * written? */
+static bool same_arguments(const struct mentions *m, const uint8_t *at, const char *name)
+{
+	const uint8_t *nul = memchr(at, 0, (size_t)(m->str.p + m->str.size - at));
+	size_t len = strlen(name);
+
+	return name[len - 1] == '<' ||
+	       (nul && nul[-1] == '>' && name_eq((const char *)at, (size_t)(nul - at), name, len));
+}
+
 /*
- * Where a name ends in .debug_str: a whole one with the string's NUL, as all of it or the end of a longer
- * one; one that ends in '<' with that. stop is that last byte.
+ * Where a name stands in .debug_str: a whole one with the string's NUL, as all of it or the end of a longer
+ * one; one with template arguments up to '<', and then they are compared. stop is that byte.
  */
 static int find_in_strings(struct search *s, const char *const *name, size_t n, uint8_t stop)
 {
@@ -86,12 +96,12 @@ static int find_in_strings(struct search *s, const char *const *name, size_t n, 
 	if (!filter)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		size_t whole = strlen(name[i]);
+		size_t len = head_len(name[i]);
 		uint32_t b;
 
-		if ((name[i][whole - 1] == '<') != (stop == '<'))
+		if ((uint8_t)name[i][len] != stop)
 			continue;
-		b = last_bytes((const uint8_t *)name[i] + whole - (stop == '<'));
+		b = last_bytes((const uint8_t *)name[i] + len);
 		filter[b / 8] |= (uint8_t)(1 << (b % 8));
 		any = true;
 	}
@@ -101,10 +111,11 @@ static int find_in_strings(struct search *s, const char *const *name, size_t n, 
 		if (p - begin < MENTION_MIN || !(filter[b / 8] >> (b % 8) & 1))
 			continue;
 		for (size_t i = 0; i < n && !rc; i++) {
-			size_t whole = strlen(name[i]), len = whole - (stop == '<');
+			size_t len = head_len(name[i]);
 
-			if ((name[i][whole - 1] == '<') == (stop == '<') && len <= (size_t)(p - begin) &&
-			    !memcmp(p - len, name[i], len))
+			if ((uint8_t)name[i][len] == stop && len <= (size_t)(p - begin) &&
+			    !memcmp(p - len, name[i], len) &&
+			    (!stop || same_arguments(s->m, p - len, name[i])))
 				rc = add_place(s, (size_t)(p - begin) - len, i);
 		}
 	}
@@ -119,7 +130,7 @@ static bool in_filter(const struct search *s, uint32_t v)
 	return s->filter[b / 8] >> (b % 8) & 1;
 }
 
-static void check(const struct search *s, uint32_t v, uint64_t at)
+static void check(const struct search *s, uint32_t v, size_t unit)
 {
 	size_t lo = 0, hi = s->n;
 
@@ -132,56 +143,104 @@ static void check(const struct search *s, uint32_t v, uint64_t at)
 			hi = mid;
 	}
 	for (; lo < s->n && s->place[lo].off == v; lo++)
-		s->fn(s->ctx, s->place[lo].name, at);
+		s->fn(s->ctx, s->place[lo].name, unit);
 }
 
-static void scan(const struct search *s, size_t from, size_t to)
+static void look_in_units(const struct search *s, enum unit_names_kind kind)
 {
-	const uint8_t *p = s->m->info.p;
-	uint32_t v;
+	for (size_t u = 0; u < s->m->n_units; u++) {
+		const struct unit_names *names = &s->m->names[kind][u];
 
-	for (size_t i = from; i < to; i++) {
-		memcpy(&v, p + i, sizeof(v));
-		if (in_filter(s, v))
-			check(s, v, i);
+		for (size_t i = 0; i < names->n; i++)
+			if (in_filter(s, names->off[i]))
+				check(s, names->off[i], u);
 	}
 }
 
-static void *scan_share(void *arg)
+/* Reading the names of all units: each thread takes the next one. */
+struct reading {
+	const struct mentions *m;
+	enum unit_names_kind kind;
+	struct unit_names *names;
+	size_t next;
+	int rc;
+};
+
+static void *read_some(void *arg)
 {
-	struct share *h = arg;
+	struct reading *r = arg;
+	const struct mentions *m = r->m;
+	size_t u;
+	int rc;
 
-	for (size_t at = h->from; at < h->to; at += CHUNK) {
-		size_t to = h->to - at < CHUNK ? h->to : at + CHUNK;
-
-		scan(h->s, at, to);
-		forget(h->s->m, h->s->m->info.p + at, h->s->m->info.p + to);
+	while ((u = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED)) < m->n_units) {
+		rc = unit_names_read(&r->names[u], &m->info, &m->abbrev, m->unit[u].start, m->unit[u].end,
+				     r->kind);
+		if (rc)
+			__atomic_store_n(&r->rc, rc, __ATOMIC_RELAXED);
+		forget(m, m->info.p + m->unit[u].start, m->info.p + m->unit[u].end);
 	}
 	return NULL;
 }
 
-static void scan_all(struct search *s)
+static void free_names(struct unit_names *names, size_t n)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t n = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
-	size_t size = s->m->info.size < 4 ? 0 : s->m->info.size - 3, part = size / n + 1;
-	struct share h[MAX_THREADS];
-
-	for (size_t i = 0; i < n; i++) {
-		h[i] = (struct share){.s = s, .from = i * part < size ? i * part : size};
-		h[i].to = h[i].from + part < size ? h[i].from + part : size;
-		h[i].started = i && !pthread_create(&h[i].thread, NULL, scan_share, &h[i]);
-		if (i && !h[i].started)
-			scan_share(&h[i]);
-	}
-	scan_share(&h[0]);
-	for (size_t i = 1; i < n; i++)
-		if (h[i].started)
-			pthread_join(h[i].thread, NULL);
+	for (size_t i = 0; names && i < n; i++)
+		free(names[i].off);
+	free(names);
 }
 
-int mentions_find(const struct mentions *m, const char *const *name, size_t n,
-		  void (*fn)(void *ctx, size_t name, uint64_t at), void *ctx)
+static int read_names(struct mentions *m, enum unit_names_kind kind)
+{
+	struct reading r = {.m = m, .kind = kind};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t n = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus, started = 0;
+	pthread_t thread[MAX_THREADS];
+
+	if (m->names[kind])
+		return 0;
+	r.names = calloc(m->n_units + 1, sizeof(*r.names));
+	if (!r.names)
+		return -ENOMEM;
+	while (started + 1 < n && !pthread_create(&thread[started], NULL, read_some, &r))
+		started++;
+	read_some(&r);
+	for (size_t i = 0; i < started; i++)
+		pthread_join(thread[i], NULL);
+	if (r.rc) {
+		free_names(r.names, m->n_units);
+		return r.rc;
+	}
+	m->names[kind] = r.names;
+	return 0;
+}
+
+static bool is_linkage(const char *name)
+{
+	return name[0] == '_' && name[1] == 'Z';
+}
+
+/* Names of one kind; the others are passed over. */
+static int find_kind(struct search *s, const char *const *name, size_t n, enum unit_names_kind kind)
+{
+	struct mentions *m = s->m;
+	bool wanted = false;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		wanted |= is_linkage(name[i]) == (kind == UNIT_LINKAGE);
+	rc = wanted ? read_names(m, kind) : 0;
+	if (rc || !wanted)
+		return rc;
+	look_in_units(s, kind);
+	for (size_t u = 0; u < m->n_units; u++)
+		for (size_t i = 0; m->names[kind][u].any && i < n; i++)
+			s->fn(s->ctx, i, u);
+	return 0;
+}
+
+int mentions_find(struct mentions *m, const char *const *name, size_t n,
+		  void (*fn)(void *ctx, size_t name, size_t unit), void *ctx)
 {
 	struct search *s = calloc(1, sizeof(*s));
 	int rc = s ? 0 : -ENOMEM;
@@ -199,11 +258,19 @@ int mentions_find(const struct mentions *m, const char *const *name, size_t n,
 
 		s->filter[b / 8] |= (uint8_t)(1 << (b % 8));
 	}
-	if (s->n && !rc) {
+	if (s->n)
 		qsort(s->place, s->n, sizeof(*s->place), by_off);
-		scan_all(s);
-	}
+	rc = rc ? rc : find_kind(s, name, n, UNIT_NAMES);
+	rc = rc ? rc : find_kind(s, name, n, UNIT_LINKAGE);
 	free(s->place);
 	free(s);
 	return rc;
+}
+
+void mentions_deinit(struct mentions *m)
+{
+	for (size_t k = 0; k < sizeof(m->names) / sizeof(m->names[0]); k++)
+		free_names(m->names[k], m->n_units);
+	free(m->unit);
+	*m = (struct mentions){0};
 }

@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where .debug_info may mention a name: offsets of the name in .debug_str, found in its bytes. */
+/*
+ * Which units have an entry of a name. The names of all units' entries are read once, by as many threads as
+ * there are CPUs; a search then goes through .debug_str and these lists.
+ */
 #ifndef CULPRIT_DWARF_MENTIONS_H
 #define CULPRIT_DWARF_MENTIONS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "dwarf/unit_names.h"
 
 #define MENTION_MIN 4 /* compilers put what is shorter into the entry itself */
-#define MENTION_MAX 256
+#define MENTION_MAX 1024
 
-struct mention_section {
-	const uint8_t *p;
-	size_t size;
+struct mention_unit {
+	uint64_t start, end; /* in .debug_info */
 };
 
 struct mentions {
-	struct mention_section info, str;
+	struct section info, abbrev, str;
 	bool mapped; /* from a file: pages that were read may be dropped, and come back */
+	struct mention_unit *unit;
+	size_t n_units;
+	struct unit_names *names[2]; /* by unit_names_kind, of each unit; NULL: not read yet */
 };
 
 /*
- * fn is called with the name's number and an offset in .debug_info, for each place that may mention it, by
- * several threads at a time. A name that ends in '<' is the begin of one, any other a whole one. -ENOMEM.
+ * fn is called with the name's number and a unit's, for each unit that has or may have an entry of it,
+ * perhaps more than once. A name that ends in '<' is the begin of one, any other a whole one; "_Z..." are
+ * linkage names of functions. -ENOMEM.
  */
-int mentions_find(const struct mentions *m, const char *const *name, size_t n,
-		  void (*fn)(void *ctx, size_t name, uint64_t at), void *ctx);
+int mentions_find(struct mentions *m, const char *const *name, size_t n,
+		  void (*fn)(void *ctx, size_t name, size_t unit), void *ctx);
+/* Frees unit and names. */
+void mentions_deinit(struct mentions *m);
 
 #endif

@@ -331,7 +331,7 @@ size_t elf_bytes_left(const struct elf_file *f, uint64_t vaddr)
 		return 0;
 	off = s->p_offset + (vaddr - s->p_vaddr);
 	left = s->p_filesz - (vaddr - s->p_vaddr);
-	if (off >= f->raw_size)
+	if (off < s->p_offset || off >= f->raw_size)
 		return 0;
 	return left < f->raw_size - off ? left : f->raw_size - off;
 }
@@ -342,7 +342,7 @@ const uint8_t *elf_bytes(const struct elf_file *f, uint64_t vaddr, size_t len)
 
 	if (!len || elf_bytes_left(f, vaddr) < len)
 		return NULL;
-	return f->raw + (s->p_offset + (vaddr - s->p_vaddr)); /* an offset may wrap, a pointer not */
+	return f->raw + (s->p_offset + (vaddr - s->p_vaddr));
 }
 
 bool elf_vaddr_is_code(const struct elf_file *f, uint64_t vaddr)
