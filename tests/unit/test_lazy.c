@@ -109,6 +109,23 @@ static void test_damaged(void **state)
 	assert_int_equal(dbg_open(&d, "tests/fuzz/corpus/dwarf/order", NULL, &e), -EINVAL);
 }
 
+/* A unit that says it ends far behind its section: pages there are not ours to give back. Found by fuzzing.
+ */
+static void test_beyond(void **state)
+{
+	struct err e = {0};
+	struct dbg_type cls;
+	struct dbg *d;
+
+	(void)state;
+	lazy_set_threshold(0);
+	assert_int_equal(dbg_open(&d, "tests/fuzz/corpus/dwarf/beyond", NULL, &e), 0);
+	assert_null(d->lazy); /* all is walked, as far as it goes */
+	assert_int_equal(dbg_find_class(d, "ns::A", &cls, &e), 0);
+	dbg_close(d);
+	lazy_set_threshold(SIZE_MAX);
+}
+
 static uint64_t *bits_of(uint64_t v)
 {
 	uint64_t *b = malloc(sizeof(*b));
@@ -219,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_beyond),
 		cmocka_unit_test_setup(test_cache, own_cache),
 	};
 

@@ -129,7 +129,7 @@ static int read_units(struct lazy *l, Dwarf *dw)
 			return -ENOMEM;
 		l->m.unit[l->n] = (struct mention_unit){.start = off, .end = next};
 		l->unit[l->n++] = (struct lazy_unit){.die = off + head};
-		if (next <= off)
+		if (next <= off || next > l->m.info.size)
 			return -EINVAL;
 		off = next;
 	}
@@ -152,12 +152,12 @@ int lazy_open(struct lazy **ret, struct dbg *d)
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
+	l->m.info = info;
 	rc = read_units(l, d->dw);
 	if (rc || !l->n) {
 		lazy_close(l);
 		return rc == -ENOMEM ? rc : 0; /* the walk over everything says what is wrong */
 	}
-	l->m.info = info;
 	l->m.abbrev = abbrev;
 	l->m.str = str;
 	l->m.mapped = is_mapped(elf, &info) && is_mapped(elf, &str);
