@@ -319,6 +319,22 @@ def damaged(target, session, count):
     return session.end(), target.truth("fault")
 
 
+def as_objdump_has_it(pid, insn, ip):
+    """The instruction that ends at ip, as objdump disassembles the program; it must be verified."""
+    assert insn["verified"] and insn["why"] is None, insn
+    start, end = int(insn["offset"], 16), int(insn["offset"], 16) + int(ip, 16) - int(insn["addr"], 16)
+    done = subprocess.run(["objdump", "-d", "-M", "intel", "--no-show-raw-insn", f"--start-address={start}", f"--stop-address={end + 8}",
+                           f"/proc/{pid}/exe"], capture_output=True, text=True, check=True)
+    lines = [line.split(":", 1) for line in done.stdout.splitlines() if line.startswith("  ") and ":" in line]
+    (at, text), (after, _) = lines[:2]
+    assert (int(at, 16), int(after, 16)) == (start, end)
+    width = {"BYTE": 1, "WORD": 2, "DWORD": 4, "QWORD": 8}
+    words = text.split()
+    assert words[0] == insn["text"].split()[0] and "[" in words[3 if words[2] == "PTR" else 1], text
+    assert width[words[1]] == insn["width"], text
+    return True
+
+
 def test_writer_of_a_wild_store(start_target):
     target = start_target("--rate", 1000)
     session = watch_session(target, "--field", "zbs::Chunk::read_perf_")
@@ -335,6 +351,7 @@ def test_writer_of_a_wild_store(start_target):
     names = [frame["symbol"] for frame in writer["stack"]]
     assert names[:3] == ["zbs::chunk::ZoneTracker::Touch", "zbs::chunk::IOQueue::Submit", "zbs::chunk::Worker::Run"]
     assert writer["file"].endswith("zone_tracker.cc") and writer["line"] > 0
+    assert as_objdump_has_it(target.pid, writer["instruction"], writer["ip"])
     # the first store was not seen (unless a slot was there by chance), most of the others were; the finding is told before the last
     assert 1 <= found["hits"] <= 12 and summary["counters"]["watch_stores"] >= 8
     assert "ZoneTracker::Touch" in found["explanation"]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* From a watchpoint hit to the engine: who is believed when, and what never reaches it. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ static struct world {
 	struct writes_plan *plan;
 	struct engine *e;
 	struct witness *w;
-	bool alive, kin;
+	bool alive, kin, no_code;
 	uint64_t vptr;
 	const char *symbol; /* of the one frame */
 	unsigned unwound;
@@ -119,11 +120,22 @@ static const char *syscall_name(long nr)
 	return nr ? NULL : "read";
 }
 
+/* A store to [rdi], which is the word unless said otherwise. */
+static int code(void *ctx, uint64_t ip, struct storing_code *ret)
+{
+	static const uint8_t bytes[] = {0x48, 0x89, 0x07};
+
+	(void)ctx;
+	*ret = (struct storing_code){.start = ip - sizeof(bytes), .bytes = bytes, .len = sizeof(bytes)};
+	return world.no_code ? -ENODATA : 0;
+}
+
 static int setup(void **state)
 {
 	struct engine_facts facts = {.read = w_read, .object = w_object, .node = w_node, .shadow = w_shadow};
 	struct writes_plan_in in = {.bias = bias};
-	struct witness_cfg cfg = {.facts = facts, .kin = kin, .unwind = unwind, .syscall_name = syscall_name};
+	struct witness_cfg cfg = {
+		.facts = facts, .kin = kin, .unwind = unwind, .code = code, .syscall_name = syscall_name};
 
 	(void)state;
 	world = (struct world){.alive = true, .kin = true, .vptr = VPTR, .symbol = "Zone::Touch(int)"};
@@ -163,6 +175,7 @@ static struct watch_hit *hit(uint64_t ts_ns, uint64_t ip)
 		.syscall = -1,
 		.field = 1,
 	};
+	h.stack.reg[5] = h.addr;
 	return &h;
 }
 
@@ -193,6 +206,9 @@ static void test_non_writer_is_believed_after_a_pause(void **state)
 	assert_int_equal(f->w.writer.tid, 77);
 	assert_string_equal(f->w.writer.comm, "zone-io");
 	assert_string_equal(f->w.writer.stack.v[0].symbol, "Zone::Touch(int)");
+	assert_true(f->w.writer.insn.verified);
+	assert_int_equal(f->w.writer.insn.addr, 0x1231);
+	assert_string_equal(f->w.writer.insn.text, "mov qword ptr [rdi], rax");
 	/* the same store again is no second finding */
 	witness_store(world.w, hit(200 * MS, 0x1234), true, WILD);
 	witness_tick(world.w, 300 * MS, false);
@@ -245,6 +261,32 @@ static void test_unknown_relatives_make_nothing_certain(void **state)
 	witness_store(world.w, hit(100 * MS, 0x1234), true, OLD);
 	witness_tick(world.w, 200 * MS, false);
 	assert_int_equal(engine_n_findings(world.e), 0);
+	assert_int_equal(stats().unknown, 1);
+}
+
+static void test_code_that_cannot_be_read_is_said(void **state)
+{
+	(void)state;
+	world.no_code = true;
+	witness_store(world.w, hit(100 * MS, 0x1234), true, OLD);
+	witness_tick(world.w, 200 * MS, false);
+	assert_int_equal(engine_n_findings(world.e), 1);
+	const struct store_insn *s = &engine_finding(world.e, 0)->w.writer.insn;
+
+	assert_false(s->verified || s->decoded);
+	assert_true(s->why[0]);
+}
+
+static void test_an_instruction_that_stores_elsewhere_names_nobody(void **state)
+{
+	struct watch_hit *h = hit(100 * MS, 0x1234);
+
+	(void)state;
+	h->stack.reg[5] += 64;
+	witness_store(world.w, h, true, OLD);
+	witness_tick(world.w, 200 * MS, false);
+	assert_int_equal(engine_n_findings(world.e), 0);
+	assert_int_equal(stats().strange, 1);
 	assert_int_equal(stats().unknown, 1);
 }
 
@@ -307,6 +349,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_freed_memory_raises_no_alarm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writers_go_no_further, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_relatives_make_nothing_certain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_code_that_cannot_be_read_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_instruction_that_stores_elsewhere_names_nobody, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_system_call, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pieces_of_one_system_call, setup, teardown),

@@ -26,8 +26,7 @@ uint8_t flow_reg64(x86_reg r)
 	return FLOW_NO_REG;
 }
 
-/* The register it is a part of. */
-static uint8_t family(x86_reg r)
+uint8_t flow_family(x86_reg r)
 {
 	for (size_t s = 0; s < 4; s++)
 		for (uint8_t i = 0; i < FLOW_REGS; i++)
@@ -113,7 +112,7 @@ bool flow_bits(const struct flow *f, const cs_insn *in, uint32_t *bits)
 		return true;
 	if (in->id != X86_INS_MOV || o[1].type != X86_OP_REG || !simple(&o[0].mem))
 		return false;
-	reg = family(o[1].reg);
+	reg = flow_family(o[1].reg);
 	if (reg == FLOW_NO_REG)
 		return false;
 	r = &f->reg[reg];
@@ -149,7 +148,7 @@ static struct flow_reg result(const struct flow *f, const cs_insn *in, uint8_t d
 							   .disp = o[1].mem.disp,
 							   .width = o[1].size}
 				       : none;
-		src = o[1].type == X86_OP_REG ? family(o[1].reg) : FLOW_NO_REG;
+		src = o[1].type == X86_OP_REG ? flow_family(o[1].reg) : FLOW_NO_REG;
 		if (src == FLOW_NO_REG)
 			return none;
 		if (f->reg[src].kind != FLOW_NOTHING || o[0].size != 8)
@@ -218,7 +217,7 @@ void flow_step(struct flow *f, csh cs, const cs_insn *in)
 	if (in->id == X86_INS_CALL || in->id == X86_INS_CMP || in->id == X86_INS_TEST)
 		return;
 	if (x->op_count && x->operands[0].type == X86_OP_REG) {
-		dst = family(x->operands[0].reg);
+		dst = flow_family(x->operands[0].reg);
 		if (dst != FLOW_NO_REG)
 			r = result(f, in, dst);
 	}
@@ -227,7 +226,7 @@ void flow_step(struct flow *f, csh cs, const cs_insn *in)
 		return;
 	}
 	for (uint8_t i = 0; i < n_writes; i++) {
-		uint8_t n = family((x86_reg)writes[i]);
+		uint8_t n = flow_family((x86_reg)writes[i]);
 
 		if (n == FLOW_NO_REG)
 			continue;

@@ -35,6 +35,7 @@ struct flow {
 /* DWARF's number of a 64-bit general register (System V AMD64 ABI, figure 3.36); FLOW_NO_REG for all others.
  */
 uint8_t flow_reg64(x86_reg r);
+uint8_t flow_family(x86_reg r); /* the same of a part of one: eax, ax, ah, al */
 /* After instruction in (with details, of handle cs). A zeroed flow knows nothing. */
 void flow_step(struct flow *f, csh cs, const cs_insn *in);
 /*

@@ -77,9 +77,7 @@ void stores_destroy(struct stores *s)
 	free(s);
 }
 
-/* Instructions whose first operand, if in memory, is only read; and those that write their own stack frame.
- */
-static bool reads_only(unsigned id)
+bool stores_only_reads(unsigned id)
 {
 	switch (id) {
 	case X86_INS_CMP:
@@ -118,7 +116,7 @@ static bool reads_only(unsigned id)
 	}
 }
 
-static bool is_string(unsigned id)
+bool stores_is_string(unsigned id)
 {
 	switch (id) {
 	case X86_INS_MOVSB:
@@ -192,13 +190,13 @@ static bool as_store(const struct stores *s, const struct flow *flow, const cs_i
 	memset(st, 0, sizeof(*st));
 	st->vaddr = in->address;
 	st->base = st->from = STORE_NO_REG;
-	if (is_string(in->id) || string_movsd(in) || fills_memory(s, in)) {
+	if (stores_is_string(in->id) || string_movsd(in) || fills_memory(s, in)) {
 		st->string = true;
 		return true;
 	}
 	if (is_call(flow, in, st))
 		return true;
-	if (!x->op_count || reads_only(in->id) || (in->id == X86_INS_IMUL && x->op_count == 1))
+	if (!x->op_count || stores_only_reads(in->id) || (in->id == X86_INS_IMUL && x->op_count == 1))
 		return false;
 	if (op->type != X86_OP_MEM && in->id == X86_INS_XCHG && x->op_count == 2)
 		op = &x->operands[1];

@@ -26,6 +26,11 @@ struct store {
 	int64_t imm;
 };
 
+/* By capstone's number: instructions whose first operand, if in memory, is only read; and those that write
+ * their own stack frame. */
+bool stores_only_reads(unsigned id);
+bool stores_is_string(unsigned id); /* movs and stos, but for movsd */
+
 struct stores; /* cache over functions */
 
 int stores_create(struct stores **ret, struct dbg *d, struct err *err);

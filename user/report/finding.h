@@ -29,6 +29,17 @@ struct frame {
 	bool inlined;
 };
 
+/* The instruction that made a store which a watchpoint trapped. */
+struct store_insn {
+	bool decoded;	 /* addr, offset, width and text are known */
+	bool verified;	 /* its operand is the watched word, by the registers at the trap */
+	uint64_t addr;	 /* of it in the process */
+	uint64_t offset; /* file-relative (ELF vaddr) */
+	unsigned width;	 /* bytes it writes; 0: not known */
+	char text[80];	 /* "mov qword ptr [rdi + 0x28], rax" */
+	char why[80];	 /* not verified */
+};
+
 struct frames {
 	struct frame *v;
 	size_t n;
@@ -100,6 +111,7 @@ struct bad_write {
 	size_t n_touched;
 	bool has_writer;
 	struct {
+		struct store_insn insn; /* nothing if in_kernel */
 		pid_t tid;
 		char comm[FINDING_COMM_LEN];
 		uint64_t ts_ns, ip;

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "report/write.h"
 
+static json_t *store_insn(const struct store_insn *s, bool in_kernel)
+{
+	if (in_kernel)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o}", "addr",
+			 s->decoded ? json_hex(s->addr) : json_null(), "offset",
+			 s->decoded ? json_hex(s->offset) : json_null(), "width",
+			 s->decoded && s->width ? json_integer(s->width) : json_null(), "text",
+			 s->decoded ? json_str(s->text) : json_null(), "verified", s->verified, "why",
+			 s->verified ? json_null() : json_str(s->why));
+}
+
 static json_t *writer(const struct bad_write *w, const struct report_clock *c)
 {
 	const struct frame *top =
@@ -8,12 +20,14 @@ static json_t *writer(const struct bad_write *w, const struct report_clock *c)
 
 	if (!w->has_writer)
 		return json_null();
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "tid", (int)w->writer.tid,
+	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "tid", (int)w->writer.tid,
 			 "comm", json_str(w->writer.comm), "ip", json_hex(w->writer.ip), "function",
 			 json_str(top ? top->symbol : NULL), "file", json_str(top ? top->file : NULL), "line",
 			 top && top->line ? json_integer(top->line) : json_null(), "time",
 			 json_time(c, w->writer.ts_ns), "in_kernel", w->writer.in_kernel, "syscall",
-			 json_str(w->writer.syscall), "stack", json_frames(&w->writer.stack));
+			 json_str(w->writer.syscall), "instruction",
+			 store_insn(&w->writer.insn, w->writer.in_kernel), "stack",
+			 json_frames(&w->writer.stack));
 }
 
 json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, bool again)

@@ -34,6 +34,18 @@ static void verdict_line(FILE *f, const struct bad_write *w)
 	fputc('\n', f);
 }
 
+static void insn_line(FILE *f, const struct store_insn *s)
+{
+	fputs("  store     ", f);
+	if (s->decoded)
+		fprintf(f, "0x%" PRIx64 "  %s", s->addr, s->text);
+	if (s->decoded && s->width)
+		fprintf(f, "  (%u byte%s)", s->width, s->width == 1 ? "" : "s");
+	if (!s->verified)
+		fprintf(f, "%sunverified: %s", s->decoded ? "  " : "", s->why);
+	fputc('\n', f);
+}
+
 static void writer_lines(FILE *f, const struct bad_write *w)
 {
 	const struct frame *top =
@@ -52,6 +64,8 @@ static void writer_lines(FILE *f, const struct bad_write *w)
 	fprintf(f, "  seen in the act by a watchpoint%s", w->hits > 1 ? "" : "\n");
 	if (w->hits > 1)
 		fprintf(f, ", %u times\n", w->hits);
+	if (!w->writer.in_kernel)
+		insn_line(f, &w->writer.insn);
 	text_frames(f, &w->writer.stack, 14, FRAMES_SHOWN);
 }
 

@@ -42,6 +42,20 @@ int image_unwind(struct image *im, const struct abi_stack *st, bool pc_is_return
  */
 int image_unwind_live(struct image *im, const struct image_regs *regs, struct frames *out);
 
+#define IMAGE_CODE_MAX	 65536 /* bytes of code read before an address */
+#define IMAGE_CODE_AFTER 15    /* and after it: one instruction */
+struct image_code {
+	uint64_t start; /* address in the process of bytes[0], where an instruction begins */
+	uint64_t bias;	/* address in the process - address in the file */
+	size_t len;
+	uint8_t bytes[IMAGE_CODE_MAX + IMAGE_CODE_AFTER];
+};
+/*
+ * The code that ends at ip, from an instruction's beginning on, and a little after it, as the mapped file has
+ * it. -ENODATA: no file, or no such beginning is known near enough.
+ */
+int image_code_before(struct image *im, uint64_t ip, struct image_code *ret);
+
 /*
  * Value of a parameter (DWARF name, "this" too) of the function of frame `index` of the `out` of the last
  * image_unwind or image_unwind_live. -ENODATA unless it is exactly known there: no debuginfo, no such

@@ -54,6 +54,15 @@ static int unwind(void *ctx, const struct abi_stack *st, bool pc_is_return, stru
 	return image_unwind(image, st, pc_is_return, out);
 }
 
+static int code(void *ctx, uint64_t ip, struct storing_code *ret)
+{
+	static struct image_code c; /* too large for the stack; one session, one thread */
+	int r = image_code_before(ctx, ip, &c);
+
+	*ret = (struct storing_code){.start = c.start, .bias = c.bias, .bytes = c.bytes, .len = c.len};
+	return r;
+}
+
 static int open_witness(struct writes_watch *w, struct err *err)
 {
 	const struct writes_watch_cfg *cfg = &w->cfg;
@@ -63,6 +72,7 @@ static int open_witness(struct writes_watch *w, struct err *err)
 				 .kin = kin_ask,
 				 .unwind = unwind,
 				 .unwind_ctx = cfg->image,
+				 .code = code,
 				 .syscall_name = proc_syscall_name};
 	int ret = kin_create(&w->kin, cfg->plan, cfg->dbg, err);
 
@@ -178,6 +188,12 @@ void writes_watch_account(struct writes_watch *w, uint64_t now_ns, struct summar
 
 	watch_account(w->watch, now_ns, place_name, w, s);
 	witness_stats(w->witness, &st);
+	if (st.strange)
+		summary_note(
+			s, false,
+			"%llu traps came after an instruction that does not store to the watched word: they "
+			"name no writer",
+			(unsigned long long)st.strange);
 	if (st.unjudged)
 		summary_note(
 			s, true,

@@ -274,6 +274,7 @@ int describe_writer(struct bad_write *w, const struct engine_hit *h)
 	memcpy(w->writer.comm, h->comm, sizeof(w->writer.comm));
 	w->writer.ts_ns = h->ts_ns;
 	w->writer.ip = h->ip;
+	w->writer.insn = h->insn;
 	w->writer.in_kernel = h->in_kernel;
 	w->writer.syscall = copy(h->syscall);
 	w->writer.frame = h->frame;

@@ -59,9 +59,10 @@ struct engine_hit {
 	pid_t tid;
 	char comm[FINDING_COMM_LEN];
 	bool in_kernel;
-	const char *syscall; /* NULL unless in_kernel */
-	bool non_writer;     /* judged to have no business there; else only evidence for what a check finds */
-	const char *why;     /* the judge's reason */
+	struct store_insn insn; /* nothing if in_kernel */
+	const char *syscall;	/* NULL unless in_kernel */
+	bool non_writer; /* judged to have no business there; else only evidence for what a check finds */
+	const char *why; /* the judge's reason */
 	const struct frames *stack; /* copied */
 	size_t frame;		    /* of stack: the function to name */
 };

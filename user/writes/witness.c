@@ -171,6 +171,26 @@ static struct engine_hit hit_of(const struct watch_hit *h, bool has_old, uint64_
 	return e;
 }
 
+/* Which instruction it was. One that cannot have stored there names no writer. */
+static void look_at_store(struct witness *w, const struct watch_hit *h, struct engine_hit *e,
+			  struct judge_result *r)
+{
+	struct storing_code code;
+
+	if (!w->cfg.code || w->cfg.code(w->cfg.unwind_ctx, h->ip, &code)) {
+		snprintf(e->insn.why, sizeof(e->insn.why), "its code is in no file that can be read");
+		return;
+	}
+	if (storing_find(&code, h->ip, h->stack.reg, h->addr, h->width, &e->insn) != STORING_NOT)
+		return;
+	w->stats.strange++;
+	if (r->verdict == JUDGE_NON_WRITER) {
+		r->verdict = JUDGE_UNKNOWN;
+		snprintf(r->reason, sizeof(r->reason),
+			 "the instruction before the trap (%s) does not store there", e->insn.text);
+	}
+}
+
 void witness_store(struct witness *w, const struct watch_hit *h, bool has_old, uint64_t old_value)
 {
 	bool kernel = h->flags & WATCH_HIT_KERNEL;
@@ -195,6 +215,8 @@ void witness_store(struct witness *w, const struct watch_hit *h, bool has_old, u
 		return;
 	}
 	judge(w, h, &stack, syscall, &r);
+	if (!kernel && (r.verdict == JUDGE_NON_WRITER || r.verdict == JUDGE_UNKNOWN))
+		look_at_store(w, h, &e, &r);
 	e.frame = r.frame;
 	e.stack = &stack;
 	e.why = r.reason;

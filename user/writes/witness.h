@@ -12,6 +12,7 @@
 #include "plan/writes.h"
 #include "writes/engine.h"
 #include "writes/judge.h"
+#include "writes/storing.h"
 
 #define WITNESS_PAUSE_NS    20000000ull /* before a non-writer's store is believed */
 #define WITNESS_ONE_CALL_NS 1000000ull	/* between two pieces of one system call's store */
@@ -28,6 +29,9 @@ struct witness_cfg {
 	/* As image_unwind; out is empty before. */
 	int (*unwind)(void *ctx, const struct abi_stack *st, bool pc_is_return, struct frames *out);
 	void *unwind_ctx;
+	/* Code that ends at ip, from an instruction's beginning on; NULL or non-zero: there is none. ctx as
+	 * unwind's. */
+	int (*code)(void *ctx, uint64_t ip, struct storing_code *ret);
 	const char *(*syscall_name)(long nr);
 };
 
@@ -35,6 +39,7 @@ struct witness_stats {
 	uint64_t stores;
 	uint64_t writers, allocators, non_writers, unknown; /* verdicts */
 	uint64_t unjudged;				    /* too many at once, or no stack */
+	uint64_t strange;				    /* no store to the word precedes the trap */
 	uint64_t vanished; /* non-writers' stores whose object was not seen alive afterwards: evidence only */
 };
 
