@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * A server whose worker has read a request and waits for a lock, whose holder waits for something in turn.
- * usage: chains cycle | pause | upstream PORT | disk FILE
- * Prints its port. When the request is there, prints the threads: worker, holder, last (0 = none).
+ * usage: chains cycle | pause | upstream PORT | disk FILE | written | read | told
+ * written: a read/write lock whose writer sleeps; read: one that a reader has, who sleeps; told: a condition
+ * that nobody ever signals Prints its port. When the request is there, prints the threads: worker, holder,
+ * last (0 = none).
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -15,6 +17,8 @@
 #include <unistd.h>
 
 static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER, b = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static pthread_barrier_t held;
 static const char *mode, *arg;
 static int worker_tid, holder_tid, last_tid;
@@ -56,8 +60,14 @@ static void *holder(void *unused)
 {
 	holder_tid = gettid();
 	pthread_mutex_lock(&a);
+	if (!strcmp(mode, "written"))
+		pthread_rwlock_wrlock(&rw);
+	if (!strcmp(mode, "read"))
+		pthread_rwlock_rdlock(&rw);
 	pthread_barrier_wait(&held);
-	if (!strcmp(mode, "upstream"))
+	if (!strcmp(mode, "written") || !strcmp(mode, "read") || !strcmp(mode, "told"))
+		pause();
+	else if (!strcmp(mode, "upstream"))
 		ask_upstream();
 	else if (!strcmp(mode, "disk"))
 		write_file();
@@ -92,7 +102,14 @@ static void *worker(void *listener)
 	printf("%d %d %d\n", worker_tid, holder_tid, last_tid);
 	fflush(stdout);
 	usleep(100000);
-	pthread_mutex_lock(&a);
+	if (!strcmp(mode, "written"))
+		pthread_rwlock_rdlock(&rw);
+	else if (!strcmp(mode, "read"))
+		pthread_rwlock_wrlock(&rw);
+	else if (!strcmp(mode, "told"))
+		pthread_cond_wait(&cond, &b);
+	else
+		pthread_mutex_lock(&a);
 	return NULL;
 }
 
@@ -104,7 +121,7 @@ int main(int argc, char **argv)
 	int listener;
 
 	if (argc < 2)
-		errx(2, "usage: chains cycle | pause | upstream PORT | disk FILE");
+		errx(2, "usage: chains cycle | pause | upstream PORT | disk FILE | written | read | told");
 	mode = argv[1];
 	arg = argc > 2 ? argv[2] : "";
 	listener = tcp(&at, 0);

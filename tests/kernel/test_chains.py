@@ -80,6 +80,32 @@ def test_to_the_end(chain):
     assert f"{last} (chains) is in pause" in stall["explanation"]
 
 
+def test_writer_of_a_rwlock(chain):
+    c = chain("written")
+    during = blocked(c)
+    worker, holder, _ = c.tids
+    stall = during[worker]
+    assert [s["tid"] for s in stall["chain"]] == [worker, holder]
+    assert stall["chain"][0]["waits"] == "waits for a read/write lock held by"
+    assert stall["other"]["role"] == "lock held by" and stall["other"]["tid"] == holder
+    assert "pause" in [f["symbol"] for f in stall["other"]["user_stack"]] or "pause" in stall["other"]["doing"]
+    assert stall["chain_end"] is None
+
+
+@pytest.mark.parametrize("mode, what", [("read", "read/write lock"), ("told", "condition variable")])
+def test_locks_that_name_nobody(chain, mode, what):
+    """Readers leave no name, and a condition has no owner: none is told."""
+    c = chain(mode)
+    during = blocked(c)
+    worker, _, _ = c.tids
+    stall = during[worker]
+    assert [s["tid"] for s in stall["chain"]] == [worker]
+    assert stall["chain"][0]["waits"] == f"waits for a {what}" and stall["chain"][0]["for_tid"] is None
+    assert "cannot be known" in stall["chain_end"]
+    assert stall["chain_end"] in stall["explanation"]
+    assert stall["other"] is None or stall["other"]["role"] != "lock held by"
+
+
 def test_upstream(chain, program):  # noqa: F811
     """A lock whose holder waits for another server."""
     server = program("line-server")
