@@ -297,6 +297,8 @@ int look_threads(struct bpf_iter__task *ctx)
 	r->nr = -1;
 	r->nvcsw = t->nvcsw;
 	r->nivcsw = t->nivcsw;
+	r->cpu_ns = BPF_CORE_READ(t, se.sum_exec_runtime);
+	r->sys_ns = BPF_CORE_READ(t, stime);
 	r->start_ns = t->start_time;
 	r->state = task_state(t);
 	running = !r->state || (bpf_core_field_exists(t->on_cpu) && BPF_CORE_READ_BITFIELD_PROBED(t, on_cpu));

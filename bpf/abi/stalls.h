@@ -100,8 +100,11 @@ struct stalls_sock {
 	__u64 retransmit_ns; /* when the kernel last sent something again; 0: not in this session */
 	__u32 retransmits;   /* how often */
 	__u32 pad;
+	/* of recv_tid when it received: its time on a CPU, what of that in the kernel, and how often it had
+	 * slept by itself */
+	__u64 recv_cpu_ns, recv_sys_ns, recv_nvcsw;
 };
-_Static_assert(sizeof(struct stalls_sock) == 80, "stalls_sock");
+_Static_assert(sizeof(struct stalls_sock) == 104, "stalls_sock");
 
 /* Map `rpcs`, by tid: the RPC a thread began last. */
 struct stalls_rpc {

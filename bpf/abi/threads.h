@@ -42,11 +42,13 @@ struct threads_file {
 _Static_assert(sizeof(struct threads_file) == 40, "threads_file");
 
 struct threads_rec {
-	struct abi_hdr h;    /* tgid, tid and comm are the thread's own, not the reader's */
-	__u32 flags;	     /* enum threads_flags */
-	__u32 state;	     /* task state bits, exit state included; 0 = running or runnable */
-	__u64 nvcsw, nivcsw; /* context switches so far: unchanged = it has not run since */
-	__u64 start_ns;	     /* task start, CLOCK_MONOTONIC: tells a reused tid */
+	struct abi_hdr h;     /* tgid, tid and comm are the thread's own, not the reader's */
+	__u32 flags;	      /* enum threads_flags */
+	__u32 state;	      /* task state bits, exit state included; 0 = running or runnable */
+	__u64 nvcsw, nivcsw;  /* context switches so far: unchanged = it has not run since */
+	__u64 cpu_ns, sys_ns; /* on a CPU so far, what of it in the kernel (THREADS_UNKNOWN: not told); may be
+				 a tick late */
+	__u64 start_ns;	      /* task start, CLOCK_MONOTONIC: tells a reused tid */
 	/*
 	 * Not running for at least so long at h.ts_ns; THREADS_UNKNOWN if the scheduler's clocks could not be
 	 * read. blocked = clock(this CPU) - exec_start - (clock - clock_task)(thread's CPU): both terms err
@@ -67,7 +69,7 @@ struct threads_rec {
 	__u64 kstack[THREADS_KSTACK];
 	struct threads_polled polled[THREADS_POLLED];
 };
-_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 +
+_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 16 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 +
 						     THREADS_KSTACK * 8 + THREADS_POLLED * 24,
 	       "threads_rec");
 

@@ -69,6 +69,15 @@ static __always_inline void flow_resent(__u64 sk)
 	__sync_fetch_and_add(&s->retransmits, 1);
 }
 
+static __always_inline void flow_reader(struct stalls_sock *s)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+
+	s->recv_cpu_ns = BPF_CORE_READ(t, se.sum_exec_runtime);
+	s->recv_sys_ns = BPF_CORE_READ(t, stime);
+	s->recv_nvcsw = BPF_CORE_READ(t, nvcsw);
+}
+
 static __always_inline void flow_note(__u64 inode, __u32 bytes, bool send)
 {
 	struct stalls_sock *s, fresh = {};
@@ -103,6 +112,7 @@ static __always_inline void flow_note(__u64 inode, __u32 bytes, bool send)
 		s->last_recv_ns = now;
 		s->recv_tid = tid;
 		s->received += bytes;
+		flow_reader(s);
 	}
 }
 

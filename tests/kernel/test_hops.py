@@ -112,7 +112,7 @@ def test_three_processes(start, addresses):
     assert "pause" in stall["chain"][3]["waits"]
     assert not stall["cycle"] and stall["chain_end"] is None
     assert stall["other"]["pid"] == b.pid and stall["other"]["tid"] == threads[1]
-    assert "serve" in [f["symbol"] for f in stall["other"]["user_stack"]]
+    assert "serve" in [f["symbol"] for f in stall["other"]["user_stack"]], str([(f["module"], f["offset"], f["symbol"]) for f in stall["other"]["user_stack"]])
     assert f"-p {b.pid}" in stall["next"]
 
 
@@ -237,5 +237,55 @@ def test_healthy(start, addresses):
     while time.monotonic() < end:
         client.ask("work")
         time.sleep(0.02)
+    stalls, _, code = session.end(interrupt=True)
+    assert not stalls and code == 0
+
+
+def request_read(start, mode):
+    """What a session says of the thread that has the request, and that thread."""
+    a = start(Hop, 0, mode)
+    client = start(Client, a)
+    session = Watch(a.pid, "--threshold", 500)
+    client.ask("hello")
+    client.send("work")
+    worker, _ = a.working()
+    before_ms = schedstat_ms(a.pid, worker)
+    session.wait_found("server-thread-blocked")
+    stalls, _, code = session.end(interrupt=True)
+    assert code == 1
+    stall, = stalls
+    assert stall["tid"] == stall["request_read"]["tid"] == worker
+    assert stall["request_read"]["ago_ms"] >= 480
+    return stall, schedstat_ms(a.pid, worker) - before_ms
+
+
+def schedstat_ms(pid, tid):
+    with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[0]) / 1e6
+
+
+def test_computing_worker(start):
+    """It is in no call: that it has not slept since it read the request tells."""
+    stall, most_ms = request_read(start, "spin")
+    read = stall["request_read"]
+    assert stall["busy"] and "computing" in stall["explanation"] and "has not slept" in stall["explanation"]
+    assert 20 <= read["cpu_ms"] <= min(most_ms, read["ago_ms"]) + 20
+    assert "on CPU " in stall["request"]
+
+
+def test_sleeping_worker(start):
+    stall, most_ms = request_read(start, "hold")
+    assert not stall["busy"] and "waits for a lock" in stall["chain"][0]["waits"]
+    assert 0 <= stall["request_read"]["cpu_ms"] <= most_ms + 20 and stall["request_read"]["cpu_ms"] < 100
+
+
+def test_polling_worker(start):
+    """The neighbour: a thread that never sleeps, because it polls; what it got last needs no answer."""
+    a = start(Hop, 0, "poll")
+    client = start(Client, a)
+    session = Watch(a.pid, "--threshold", 300)
+    client.ask("hello")
+    client.send("note")
+    time.sleep(3)
     stalls, _, code = session.end(interrupt=True)
     assert not stalls and code == 0

@@ -197,12 +197,101 @@ static void server_by_elimination(void **state)
 	assert_true(found[0]->blocked_before_session);
 }
 
+/* A thread that runs, and has read a request on the first connection. */
+static struct thread_facts *computing(struct stalls_sock **f)
+{
+	struct thread_facts *t = thread(CALL_OTHER, NULL, -1, 0);
+	struct sock_facts *s = connection();
+	struct threads_rec *r = &p.raw[0].rec;
+
+	t->in_call = false;
+	t->state = 'R';
+	t->moved = true;
+	s->accepted = true;
+	s->last_recv_ms = 3000;
+	s->last_send_ms = 9000;
+	*f = flow(0, START - 8 * SEC, t->tid, START - 2 * SEC, t->tid);
+	(*f)->replies = 3;
+	(*f)->recv_cpu_ns = 10 * SEC;
+	(*f)->recv_sys_ns = SEC;
+	(*f)->recv_nvcsw = 7;
+	r->cpu_ns = 12 * SEC;
+	r->sys_ns = SEC + 100 * MS;
+	r->nvcsw = 7;
+	return t;
+}
+
+static void server_computes(void **state)
+{
+	struct stalls_sock *f;
+	struct thread_facts *t = computing(&f);
+
+	(void)state;
+	look(START + SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->verdict, VERDICT_SERVER_THREAD_BLOCKED);
+	assert_true(found[0]->busy);
+	assert_int_equal(found[0]->reader.tid, t->tid);
+	assert_int_equal(found[0]->reader.ago_ns, 3 * SEC);
+	assert_true(found[0]->reader.cpu_known);
+	assert_int_equal(found[0]->reader.cpu_ns, 2 * SEC);
+	assert_non_null(strstr(found[0]->request, "on CPU 2.0 s since"));
+	look(START + 2 * SEC);
+	assert_int_equal(n_found, 1);
+	f->last_send_ns = START + 2 * SEC; /* answered */
+	look(START + 4 * SEC);
+	assert_int_equal(n_found, 1);
+	assert_true(stall_engine_life(e, 0, START + 4 * SEC).over);
+}
+
+/* What may look alike: it has slept since, is mostly in the kernel, went on to another connection, never
+ * answers there, or has only just read. */
+static void server_does_not_compute(void **state)
+{
+	struct stalls_sock *f, *other;
+	struct thread_facts *t = computing(&f);
+
+	(void)state;
+	p.raw[0].rec.nvcsw++;
+	look(START + SEC);
+	p.raw[0].rec.nvcsw--;
+	p.raw[0].rec.sys_ns = 2 * SEC;
+	look(START + SEC);
+	p.raw[0].rec.sys_ns = THREADS_UNKNOWN;
+	look(START + SEC);
+	p.raw[0].rec.sys_ns = SEC;
+	f->recv_cpu_ns = 0;
+	look(START + SEC);
+	f->recv_cpu_ns = 10 * SEC;
+	f->replies = 0;
+	look(START + SEC);
+	f->replies = 3;
+	f->send_tid = 99;
+	look(START + SEC);
+	f->send_tid = (uint32_t)t->tid;
+	t->state = 'T';
+	look(START + SEC);
+	t->state = 'R';
+	connection();
+	other = flow(1, 0, 0, START - SEC, t->tid);
+	look(START + SEC);
+	assert_int_equal(n_found, 0);
+	other->recv_tid = 99;
+	f->last_recv_ns = START + SEC / 2;
+	look(START + SEC);
+	assert_int_equal(n_found, 0);
+	f->last_recv_ns = START - 2 * SEC;
+	look(START + SEC);
+	assert_int_equal(n_found, 1); /* nothing of all that */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(server_by_use),      T(server_by_stack),	  T(proxy),
-		T(proxy_without_need), T(server_waits_elsewhere), T(server_by_elimination),
+		T(server_by_use),      T(server_by_stack),	   T(proxy),
+		T(proxy_without_need), T(server_waits_elsewhere),  T(server_by_elimination),
+		T(server_computes),    T(server_does_not_compute),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,13 @@ struct stall {
 	struct frames user_stack;
 	char **kernel_stack; /* innermost first */
 	size_t n_kernel;
+	/* server-thread-blocked: who read the request, if that was seen */
+	struct {
+		pid_t tid; /* 0: not known */
+		uint64_t ago_ns;
+		bool cpu_known;
+		uint64_t cpu_ns; /* of the thread, since */
+	} reader;
 	/* the other party: who closed the fd, who should read the reply, who read the request */
 	struct {
 		const char *role; /* static: "closed by", "lock held by", "request read by", ... */

@@ -18,6 +18,15 @@ static json_t *json_other(const struct stall *s, const struct report_clock *c)
 			 json_strs(s->other.kernel_stack, s->other.n_kernel));
 }
 
+static json_t *json_reader(const struct stall *s)
+{
+	if (!s->reader.tid)
+		return json_null();
+	return json_pack("{s:i, s:I, s:o}", "tid", (int)s->reader.tid, "ago_ms",
+			 (json_int_t)(s->reader.ago_ns / 1000000), "cpu_ms",
+			 s->reader.cpu_known ? json_real((double)s->reader.cpu_ns / 1e6) : json_null());
+}
+
 static json_t *json_rpc(const struct stall *s)
 {
 	if (!s->rpc_method && !s->rpc_id_known)
@@ -74,6 +83,7 @@ json_t *json_stall(const struct stall *s, const struct report_clock *c)
 	json_object_set_new(v, "rpc", json_rpc(s));
 	json_object_set_new(v, "user_stack", json_frames(&s->user_stack));
 	json_object_set_new(v, "kernel_stack", json_strs(s->kernel_stack, s->n_kernel));
+	json_object_set_new(v, "request_read", json_reader(s));
 	json_object_set_new(v, "other", json_other(s, c));
 	json_object_set_new(v, "chain", json_chain(s));
 	json_object_set_new(v, "chain_end", json_str(s->chain_end));

@@ -214,6 +214,8 @@ static int judge_all(struct stall_engine *e, struct subject *v, size_t n, const 
 	for (size_t i = 0; !rc && i < n; i++)
 		rc = engine_wait(e, &v[i], true);
 	if (!rc)
+		rc = engine_computing(e, l);
+	if (!rc)
 		rc = engine_loops(e, l);
 	for (size_t i = 0; !rc && i < n; i++)
 		e->healthy += !v[i].reported && call_is_wait(v[i].t->class);

@@ -77,6 +77,7 @@ struct about {
 	const struct about *client;  /* for_client: that connection */
 	bool on_wire;		     /* a request that is outstanding there, by its frames */
 	struct wire_pending wire;
+	bool computes;	 /* server: it has been running ever since it read the request */
 	size_t n_rivals; /* server: other sockets that it could as well be; the socket is left out then */
 };
 
@@ -97,6 +98,14 @@ const struct open_sock *open_by_inode(const struct stalls_tables *t, uint64_t in
 /* threads whose RPC is known to be outstanding, whatever they wait for */
 int engine_rpc(struct stall_engine *e, struct subject *s);
 
+/* spin.c: threads that compute since they read a request */
+int engine_computing(struct stall_engine *e, const struct look *l);
+/* What the thread has used of a CPU since it last received on this connection. false: not known. */
+bool reader_cpu(const struct thread_facts *t, const struct stalls_sock *flow, uint64_t *ns);
+
+/* A thread that is not blocked. Its stack is not looked at for the RPC: it is about something else by now. */
+struct subject subject_busy(const struct stall_engine *e, const struct look *l, struct thread_facts *t,
+			    struct memo *memo, uint64_t owed_ns);
 /* loop.c: connections of threads that other events keep busy, and requests outstanding on the wire */
 int engine_loops(struct stall_engine *e, const struct look *l);
 

@@ -195,8 +195,11 @@ static void request_of_server(struct text *t, const struct stall *st, const stru
 	else
 		add(t, "request read %s ago from %s, not answered", text_duration(a->out.owed_ns, d),
 		    s->remote);
-	if (a->in.flow && a->in.flow->recv_tid)
-		add(t, "; thread %u reads this connection", a->in.flow->recv_tid);
+	if (!a->in.flow || !a->in.flow->recv_tid)
+		return;
+	add(t, "; thread %u reads this connection", a->in.flow->recv_tid);
+	if (st->reader.cpu_known)
+		add(t, ", on CPU %s since", text_duration(st->reader.cpu_ns, d));
 }
 
 static const char *const why[] = {
@@ -274,7 +277,9 @@ static void explain_why(struct text *t, const struct stall *st, const struct sub
 		    st->syscall);
 	else
 		add(t, "%s", why[a->out.verdict]);
-	if (s->busy && a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED)
+	if (a->computes)
+		add(t, ", which has been computing since it read the request, and has not slept once");
+	else if (s->busy && a->out.verdict == VERDICT_SERVER_THREAD_BLOCKED)
 		add(t, " or for one that it handed the request to");
 	else if (s->busy && (s->t->moved || s->t->blocked_ns < s->blocked_ns))
 		add(t, "; the thread that asked goes on with other connections");

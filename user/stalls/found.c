@@ -210,6 +210,20 @@ static void name_rpc(struct stall *st, const struct subject *s, const struct abo
 	st->rpc_id = a->wire.id;
 }
 
+static void fill_reader(struct stall *st, const struct subject *s, const struct about *a)
+{
+	const struct stalls_sock *flow = a->in.flow;
+	const struct thread_facts *t;
+
+	if (st->verdict != VERDICT_SERVER_THREAD_BLOCKED || a->out.partial || a->n_rivals || !flow ||
+	    !flow->recv_tid)
+		return;
+	t = autopsy_thread(s->l->autopsy, (pid_t)flow->recv_tid);
+	st->reader.tid = (pid_t)flow->recv_tid;
+	st->reader.ago_ns = s->l->now_ns > flow->last_recv_ns ? s->l->now_ns - flow->last_recv_ns : 0;
+	st->reader.cpu_known = t && reader_cpu(t, flow, &st->reader.cpu_ns);
+}
+
 static int fill(struct stall_engine *e, struct stall *st, struct subject *s, const struct about *a)
 {
 	const struct thread_facts *t = s->t;
@@ -243,6 +257,7 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 	if (!st->kernel_stack || copy_frames(&st->user_stack, &t->user_stack))
 		return -ENOMEM;
 	st->n_kernel = t->n_kernel;
+	fill_reader(st, s, a);
 	fill_other(e, st, s, a);
 	if ((!s->busy || st->verdict == VERDICT_PEER_SILENT) && st->verdict != VERDICT_POLLING_DEAD_FD &&
 	    chain_follow(e, st, s))

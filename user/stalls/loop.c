@@ -13,9 +13,8 @@
 
 #define MAX_PENDING 4096
 
-/* A thread that is not blocked. Its stack is not looked at for the RPC: it is about something else by now. */
-static struct subject busy(const struct stall_engine *e, const struct look *l, struct thread_facts *t,
-			   struct memo *memo, uint64_t owed_ns)
+struct subject subject_busy(const struct stall_engine *e, const struct look *l, struct thread_facts *t,
+			    struct memo *memo, uint64_t owed_ns)
 {
 	struct subject s = {.l = l, .t = t, .memo = memo, .busy = true, .blocked_ns = owed_ns};
 
@@ -43,7 +42,7 @@ static bool is_loop(const struct stall_engine *e, const struct look *l, const st
 static int proxied(struct stall_engine *e, const struct look *l, struct thread_facts *t)
 {
 	struct memo memo;
-	struct subject s = busy(e, l, t, &memo, 0);
+	struct subject s = subject_busy(e, l, t, &memo, 0);
 	struct about *v;
 	ssize_t n = engine_wait_fds(e, &s, &v);
 	int rc = n < 0 ? (int)n : 0;
@@ -60,7 +59,7 @@ static int proxied(struct stall_engine *e, const struct look *l, struct thread_f
 		a->in.blocked_ns = owed_ns;
 		if (!verdict_wait(&a->in, &a->out))
 			continue;
-		s = busy(e, l, t, &memo, owed_ns);
+		s = subject_busy(e, l, t, &memo, owed_ns);
 		rc = found_report(e, &s, a);
 	}
 	free(v);
@@ -111,7 +110,7 @@ static int outstanding(struct stall_engine *e, const struct look *l, const struc
 	if (!o || !t || t->state == 'T' || t->state == 't' || !is_late(e, p, l->now_ns) ||
 	    found_in_look(e, p->inode) || !judge(e, l, p, o, &a))
 		return 0;
-	s = busy(e, l, t, &memo, a.out.owed_ns);
+	s = subject_busy(e, l, t, &memo, a.out.owed_ns);
 	return found_report(e, &s, &a);
 }
 

@@ -102,8 +102,8 @@ static struct reader who_should_read(const struct chain_place *at, const struct 
 static struct reader by_use(const struct chain_place *at, const struct stalls_sock *flow)
 {
 	struct reader r = {0};
-	uint64_t last = flow->last_recv_ns;
-	char d[16];
+	uint64_t last = flow->last_recv_ns, cpu_ns;
+	char d[16], c[16];
 
 	if (flow->last_send_ns > last) {
 		snprintf(r.unknown, sizeof(r.unknown), "process %d (%s) has answered meanwhile", (int)at->pid,
@@ -112,7 +112,10 @@ static struct reader by_use(const struct chain_place *at, const struct stalls_so
 	}
 	text_duration(at->now_ns > last ? at->now_ns - last : 0, d);
 	r.t = autopsy_thread(at->autopsy, (pid_t)flow->recv_tid);
-	if (r.t)
+	if (r.t && reader_cpu(r.t, flow, &cpu_ns))
+		snprintf(r.how, sizeof(r.how), "read the request %s ago, on CPU %s since,", d,
+			 text_duration(cpu_ns, c));
+	else if (r.t)
 		snprintf(r.how, sizeof(r.how), "read the request %s ago", d);
 	else
 		snprintf(r.unknown, sizeof(r.unknown), "thread %u read the request %s ago and has ended",

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "proc/slurp.h"
 #include "proc/task.h"
 #include "trace/session.h"
 #include "trace/threads_proc.h"
@@ -170,6 +172,20 @@ static void take_call(struct thread_raw *raw, pid_t pid, pid_t tid)
 	raw->rec.flags |= THREADS_REGS;
 }
 
+/* The first number of schedstat: what the scheduler counts. */
+static uint64_t cpu_time(pid_t pid, pid_t tid)
+{
+	uint64_t ns = THREADS_UNKNOWN;
+	char *text;
+
+	if (proc_slurp(&text, "/proc/%d/task/%d/schedstat", (int)pid, (int)tid))
+		return ns;
+	if (sscanf(text, "%" SCNu64, &ns) != 1)
+		ns = THREADS_UNKNOWN;
+	free(text);
+	return ns;
+}
+
 /* 0: the thread is there. Switches come first: what happens after them, a later look sees. */
 static int take_thread(struct thread_raw *raw, pid_t pid, const struct proc_thread *th, bool brief,
 		       const struct sched_clocks *clocks)
@@ -188,6 +204,8 @@ static int take_thread(struct thread_raw *raw, pid_t pid, const struct proc_thre
 	memcpy(r->h.comm, th->comm, sizeof(r->h.comm));
 	r->nvcsw = sw.voluntary;
 	r->nivcsw = sw.involuntary;
+	r->cpu_ns = brief ? THREADS_UNKNOWN : cpu_time(pid, th->tid);
+	r->sys_ns = THREADS_UNKNOWN;
 	r->start_ns = th->start_ticks * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
 	r->state = state_bits(th->state);
 	r->nr = -1;
