@@ -2,7 +2,8 @@
 /*
  * The first bytes of what one process sends and receives on its stream sockets, taken when the call has
  * ended: how many there are is known then, and of what was received that they are there. The buffers are the
- * calling thread's, which has not returned yet.
+ * calling thread's, which has not returned yet. The end is told by the tracepoints of sockets (since 6.3),
+ * which only who sends and receives passes by, or by those of all system calls.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -11,65 +12,87 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define MSG_SKIPPED 0x22 /* MSG_PEEK: comes again; MSG_TRUNC: never reaches the buffer */
-
-static __always_inline int begin(struct trace_event_raw_sys_enter *ctx, __u32 form, __u32 sent)
+/* (sk, ret, flags), of one message that was sent or received as a whole */
+static __always_inline int moved(struct bpf_raw_tracepoint_args *ctx, bool sent)
 {
-	if (payload_ours())
-		payload_begin(ctx->args[0], ctx->args[1], ctx->args[2], form, sent);
+	struct payload_cfg *cfg = payload_ours();
+	__s32 ret = ctx->args[1];
+	__u64 flags = ctx->args[2], addr = ctx->args[0];
+	struct sock *sk = (void *)addr;
+	struct payload_op op = {.sk = addr};
+	struct socket_alloc *alloc;
+	const struct pt_regs *regs;
+	__u32 how;
+
+	if (!cfg || ret <= 0 || (!sent && (flags & PAYLOAD_SKIPPED)))
+		return 0;
+	alloc = (void *)BPF_CORE_READ(sk, sk_socket);
+	if (!alloc || BPF_CORE_READ(alloc, socket.type) != 1 /* SOCK_STREAM */)
+		return 0;
+	regs = stack_user_regs();
+	how = regs ? payload_how(BPF_CORE_READ(regs, orig_ax)) : 0;
+	if (!how || (how & PAYLOAD_CLOSES) || !!(how & PAYLOAD_SENDS) != sent ||
+	    !payload_buffers(&op, how, regs))
+		return 0;
+	op.inode = BPF_CORE_READ(alloc, vfs_inode.i_ino);
+	op.entry_ns = bpf_ktime_get_ns();
+	if (payload_wanted(op.inode))
+		payload_end(ctx, cfg, &op, ret);
 	return 0;
 }
 
-/* read, recvfrom (flags are its fourth argument; read has none, and nothing that can be relied on there) */
-SEC("tp")
-int payload_read(struct trace_event_raw_sys_enter *ctx)
+SEC("raw_tp/sock_send_length")
+int payload_sent(struct bpf_raw_tracepoint_args *ctx)
 {
-	return begin(ctx, PAYLOAD_BUF, 0);
+	return moved(ctx, true);
 }
 
-SEC("tp")
-int payload_recvfrom(struct trace_event_raw_sys_enter *ctx)
+SEC("raw_tp/sock_recv_length")
+int payload_received(struct bpf_raw_tracepoint_args *ctx)
 {
-	__u64 flags = ctx->args[3];
-
-	return flags & MSG_SKIPPED ? 0 : begin(ctx, PAYLOAD_BUF, 0);
+	return moved(ctx, false);
 }
 
-/* write, sendto */
-SEC("tp")
-int payload_write(struct trace_event_raw_sys_enter *ctx)
+/* (sk, old, new): a TCP connection whose both directions are shut, which closing does first */
+SEC("raw_tp/inet_sock_set_state")
+int payload_state(struct bpf_raw_tracepoint_args *ctx)
 {
-	return begin(ctx, PAYLOAD_BUF, 1);
+	struct sock *sk = (void *)ctx->args[0];
+	struct socket_alloc *alloc;
+
+	if (!payload_ours() || BPF_CORE_READ(sk, sk_shutdown) != 3 /* SHUTDOWN_MASK */)
+		return 0;
+	alloc = (void *)BPF_CORE_READ(sk, sk_socket);
+	if (alloc)
+		payload_closed(ctx, (__u64)sk, BPF_CORE_READ(alloc, vfs_inode.i_ino));
+	return 0;
 }
 
-SEC("tp")
-int payload_readv(struct trace_event_raw_sys_enter *ctx)
+/* Every system call of every process comes by here: those of others leave at the first comparison. */
+SEC("raw_tp/sys_enter")
+int payload_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-	return begin(ctx, PAYLOAD_IOV, 0);
+	const struct pt_regs *regs = (const struct pt_regs *)ctx->args[0];
+	struct payload_cfg *cfg = payload_ours();
+	struct socket *sock;
+	__u64 inode = 0;
+	__u32 how;
+
+	how = cfg ? payload_how(ctx->args[1]) : 0;
+	if (!how)
+		return 0;
+	if (!(how & PAYLOAD_CLOSES)) {
+		payload_begin(how, regs);
+		return 0;
+	}
+	sock = stream_of(BPF_CORE_READ(regs, di), &inode);
+	if (sock)
+		payload_closed(ctx, (__u64)BPF_CORE_READ(sock, sk), inode);
+	return 0;
 }
 
-SEC("tp")
-int payload_writev(struct trace_event_raw_sys_enter *ctx)
-{
-	return begin(ctx, PAYLOAD_IOV, 1);
-}
-
-SEC("tp")
-int payload_recvmsg(struct trace_event_raw_sys_enter *ctx)
-{
-	__u64 flags = ctx->args[2];
-
-	return flags & MSG_SKIPPED ? 0 : begin(ctx, PAYLOAD_MSG, 0);
-}
-
-SEC("tp")
-int payload_sendmsg(struct trace_event_raw_sys_enter *ctx)
-{
-	return begin(ctx, PAYLOAD_MSG, 1);
-}
-
-SEC("tp")
-int payload_exit(struct trace_event_raw_sys_exit *ctx)
+SEC("raw_tp/sys_exit")
+int payload_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct payload_cfg *cfg = payload_ours();
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
@@ -81,39 +104,10 @@ int payload_exit(struct trace_event_raw_sys_exit *ctx)
 	op = bpf_map_lookup_elem(&ops, &tid);
 	if (!op || !op->entry_ns)
 		return 0;
-	ret = ctx->ret;
+	ret = ctx->args[1];
 	if (ret > 0 && ret < 0x7fffffff)
 		payload_end(ctx, cfg, op, ret);
 	op->entry_ns = 0;
-	return 0;
-}
-
-/* The last word on a socket: what is unanswered now stays so. Behind another descriptor it may live on, and
- * is then met anew. */
-SEC("tp")
-int payload_close(struct trace_event_raw_sys_enter *ctx)
-{
-	__u32 zero = 0, fd = ctx->args[0];
-	struct payload_space *s;
-	struct socket *sock;
-	__u64 inode = 0;
-
-	if (!payload_ours())
-		return 0;
-	sock = stream_of(fd, &inode);
-	if (!sock || bpf_map_delete_elem(&streams, &inode))
-		return 0;
-	s = bpf_map_lookup_elem(&space, &zero);
-	if (!s)
-		return 0;
-	s->rec.entry_ns = bpf_ktime_get_ns();
-	s->rec.inode = inode;
-	s->rec.total = 0;
-	s->rec.len = 0;
-	s->rec.sent = 0;
-	payload_who(&s->rec, (__u64)BPF_CORE_READ(sock, sk));
-	hdr_fill(&s->rec.h, PAYLOAD_CLOSED, sizeof(s->rec) - PAYLOAD_MAX);
-	emit(ctx, &s->rec, sizeof(s->rec) - PAYLOAD_MAX);
 	return 0;
 }
 

@@ -35,7 +35,18 @@ enum payload_form {
 	PAYLOAD_MSG, /* address of a struct msghdr */
 };
 
-/* Map `ops`, by tid: the call that a thread is in. */
+/* Array map `forms`, by number of a system call: enum payload_form + 1, 0 if it is not followed, and more. */
+#define PAYLOAD_NR_MAX	  512
+#define PAYLOAD_FORM(how) (((how)&0xff) - 1)
+#define PAYLOAD_SENDS	  0x100
+#define PAYLOAD_CLOSES	  0x200
+#define PAYLOAD_FLAGS_ARG(n)                                                                                 \
+	((n) << 16) /* number of the argument that is the flags of a receive; 0: none                        \
+		     */
+#define PAYLOAD_HAS_FLAGS(how) ((how) >> 16)
+
+/* Map `ops`, by tid: the call that a thread is in. Where the sock tracepoints tell when it is over, nothing.
+ */
 struct payload_op {
 	__u64 entry_ns; /* 0: none */
 	__u64 inode;
@@ -54,7 +65,7 @@ enum payload_kind {
 
 struct payload_rec {
 	struct abi_hdr h; /* of the end of the call */
-	__u64 entry_ns;	  /* of its begin */
+	__u64 entry_ns;	  /* of its begin, where that is seen; else of its end */
 	__u64 inode;
 	__u8 peer[16]; /* IPv4 in the first four bytes, network order */
 	__u16 port;    /* of the peer, network order */

@@ -8,6 +8,10 @@
 #include <bpf/bpf_core_read.h>
 #include "../abi/payload.h"
 #include "emit.bpf.h"
+#include "stack.bpf.h"
+
+#define PAYLOAD_WAKE	(1 << 20) /* bytes that wait in the ring */
+#define PAYLOAD_SKIPPED 0x22	  /* MSG_PEEK: comes again; MSG_TRUNC: never reaches the buffer */
 
 /* The record that is being made, with room for a piece that begins right before the end. */
 struct payload_space {
@@ -21,6 +25,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct payload_cfg);
 } settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PAYLOAD_NR_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} forms SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -90,30 +101,65 @@ static __always_inline struct socket *stream_of(__u32 fd, __u64 *inode)
 	return &alloc->socket;
 }
 
-static __always_inline void payload_begin(__u32 fd, __u64 addr, __u64 len, __u32 form, __u32 sent)
+static __always_inline __u32 payload_how(__u32 nr)
+{
+	__u32 *how = bpf_map_lookup_elem(&forms, &nr);
+
+	return how ? *how : 0;
+}
+
+/* Where the buffers are, by the system call that the thread is in. false: it skips what it receives, as
+ * MSG_PEEK does. */
+static __always_inline bool payload_buffers(struct payload_op *op, __u32 how, const struct pt_regs *regs)
+{
+	__u32 flags_arg = PAYLOAD_HAS_FLAGS(how);
+	__u64 flags = 0;
+
+	if (flags_arg == 2)
+		flags = BPF_CORE_READ(regs, dx);
+	else if (flags_arg == 3)
+		flags = BPF_CORE_READ(regs, r10);
+	if (flags & PAYLOAD_SKIPPED)
+		return false;
+	op->fd = BPF_CORE_READ(regs, di);
+	op->addr = BPF_CORE_READ(regs, si);
+	op->len = BPF_CORE_READ(regs, dx);
+	op->form = PAYLOAD_FORM(how);
+	op->sent = !!(how & PAYLOAD_SENDS);
+	return true;
+}
+
+/* Notes the socket; false: it is one that is not to be read, or there is no room for it. */
+static __always_inline bool payload_wanted(__u64 inode)
+{
+	struct payload_stream fresh = {}, *s = bpf_map_lookup_elem(&streams, &inode);
+
+	if (s)
+		return !s->off;
+	if (bpf_map_update_elem(&streams, &inode, &fresh, BPF_NOEXIST)) {
+		lost_add(ABI_LOST_MAP);
+		return false;
+	}
+	return true;
+}
+
+static __always_inline void payload_begin(__u32 how, const struct pt_regs *regs)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
-	struct payload_op op = {.fd = fd, .form = form, .sent = sent}, *old;
-	struct payload_stream fresh = {}, *s;
-	struct socket *sock = stream_of(fd, &op.inode);
+	struct payload_op op = {}, *old;
+	struct socket *sock;
 
 	/* whose end was not seen */
 	old = bpf_map_lookup_elem(&ops, &tid);
 	if (old)
 		old->entry_ns = 0;
-	if (!sock)
+	if (!payload_buffers(&op, how, regs))
 		return;
-	s = bpf_map_lookup_elem(&streams, &op.inode);
-	if (s && s->off)
+	sock = stream_of(op.fd, &op.inode);
+	if (!sock || !payload_wanted(op.inode))
 		return;
-	if (!s && bpf_map_update_elem(&streams, &op.inode, &fresh, BPF_NOEXIST)) {
-		lost_add(ABI_LOST_MAP);
-		return;
-	}
 	op.entry_ns = bpf_ktime_get_ns();
 	op.sk = (__u64)BPF_CORE_READ(sock, sk);
-	op.addr = addr;
-	op.len = len;
 	if (bpf_map_update_elem(&ops, &tid, &op, BPF_ANY))
 		lost_add(ABI_LOST_MAP);
 }
@@ -134,6 +180,24 @@ static __always_inline void payload_who(struct payload_rec *r, __u64 sk)
 		BPF_CORE_READ_INTO((__u32 *)r->peer, c, skc_daddr);
 	else
 		BPF_CORE_READ_INTO((struct in6_addr *)r->peer, c, skc_v6_daddr);
+}
+
+/*
+ * Without waking the reader, which looks by itself every 50 ms: it would be woken for every record. From some
+ * filling on it is.
+ */
+static __always_inline void payload_emit(void *ctx, struct payload_rec *r, __u64 size)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (!HAS_HELPER(ringbuf_output)) {
+		emit(ctx, r, size);
+		return;
+	}
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > PAYLOAD_WAKE)
+		flags = BPF_RB_FORCE_WAKEUP;
+	if (bpf_ringbuf_output(&events, r, size, flags))
+		lost_add(ABI_LOST_RING);
 }
 
 /* One piece; false: it could not be read, or there is no more room for another. want: bytes in all. */
@@ -219,7 +283,26 @@ static __always_inline void payload_end(void *ctx, const struct payload_cfg *cfg
 		len = PAYLOAD_MAX;
 	len += sizeof(s->rec) - PAYLOAD_MAX;
 	hdr_fill(&s->rec.h, PAYLOAD_BYTES, len);
-	emit(ctx, &s->rec, len);
+	payload_emit(ctx, &s->rec, len);
+}
+
+/* The last word on a socket: what is unanswered now stays so. Behind another descriptor it may live on, and
+ * is then met anew. */
+static __always_inline void payload_closed(void *ctx, __u64 sk, __u64 inode)
+{
+	__u32 zero = 0;
+	struct payload_space *s = bpf_map_lookup_elem(&space, &zero);
+
+	if (!s || bpf_map_delete_elem(&streams, &inode))
+		return;
+	s->rec.entry_ns = bpf_ktime_get_ns();
+	s->rec.inode = inode;
+	s->rec.total = 0;
+	s->rec.len = 0;
+	s->rec.sent = 0;
+	payload_who(&s->rec, sk);
+	hdr_fill(&s->rec.h, PAYLOAD_CLOSED, sizeof(s->rec) - PAYLOAD_MAX);
+	payload_emit(ctx, &s->rec, sizeof(s->rec) - PAYLOAD_MAX);
 }
 
 #endif

@@ -153,8 +153,11 @@ def test_no_debuginfo(start_target, tmp_path):
     assert {r["method"] for r in summary["rpcs"]} <= {f"zbs.meta.MetaService.{m}" for m in METHODS}
 
 
-def test_grpc(program):
-    """The real library, client and server as two processes watched from before their connection is made."""
+@pytest.mark.parametrize("force", ["", "nosocktp"])
+def test_grpc(program, monkeypatch, force):
+    """The real library, client and server as two processes watched from before their connection is made; by the tracepoints of
+    sockets and, as before 6.3, by those of system calls."""
+    monkeypatch.setenv("CULPRIT_FORCE", force)
     server = program("grpc-server")
     client = program("grpc-client", server.port)
     sessions = [Watch(p.pid, "--framing", "grpc") for p in (client, server)]

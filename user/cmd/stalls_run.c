@@ -229,11 +229,12 @@ int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	struct stalls_run *r = ctx;
 	int rc;
 
-	if (!last && !look_due(r, now_ns, err))
-		return 0;
-	/* events first: an end that the ring holds is more exact than what the look makes of it */
+	/* events first: an end that the ring holds is more exact than what the look makes of it; and frames
+	 * do not wake us */
 	if (transport_drain(r->transport, err))
 		return err->code;
+	if (!last && !look_due(r, now_ns, err))
+		return 0;
 	if (!last)
 		keep_budget(r, now_ns);
 	rc = look(r, false, err);
@@ -315,7 +316,8 @@ static void account_machine(const struct stalls_run *r, struct summary *s)
 {
 	uint64_t run_ns, runs, wall_ns = mono_now_ns() - r->start_ns;
 
-	if (!stalls_trace_machine_pays(r->trace) || !session_usage_bpf(&r->usage, &run_ns, &runs))
+	if (!(stalls_trace_machine_pays(r->trace) || (r->payload && payload_machine_pays(r->payload))) ||
+	    !session_usage_bpf(&r->usage, &run_ns, &runs))
 		return;
 	summary_count(s, "program runs, other processes' calls included", runs);
 	summary_note(

@@ -64,7 +64,8 @@ static size_t framings(const struct stalls_run *r, const struct framing *v[WIRE_
 int stalls_wire_open(struct stalls_run *r, struct err *err)
 {
 	const struct framing *v[WIRE_FRAMINGS];
-	struct payload_opts po = {.pid = r->opts.common.pid, .btf = r->opts.common.btf};
+	struct payload_opts po = {
+		.pid = r->opts.common.pid, .btf = r->opts.common.btf, .no_sock_tp = r->opts.no_sock};
 	struct wire_ops ops = {.ctx = r, .accepted = accepted, .ignore = ignore};
 	size_t n = framings(r, v, &po.capture);
 	int rc;

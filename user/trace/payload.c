@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,22 +10,29 @@
 
 #include "../../bpf/abi/payload.h"
 #include "trace/fit.h"
+#include "trace/force.h"
 #include "trace/payload.h"
-#include "trace/tracefs.h"
 
 #include "payload.skel.h"
 
-enum which { READ, RECVFROM, WRITE, READV, WRITEV, RECVMSG, SENDMSG, N_CALLS };
-#define N_HOOKS (2 * N_CALLS + 4)
+#define N_HOOKS 4
 
-/* sendto takes what write takes; the end is the same for all. */
+/* System calls that are followed, and where their arguments name what they move. */
 static const struct {
-	const char *name;
-	enum which prog;
-} calls[] = {{"read", READ},   {"recvfrom", RECVFROM}, {"write", WRITE},     {"sendto", WRITE},
-	     {"readv", READV}, {"writev", WRITEV},     {"recvmsg", RECVMSG}, {"sendmsg", SENDMSG}};
-
-#define N_FOLLOWED (sizeof(calls) / sizeof(calls[0]))
+	long nr;
+	uint32_t how;
+} calls[] = {
+	{SYS_read, PAYLOAD_BUF + 1},
+	{SYS_recvfrom, (PAYLOAD_BUF + 1) | PAYLOAD_FLAGS_ARG(3)},
+	{SYS_write, (PAYLOAD_BUF + 1) | PAYLOAD_SENDS},
+	{SYS_sendto, (PAYLOAD_BUF + 1) | PAYLOAD_SENDS},
+	{SYS_readv, PAYLOAD_IOV + 1},
+	{SYS_writev, (PAYLOAD_IOV + 1) | PAYLOAD_SENDS},
+	{SYS_recvmsg, (PAYLOAD_MSG + 1) | PAYLOAD_FLAGS_ARG(2)},
+	{SYS_sendmsg, (PAYLOAD_MSG + 1) | PAYLOAD_SENDS},
+	{SYS_close, PAYLOAD_CLOSES},
+};
+#define N_CALLS (sizeof(calls) / sizeof(calls[0]))
 
 struct payload {
 	struct payload_bpf *skel;
@@ -32,8 +40,33 @@ struct payload {
 	struct bpf_link *link[N_HOOKS];
 	struct hook hook[N_HOOKS];
 	size_t n_hooks;
+	bool by_sock; /* the tracepoints of sockets tell, not those of all system calls */
 };
-_Static_assert(N_HOOKS >= 2 * N_FOLLOWED + 2, "room for every hook");
+
+/* The kernel has the tracepoints, by the types of their programs. */
+static bool sock_tracepoints(const struct payload_opts *o)
+{
+	struct btf *btf = forced(FORCE_NOSOCKTP) || o->no_sock_tp ? NULL
+			  : o->btf				  ? btf__parse(o->btf, NULL)
+								  : btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_sock_send_length", BTF_KIND_TYPEDEF) > 0;
+
+	btf__free(btf);
+	return has;
+}
+
+static void choose(struct payload *p)
+{
+	struct bpf_program *const by_sock[] = {p->skel->progs.payload_sent, p->skel->progs.payload_received,
+					       p->skel->progs.payload_state};
+	struct bpf_program *const by_call[] = {p->skel->progs.payload_enter, p->skel->progs.payload_exit,
+					       p->skel->progs.payload_thread_exit};
+
+	for (size_t i = 0; i < sizeof(by_sock) / sizeof(by_sock[0]); i++) {
+		bpf_program__set_autoload(by_sock[i], p->by_sock);
+		bpf_program__set_autoload(by_call[i], !p->by_sock);
+	}
+}
 
 int payload_open(struct payload **ret, const struct payload_opts *opts, struct err *err)
 {
@@ -48,8 +81,11 @@ int payload_open(struct payload **ret, const struct payload_opts *opts, struct e
 		p->opts.capture = PAYLOAD_MAX;
 	p->skel = payload_bpf__open_opts(&o);
 	rc = p->skel ? fit_object(p->skel->obj, opts->btf, err) : -errno;
-	if (!rc)
+	if (!rc) {
+		p->by_sock = sock_tracepoints(opts);
+		choose(p);
 		rc = payload_bpf__load(p->skel);
+	}
 	if (rc) {
 		err_set(err, rc, "the kernel refuses the programs that read RPC frames: %s", strerror(-rc));
 		payload_close(p);
@@ -69,70 +105,59 @@ void payload_close(struct payload *p)
 	free(p);
 }
 
-static struct bpf_program *program(const struct payload *p, enum which w)
-{
-	struct bpf_program *const progs[N_CALLS] = {
-		[READ] = p->skel->progs.payload_read,	    [RECVFROM] = p->skel->progs.payload_recvfrom,
-		[WRITE] = p->skel->progs.payload_write,	    [READV] = p->skel->progs.payload_readv,
-		[WRITEV] = p->skel->progs.payload_writev,   [RECVMSG] = p->skel->progs.payload_recvmsg,
-		[SENDMSG] = p->skel->progs.payload_sendmsg,
-	};
-
-	return progs[w];
-}
-
-static void attach(struct payload *p, const struct tracefs *fs, const char *prefix, const char *name,
-		   struct bpf_program *prog)
-{
-	struct hook *h = &p->hook[p->n_hooks];
-	char event[64];
-	int rc;
-
-	*h = (struct hook){.what = "RPC frames"};
-	snprintf(event, sizeof(event), "%s%s", prefix, name);
-	snprintf(h->source, sizeof(h->source), "tracepoint syscalls:%s", event);
-	rc = fs->dir < 0 ? -EOPNOTSUPP : tracefs_attach(fs, "syscalls", event, prog, &p->link[p->n_hooks]);
-	p->n_hooks++;
-	h->state = !rc ? HOOK_ATTACHED : rc == -ENOENT ? HOOK_ABSENT : HOOK_FAILED;
-	if (rc && rc != -ENOENT)
-		snprintf(h->why, sizeof(h->why), "%s", strerror(-rc));
-}
-
-static void attach_exit(struct payload *p)
+static void attach(struct payload *p, const char *what, const char *name, struct bpf_program *prog)
 {
 	struct hook *h = &p->hook[p->n_hooks];
 
-	*h = (struct hook){.what = "end of threads", .source = "raw tracepoint sched_process_exit"};
-	p->link[p->n_hooks] =
-		bpf_program__attach_raw_tracepoint(p->skel->progs.payload_thread_exit, "sched_process_exit");
+	*h = (struct hook){.what = what};
+	snprintf(h->source, sizeof(h->source), "raw tracepoint %s", name);
+	p->link[p->n_hooks] = bpf_program__attach_raw_tracepoint(prog, name);
 	h->state = p->link[p->n_hooks] ? HOOK_ATTACHED : HOOK_FAILED;
 	if (h->state == HOOK_FAILED)
 		snprintf(h->why, sizeof(h->why), "%s", strerror(errno));
 	p->n_hooks++;
 }
 
+static int configure(struct payload *p)
+{
+	struct payload_cfg cfg = {.tgid = (uint32_t)p->opts.pid, .capture = p->opts.capture};
+	int forms = bpf_map__fd(p->skel->maps.forms);
+	uint32_t zero = 0;
+
+	for (size_t i = 0; i < N_CALLS; i++) {
+		uint32_t nr = (uint32_t)calls[i].nr;
+
+		if (bpf_map_update_elem(forms, &nr, &calls[i].how, BPF_ANY))
+			return -errno;
+	}
+	return bpf_map_update_elem(bpf_map__fd(p->skel->maps.settings), &zero, &cfg, BPF_ANY) ? -errno : 0;
+}
+
 /* Exits first: a call whose begin is seen and whose end is not would be taken for the next one's. */
 int payload_attach(struct payload *p, bool try_only, struct err *err)
 {
-	struct payload_cfg cfg = {.tgid = (uint32_t)p->opts.pid, .capture = p->opts.capture};
-	struct tracefs fs;
-	uint32_t zero = 0;
+	int rc;
 
-	tracefs_open(&fs, NULL); /* without it every row says so */
-	attach_exit(p);
-	for (size_t i = 0; i < N_FOLLOWED; i++)
-		attach(p, &fs, "sys_exit_", calls[i].name, p->skel->progs.payload_exit);
-	attach(p, &fs, "sys_enter_", "close", p->skel->progs.payload_close);
-	for (size_t i = 0; i < N_FOLLOWED; i++)
-		attach(p, &fs, "sys_enter_", calls[i].name, program(p, calls[i].prog));
-	tracefs_close(&fs);
+	if (p->by_sock) {
+		attach(p, "RPC frames sent", "sock_send_length", p->skel->progs.payload_sent);
+		attach(p, "RPC frames received", "sock_recv_length", p->skel->progs.payload_received);
+		attach(p, "end of connections", "inet_sock_set_state", p->skel->progs.payload_state);
+	} else {
+		attach(p, "end of threads", "sched_process_exit", p->skel->progs.payload_thread_exit);
+		attach(p, "RPC frames", "sys_exit", p->skel->progs.payload_exit);
+		attach(p, "RPC frames", "sys_enter", p->skel->progs.payload_enter);
+	}
 	for (size_t i = 0; try_only && i < p->n_hooks; i++) {
 		bpf_link__destroy(p->link[i]);
 		p->link[i] = NULL;
 	}
-	if (!try_only && bpf_map_update_elem(bpf_map__fd(p->skel->maps.settings), &zero, &cfg, BPF_ANY))
-		return err_set(err, -errno, "cannot configure the BPF programs: %s", strerror(errno));
-	return 0;
+	rc = try_only ? 0 : configure(p);
+	return rc ? err_set(err, rc, "cannot configure the BPF programs: %s", strerror(-rc)) : 0;
+}
+
+bool payload_machine_pays(const struct payload *p)
+{
+	return !p->by_sock;
 }
 
 const struct hook *payload_hooks(const struct payload *p, size_t *n)
@@ -151,25 +176,14 @@ int payload_add_to(const struct payload *p, struct transport *to, struct err *er
 	return transport_add(to, bpf_map__fd(p->skel->maps.events), bpf_map__fd(p->skel->maps.lost), err);
 }
 
-/* What the call's arguments are; false: not one that is followed. */
+/* What the call's arguments are; false: not one that moves bytes. */
 static bool form_of(int64_t nr, struct payload_op *op)
 {
-	static const struct {
-		long nr;
-		enum payload_form form;
-		bool sent;
-	} forms[] = {
-		{SYS_read, PAYLOAD_BUF, false},	   {SYS_recvfrom, PAYLOAD_BUF, false},
-		{SYS_write, PAYLOAD_BUF, true},	   {SYS_sendto, PAYLOAD_BUF, true},
-		{SYS_readv, PAYLOAD_IOV, false},   {SYS_writev, PAYLOAD_IOV, true},
-		{SYS_recvmsg, PAYLOAD_MSG, false}, {SYS_sendmsg, PAYLOAD_MSG, true},
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (forms[i].nr != nr)
+	for (size_t i = 0; i < N_CALLS; i++) {
+		if (calls[i].nr != nr || (calls[i].how & PAYLOAD_CLOSES))
 			continue;
-		op->form = (uint16_t)forms[i].form;
-		op->sent = forms[i].sent;
+		op->form = (uint16_t)PAYLOAD_FORM(calls[i].how);
+		op->sent = (calls[i].how & PAYLOAD_SENDS) != 0;
 		return true;
 	}
 	return false;
@@ -179,7 +193,7 @@ void payload_seed(struct payload *p, const struct autopsy *a)
 {
 	int map = bpf_map__fd(p->skel->maps.ops);
 
-	for (size_t i = 0; i < a->n_threads; i++) {
+	for (size_t i = 0; !p->by_sock && i < a->n_threads; i++) {
 		const struct thread_facts *t = &a->thread[i];
 		struct payload_op op = {.entry_ns = 1};
 		uint32_t tid = (uint32_t)t->tid;

@@ -16,6 +16,7 @@ struct payload_opts {
 	pid_t pid;
 	unsigned capture; /* bytes of each call, at most PAYLOAD_MAX */
 	const char *btf;  /* NULL = the kernel's own */
+	bool no_sock_tp;  /* do not use the sock tracepoints */
 };
 
 /* Loads the programs; nothing is attached yet. */
@@ -24,9 +25,12 @@ int payload_open(struct payload **ret, const struct payload_opts *opts, struct e
 int payload_attach(struct payload *p, bool try_only, struct err *err);
 void payload_close(struct payload *p); /* NULL is fine */
 const struct hook *payload_hooks(const struct payload *p, size_t *n);
+/* Whether tracepoints of all system calls are on, which every process of the machine pays for. */
+bool payload_machine_pays(const struct payload *p);
 const struct bpf_object *payload_object(const struct payload *p);
 int payload_add_to(const struct payload *p, struct transport *to, struct err *err);
-/* Calls that threads were in when it was attached: their end is seen, too. */
+/* Calls that threads were in when it was attached: their end is seen, too. (By the sock tracepoints it is
+ * anyway.) */
 void payload_seed(struct payload *p, const struct autopsy *a);
 /* Copies nothing of this socket any more. */
 void payload_ignore(struct payload *p, uint64_t inode);
