@@ -114,3 +114,10 @@ $(KTEST)/plugin_host_held: tests/kernel/plugin_host.cc $(KTEST)/libheld.so
 		-Wl,-rpath,'$$ORIGIN'
 
 kernel-helpers: $(KTEST)/holders_shared $(KTEST)/plugin.so $(KTEST)/plugin_host $(KTEST)/plugin_user.so $(KTEST)/plugin_host_held
+
+$(KTEST)/rpcload: tests/kernel/rpcload.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) -O2 -g -fomit-frame-pointer -pthread -MMD -MP -o $@ $<
+
+kernel-helpers: $(KTEST)/rpcload

@@ -1,6 +1,7 @@
 """culprit stalls: every call that can get stuck, by every source of calls that this kernel has, against what the stuck program says of
 itself. Kernels with all three are in tests/vm."""
 import json
+import os
 import signal
 import subprocess
 import time
@@ -118,3 +119,53 @@ def test_scale():
     finally:
         blockers.kill()
         blockers.wait()
+
+
+METHOD = "load.Service.Call"
+
+
+@pytest.fixture(name="load_spec")
+def frames_of_the_load(tmp_path):
+    path = tmp_path / "load.spec"
+    path.write_text('[rpc load]\nchannel = google::protobuf::RpcChannel::CallMethod\nmagic = 0:"ZBSR"\nheader = 32\nlength = 8:u32le\n'
+                    "request = 6:u16le=1\nresponse = 6:u16le=2\nid = 16:u64le\nmethod = 24:u64le\n"
+                    f"method_name = 0x1122334455667788 {METHOD}\n", encoding="ascii")
+    return path
+
+
+@pytest.fixture(name="load")
+def rpc_load():
+    """A thousand threads that call over ten thousand connections as fast as the machine lets them, and their server."""
+    subprocess.run(["make", "-s", "kernel-helpers"], check=True, cwd=ROOT)
+    process = subprocess.Popen([str(BUILD / "tests" / "rpcload"), "1000", "10000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.pids = list(map(int, process.stdout.readline().split()[1:]))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_full_load(load, load_spec):
+    """Both ends at full speed: no call is a stall, memory is bounded, and each call is in the ledger or among the losses."""
+    seconds = int(os.environ.get("CULPRIT_SOAK_S", "3"))
+    sessions = [Session.__new__(Session) for _ in load.pids]
+    for session, pid in zip(sessions, load.pids):
+        # calls of a thousand threads take a good part of a second where two CPUs serve them: what is long is a matter of load
+        session.start("-p", pid, "-d", 0, "--max-overhead", 100, "--spec", load_spec, "--threshold", 10000)
+        session.wait_armed()
+    load.stdin.write(f"{seconds * 1000}\n")
+    load.stdin.flush()
+    made = int(load.stdout.readline())
+    assert made > 1000
+    for session, by in zip(sessions, ("wire client", "wire server")):
+        stalls, summary, code = session.end(interrupt=True)
+        assert not stalls, by
+        lost = summary["events"]["lost"]
+        rows = [r for r in summary["rpcs"] if r["by"] == by]
+        told = sum(r["calls"] for r in rows)
+        assert told <= made and made - told <= lost, (by, made, told, summary["notes"])
+        assert {r["method"] for r in rows} == {METHOD}
+        assert (code, summary["complete"]) == ((4, False) if lost else (0, True)), summary["notes"]
+        if not lost:
+            assert not any(r["in_flight"] or r["unanswered"] or r["errors"] or r["timed_out"] for r in rows), rows
+        assert summary["overhead"]["rss_kib"] < 256 * 1024
+        print(f"{by}: {made / seconds:.0f} RPCs a second, {lost} records lost, {summary['overhead']['rss_kib'] >> 10} MiB")

@@ -21,11 +21,19 @@ struct entry {
 	UT_hash_handle hh;
 };
 
+/* A TCP socket by both of its addresses. */
+struct addressed {
+	uint64_t hash; /* of them as they were at the dump */
+	const struct entry *e;
+};
+
 enum { FAM_INET, FAM_INET6, FAM_UNIX, FAM_MAX };
 
 struct sock_table {
 	int fd;
 	struct entry *by_inode;
+	struct addressed *by_address; /* sorted by hash */
+	size_t n_addressed;
 	struct diag_sock *listener;
 	size_t n_listeners;
 	struct diag_sock *queued; /* connections that nobody has accepted yet */
@@ -69,10 +77,12 @@ static void table_clear(struct sock_table *t)
 		free(e);
 		e = next;
 	}
+	free(t->by_address);
 	free(t->listener);
 	free(t->queued);
+	t->by_address = NULL;
 	t->listener = t->queued = NULL;
-	t->n_listeners = t->n_queued = 0;
+	t->n_addressed = t->n_listeners = t->n_queued = 0;
 }
 
 void sock_table_close(struct sock_table *t)
@@ -179,6 +189,41 @@ static void complete(const struct sock_table *t, struct diag_sock *s)
 			 (unsigned long long)s->f.peer_inode);
 }
 
+/* FNV-1a */
+static uint64_t address_hash(const char *local, const char *remote)
+{
+	uint64_t h = 14695981039346656037ULL;
+
+	for (; *local; local++)
+		h = (h ^ (uint8_t)*local) * 1099511628211ULL;
+	h *= 1099511628211ULL;
+	for (; *remote; remote++)
+		h = (h ^ (uint8_t)*remote) * 1099511628211ULL;
+	return h;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	const struct addressed *x = a, *y = b;
+
+	return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+static int table_sort(struct sock_table *t)
+{
+	struct entry *e, *tmp;
+
+	t->by_address = calloc(HASH_COUNT(t->by_inode) + 1, sizeof(*t->by_address));
+	if (!t->by_address)
+		return -ENOMEM;
+	HASH_ITER (hh, t->by_inode, e, tmp)
+		if (e->s.family != AF_UNIX && !e->s.listening)
+			t->by_address[t->n_addressed++] =
+				(struct addressed){address_hash(e->s.f.local, e->s.f.remote), e};
+	qsort(t->by_address, t->n_addressed, sizeof(*t->by_address), by_hash);
+	return 0;
+}
+
 int sock_table_dump(struct sock_table *t, struct err *err)
 {
 	int rc[FAM_MAX];
@@ -195,7 +240,7 @@ int sock_table_dump(struct sock_table *t, struct err *err)
 	}
 	HASH_ITER (hh, t->by_inode, e, tmp)
 		complete(t, &e->s);
-	return 0;
+	return table_sort(t) ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
 bool sock_table_find(const struct sock_table *t, uint64_t inode, struct sock_facts *out)
@@ -216,10 +261,20 @@ static bool mirrors(const struct diag_sock *s, const struct sock_facts *of)
 static enum sock_peer peer_tcp(const struct sock_table *t, const struct sock_facts *of,
 			       struct sock_facts *out)
 {
-	struct entry *e, *tmp;
-	size_t n = 0;
+	uint64_t hash = address_hash(of->remote, of->local);
+	size_t n = 0, lo = 0, hi = t->n_addressed;
 
-	HASH_ITER (hh, t->by_inode, e, tmp) {
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (t->by_address[mid].hash < hash)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < t->n_addressed && t->by_address[lo].hash == hash; lo++) {
+		const struct entry *e = t->by_address[lo].e;
+
 		if (!mirrors(&e->s, of))
 			continue;
 		*out = e->s.f;
