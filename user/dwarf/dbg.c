@@ -2,6 +2,7 @@
 #include <libiberty/demangle.h>
 #include <elf.h>
 #include <errno.h>
+#include <gelf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "dwarf/dbg_priv.h"
 #include "dwarf/lazy.h"
+#include "util/pages.h"
 
 static int collect(void *ctx, const struct elf_sym *s)
 {
@@ -66,6 +68,27 @@ static int no_debuginfo(const struct dbg *d, const char *binary, struct err *err
 	return -ENODATA;
 }
 
+/* libdw would do it, one section after the other, with the compressed ones staying in memory. */
+static void inflate_sections(Elf *elf)
+{
+	const char *name, *raw;
+	Elf_Scn *scn = NULL;
+	size_t strndx, size;
+	GElf_Shdr sh;
+
+	raw = elf_rawfile(elf, &size);
+	if (!raw || elf_getshdrstrndx(elf, &strndx))
+		return;
+	while ((scn = elf_nextscn(elf, scn))) {
+		name = gelf_getshdr(scn, &sh) ? elf_strptr(elf, strndx, sh.sh_name) : NULL;
+		if (!name || strncmp(name, ".debug_", 7) != 0 || !(sh.sh_flags & SHF_COMPRESSED) ||
+		    elf_compress(scn, 0, 0) < 0)
+			continue;
+		if (sh.sh_offset < size && sh.sh_size <= size - sh.sh_offset)
+			pages_forget(raw + sh.sh_offset, raw + sh.sh_offset + sh.sh_size);
+	}
+}
+
 int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct err *err)
 {
 	struct dbg *d = calloc(1, sizeof(*d));
@@ -87,6 +110,7 @@ int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct
 		if (rc)
 			goto out;
 	}
+	inflate_sections(elf_file_elf(d->sep ? d->sep : d->bin));
 	d->dw = dwarf_begin_elf(elf_file_elf(d->sep ? d->sep : d->bin), DWARF_C_READ, NULL);
 	if (!d->dw) {
 		rc = err_set(err, -EINVAL, "cannot read the debuginfo in %s: %s", d->debug.path,
@@ -99,6 +123,8 @@ int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct
 	if (rc)
 		err_set(err, rc, "out of memory");
 	rc = rc ? rc : index_build(d, err);
+	if (!rc && index_functions(d))
+		rc = err_set(err, -ENOMEM, "out of memory");
 	if (rc)
 		goto out;
 	*ret = d;

@@ -99,6 +99,7 @@ struct dbg {
 	struct lazy *lazy;     /* NULL: all units are walked */
 	struct record *record; /* NULL: nothing is noted */
 	bool have_bases;       /* inherit[].base are canonical */
+	bool have_functions;   /* by_name, by_key, by_canon and node[].canon are made */
 	bool have_inlined;
 	bool have_cfi;
 	bool have_code;
@@ -106,6 +107,8 @@ struct dbg {
 
 /* index.c */
 int index_build(struct dbg *d, struct err *err);
+/* The tables over the functions, if they are not there. -ENOMEM. */
+int index_functions(struct dbg *d);
 void index_free(struct dbg *d);
 uint64_t die_id(const struct dbg *d, Dwarf_Die *die);
 bool die_get(const struct dbg *d, uint64_t id, Dwarf_Die *ret);

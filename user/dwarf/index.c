@@ -349,42 +349,55 @@ static uint32_t canonical(const struct dbg *d, uint32_t n)
 {
 	uint32_t o = node_origin(d, n);
 
-	if (d->node[n].flags & NODE_FUNC && (!(d->node[o].flags & NODE_FUNC) || node_origin(d, o) != o))
-		return n;
-	return o;
+	return d->node[o].flags & NODE_FUNC && node_origin(d, o) == o ? o : n;
 }
 
-/* Makes the sorted tables over the nodes. */
-static int make_tables(struct dbg *d)
+/* The sorted tables over the classes among the nodes. */
+static int make_class_tables(struct dbg *d)
 {
 	int rc = 0;
 
 	for (uint32_t i = 1; i < d->n_node && !rc; i++) {
-		struct node *x = &d->node[i];
-		const char *name = node_name(d, i);
+		const char *name;
 
-		x->canon = canonical(d, i);
-		if (x->flags & (NODE_CLASS | NODE_ENUM)) {
-			if (*name) {
-				rc = pairs_add(&d->by_hash, node_hash(d, i), i);
-				rc = rc ? rc
-					: pairs_add(&d->cls_name, name_hash(NAME_SEED, name, strlen(name)),
-						    i);
-			}
-		} else if (x->flags & NODE_FUNC) {
-			if (x->canon != i)
-				rc = pairs_add(&d->by_canon, x->canon, i);
-			else if (*name)
-				rc = pairs_add(&d->by_name, name_hash(NAME_SEED, name, strlen(name)), i);
-			if (!rc && x->canon == i)
-				rc = pairs_add(&d->by_key, func_key(d, i), i);
-		}
+		if (!(d->node[i].flags & (NODE_CLASS | NODE_ENUM)))
+			continue;
+		name = node_name(d, i);
+		if (!*name)
+			continue;
+		rc = pairs_add(&d->by_hash, node_hash(d, i), i);
+		rc = rc ? rc : pairs_add(&d->cls_name, name_hash(NAME_SEED, name, strlen(name)), i);
 	}
 	pairs_sort(&d->by_hash);
 	pairs_sort(&d->cls_name);
+	return rc;
+}
+
+int index_functions(struct dbg *d)
+{
+	int rc = 0;
+
+	if (d->have_functions)
+		return 0;
+	for (uint32_t i = 1; i < d->n_node && !rc; i++) {
+		struct node *x = &d->node[i];
+		const char *name;
+
+		if (!(x->flags & NODE_FUNC))
+			continue;
+		name = node_name(d, i);
+		x->canon = canonical(d, i);
+		if (x->canon != i)
+			rc = pairs_add(&d->by_canon, x->canon, i);
+		else if (*name)
+			rc = pairs_add(&d->by_name, name_hash(NAME_SEED, name, strlen(name)), i);
+		if (!rc && x->canon == i)
+			rc = pairs_add(&d->by_key, func_key(d, i), i);
+	}
 	pairs_sort(&d->by_name);
 	pairs_sort(&d->by_canon);
 	pairs_sort(&d->by_key);
+	d->have_functions = !rc;
 	return rc;
 }
 
@@ -396,7 +409,7 @@ int index_build(struct dbg *d, struct err *err)
 	rc = rc ? rc : walk_units(d, d->dw);
 	if (!rc && d->alt)
 		rc = walk_units(d, d->alt);
-	rc = rc ? rc : make_tables(d);
+	rc = rc ? rc : make_class_tables(d);
 	if (rc == -ENOMEM)
 		return err_set(err, rc, "out of memory");
 	if (rc)
@@ -491,5 +504,5 @@ void index_free(struct dbg *d)
 	d->inherit = NULL;
 	d->inlined = NULL;
 	d->n_node = d->n_inherit = d->n_inlined = 0;
-	d->have_bases = d->have_inlined = false;
+	d->have_bases = d->have_inlined = d->have_functions = false;
 }

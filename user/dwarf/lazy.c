@@ -275,7 +275,8 @@ static bool mark(struct lazy *l, char (*name)[MENTION_MAX], size_t n)
 	return news;
 }
 
-/* Everything that was made of the nodes is made again. */
+/* Everything that was made of the nodes is made again, but for the functions' tables: no class is looked for
+ * in them. */
 static int walk_again(struct dbg *d)
 {
 	int rc;
@@ -294,6 +295,12 @@ static int walk_again(struct dbg *d)
 	return rc;
 }
 
+/* What the callers of this file count on. */
+static int done(struct dbg *d, int rc)
+{
+	return rc ? rc : index_functions(d);
+}
+
 int lazy_want(struct dbg *d, const struct part *parts, size_t n)
 {
 	char name[MAX_DEPTH][MENTION_MAX];
@@ -306,7 +313,7 @@ int lazy_want(struct dbg *d, const struct part *parts, size_t n)
 	rc = learn(d->lazy, name, n);
 	if (rc)
 		return rc;
-	return mark(d->lazy, name, n) ? walk_again(d) : 0;
+	return done(d, mark(d->lazy, name, n) ? walk_again(d) : 0);
 }
 
 int lazy_want_all(struct dbg *d)
@@ -319,7 +326,7 @@ int lazy_want_all(struct dbg *d)
 		news |= !d->lazy->unit[i].loaded;
 		d->lazy->unit[i].loaded = true;
 	}
-	return news ? walk_again(d) : 0;
+	return done(d, news ? walk_again(d) : 0);
 }
 
 /* Classes to be looked for in other units, by their qualified names. */
@@ -500,5 +507,5 @@ int lazy_want_below(struct dbg *d, struct dbg_type cls)
 			break;
 		rc = want_names(d, b.want, b.n);
 	}
-	return rc;
+	return done(d, rc);
 }

@@ -4,12 +4,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "dwarf/dbg_priv.h"
 #include "dwarf/mentions.h"
 #include "util/grow.h"
+#include "util/pages.h"
 
 #define MAX_THREADS 8
 #define FILTER_BITS 16
@@ -37,14 +37,10 @@ static int by_off(const void *a, const void *b)
 	return x->name < y->name ? -1 : x->name > y->name;
 }
 
-/* Pages that were read once are given back: the sections are large, and a file's pages count as ours. */
 static void forget(const struct mentions *m, const uint8_t *from, const uint8_t *to)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), a = ((uintptr_t)from + page - 1) & -page,
-		  b = (uintptr_t)to & -page;
-
-	if (m->mapped && a < b)
-		madvise((void *)a, b - a, MADV_DONTNEED);
+	if (m->mapped)
+		pages_forget(from, to);
 }
 
 static int add_place(struct search *s, size_t off, size_t name)
