@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import CULPRIT, TARGET, TARGET_DEBUG
+from conftest import BUILD, CULPRIT, TARGET, TARGET_DEBUG
 
 LEASE = "zbs::libmeta::CachedLease"
 MAX_BYTES = 600 << 10
@@ -202,6 +202,57 @@ def test_type_without_spec(bare, tmp_path):
     assert plan[0].count("\n") > 50 and plan[1] == plan[0]
     done = culprit("layout", TARGET, "--type", "zbs::libmeta::CachedLeas", rc=3)
     assert LEASE in done.stderr  # the nearest name
+
+
+def test_writers_from_a_profile(profile):
+    """The same stores with the same evidence; without lines."""
+    def stores(*source):
+        lines = [json.loads(line) for line in culprit("layout", TARGET, *source, "--writers", "zbs::Chunk::read_perf_", "--json").stdout.splitlines()]
+        return lines[:-1], lines[-1]
+
+    (full, whole), (bare, part) = stores(*with_debuginfo()), stores("--profile", profile)
+    places = [[(s["addr"], s["evidence"], s["width"], s["displacement"], s["immediate"]) for s in v] for v in (full, bare)]
+    assert places[0] == places[1] and sum(s["evidence"] == "member" for s in bare) >= 3
+    assert any(s["line"] for s in full) and not any(s["line"] for s in bare)
+    assert part.pop("from_profile") is True and whole.pop("from_profile") is False and part == whole
+    assert "--writers" in culprit("layout", TARGET, "--profile", profile, "--spec", "zbs", rc=2).stderr
+
+
+@pytest.fixture
+def libraries(tmp_path):
+    """A program and the library that has its types, both stripped; the program's output and the directory of their debuginfo."""
+    files = ("holders_shared", "libheld.so")
+    for directory in ("run", "debug"):
+        (tmp_path / directory).mkdir()
+    for name in files:
+        subprocess.run(["objcopy", "--only-keep-debug", BUILD / "tests" / name, tmp_path / "debug" / f"{name}.debug"], check=True)
+        subprocess.run(["strip", "--strip-all", "-o", tmp_path / "run" / name, BUILD / "tests" / name], check=True)
+    process = subprocess.Popen([tmp_path / "run" / files[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert str(process.pid) in process.stdout.readline()
+    yield process, tmp_path / "run", tmp_path / "debug"
+    process.kill()
+    process.wait()
+
+
+def test_one_for_each_file(libraries, tmp_path):
+    """The type is the library's, code for it is in both: the plan is that of the debuginfo, and a profile of another build is refused."""
+    process, run, debug = libraries
+    profiles = []
+    for name, rc in (("holders_shared", 4), ("libheld.so", 0)):  # the program only declares the type
+        done = culprit("layout", run / name, "--debuginfo", debug, "--type", "held::Item", "-o", tmp_path / f"{name}.profile", rc=rc)
+        assert not rc or "only declared" in done.stderr
+        profiles.append(tmp_path / f"{name}.profile")
+    both = [word for path in profiles for word in ("--profile", path)]
+    plan = [culprit("writes", "-p", process.pid, "--type", "held::Item", "--dry-run", *source).stdout for source in (("--debuginfo", debug), both)]
+    assert plan[0].count("\n") > 50 and plan[1] == plan[0]
+    assert "no description of it" in plan[1]  # of what the program may have inlined
+    # both are needed, each once, and of this build
+    assert "only declared" in culprit("writes", "-p", process.pid, "--type", "held::Item", "--dry-run", *both[:2], rc=3).stderr
+    assert "same build-id" in culprit("writes", "-p", process.pid, "--type", "held::Item", "--dry-run", *both, *both[2:], rc=3).stderr
+    mine, alien = build_id(run / "libheld.so"), "0123456789abcdef0123456789abcdef01234567"
+    profiles[1].write_text(profiles[1].read_text().replace(mine, alien, 1))
+    refused = culprit("writes", "-p", process.pid, "--type", "held::Item", "--dry-run", *both, rc=3).stderr
+    assert alien in refused and mine in refused and "libheld.so" in refused
 
 
 def test_output_is_whole_or_not_there(tmp_path):

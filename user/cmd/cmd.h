@@ -33,7 +33,8 @@ int cmd_find(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_layout(int argc, char **argv);
 
-#define COMMON_MAX_PIDS 16
+#define COMMON_MAX_PIDS	    16
+#define COMMON_MAX_PROFILES 16
 
 /* Options all tracing commands take; defaults by common_init. */
 struct common_opts {
@@ -44,9 +45,10 @@ struct common_opts {
 	double duration_s; /* 0 = until Ctrl-C */
 	bool json, quiet, dry_run;
 	int verbose;
-	const char *btf;       /* --btf FILE */
-	const char *debuginfo; /* --debuginfo DIR */
-	const char *profile;   /* --profile FILE; debuginfo is then what it became */
+	const char *btf;			  /* --btf FILE */
+	const char *debuginfo;			  /* --debuginfo DIR */
+	const char *profile[COMMON_MAX_PROFILES]; /* --profile FILE; debuginfo is then what they became */
+	size_t n_profiles;
 	double max_overhead_pct;
 	bool allow_vm_watchpoints;
 };
@@ -82,11 +84,13 @@ int common_target(struct common_opts *o, struct err *err);
 /* The same for a command that takes several: all of -p, or all processes of -n's name. Fills o->pids and
  * o->pid, the first. */
 int common_targets(struct common_opts *o, struct err *err);
-/* --profile: opens it and makes it o->debuginfo; -EBADMSG and the like. common_target() does this and checks
- * it against the process; what else it is used for is checked with the second: its build-id is the binary's,
- * else -EBADMSG with both. */
+/* --profile: opens them and makes them o->debuginfo; -EBADMSG and the like. common_target() does this and
+ * checks them against the process; what else they are used for is checked with the second: one is of the
+ * binary's build-id, else -EBADMSG with both. The third: that, and none is of another build of a file that is
+ * mapped. */
 int common_profile_open(struct common_opts *o, struct err *err);
 int common_profile_check(const struct common_opts *o, const char *binary, struct err *err);
+int common_profile_check_process(const struct common_opts *o, pid_t pid, struct err *err);
 /* Where kernel types come from (trace/btf.h): o->btf becomes what the loaders take. -EINVAL, -ENOENT with
  * what to do. */
 int common_btf(struct common_opts *o, struct err *err);

@@ -22,7 +22,9 @@ const char COMMON_HELP[] =
 	"      --json              JSON Lines on stdout instead of text; the last line is the summary\n"
 	"      --debuginfo DIR     where separate debuginfo files are (beside .gnu_debuglink and "
 	"/usr/lib/debug)\n"
-	"      --profile FILE      instead of debuginfo: what `culprit layout` made from it\n"
+	"      --profile FILE      instead of debuginfo: what `culprit layout` made from it; may be "
+	"repeated, for "
+	"libraries\n"
 	"      --btf FILE          kernel types, where the kernel has no /sys/kernel/btf/vmlinux\n"
 	"      --max-overhead PCT  budget, of one CPU (default 3)\n"
 	"      --allow-vm-watchpoints  use hardware watchpoints although this is a virtual machine\n"
@@ -105,7 +107,9 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 		o->debuginfo = arg;
 		return 0;
 	case OPT_PROFILE:
-		o->profile = arg;
+		if (o->n_profiles == COMMON_MAX_PROFILES)
+			return err_set(err, -EINVAL, "more than %d profiles", COMMON_MAX_PROFILES);
+		o->profile[o->n_profiles++] = arg;
 		return 0;
 	case OPT_OVERHEAD:
 		if (parse_number(arg, 0.01, 100, &o->max_overhead_pct))
@@ -213,21 +217,13 @@ static int find_targets(struct common_opts *o, struct err *err)
 	return rc;
 }
 
-static int check_exe(const struct common_opts *o, pid_t pid, struct err *err)
-{
-	char exe[32];
-
-	snprintf(exe, sizeof(exe), "/proc/%d/exe", (int)pid);
-	return common_profile_check(o, exe, err);
-}
-
 int common_target(struct common_opts *o, struct err *err)
 {
 	int rc = find_target(o, err);
 
 	if (!rc)
 		rc = common_profile_open(o, err);
-	return rc ? rc : check_exe(o, o->pid, err);
+	return rc ? rc : common_profile_check_process(o, o->pid, err);
 }
 
 int common_targets(struct common_opts *o, struct err *err)
@@ -237,7 +233,7 @@ int common_targets(struct common_opts *o, struct err *err)
 	if (!rc)
 		rc = common_profile_open(o, err);
 	for (size_t i = 0; !rc && i < o->n_pids; i++)
-		rc = check_exe(o, o->pids[i], err);
+		rc = common_profile_check_process(o, o->pids[i], err);
 	return rc;
 }
 

@@ -7,19 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/cmd.h"
+#include "cmd/what.h"
 #include "dwarf/record.h"
 #include "profile/asks.h"
 #include "profile/profile.h"
 #include "report/who.h"
 
-#define MAX_FUNCS 256
-#define MAX_TYPES 16
-
 static const char HELP[] =
 	"Usage: culprit layout BINARY [--debuginfo FILE|DIR] --spec zbs|FILE [-o PROFILE]\n"
 	"       culprit layout BINARY [--debuginfo FILE|DIR] --type T [FUNCTIONS] [-o PROFILE]\n"
-	"       culprit layout BINARY [--debuginfo FILE|DIR] --writers T::FIELD [--json]\n\n"
+	"       culprit layout BINARY [--debuginfo FILE|DIR | --profile FILE] --writers T::FIELD [--json]\n\n"
 	"Writes a profile: what the other commands have to know of a binary to work on a node that has no "
 	"debuginfo of it: types,\n"
 	"vtables, functions, probe sites and inlined instances. It is text, belongs to this one build, and "
@@ -35,6 +32,8 @@ static const char HELP[] =
 	"function, what it is\n"
 	"                          inlined from, width, constant, and what speaks for it that the object is "
 	"a T\n"
+	"      --profile FILE      with --writers, instead of debuginfo: what the profile says nothing of is "
+	"listed as `match`\n"
 	"      --json              that list as JSON Lines\n"
 	"  -o, --output FILE       where to write it (default: stdout)\n"
 	"  -h, --help              this\n\n"
@@ -47,27 +46,13 @@ static const char HELP[] =
 	"this?\n"
 	"  culprit layout ./daemon --type my::Msg --insert my::Cache::Put:arg1 -o daemon.profile\n";
 
-enum {
-	OPT_SPEC = OPT_COMMAND_FIRST,
-	OPT_TYPE,
-	OPT_INSERT,
-	OPT_CHECK,
-	OPT_REMOVE,
-	OPT_DESTROY,
-	OPT_TOUCH,
-	OPT_WRITERS
-};
+enum { OPT_WRITERS = OPT_WHAT_LAST };
 
 static const struct option LONG[] = {
-	{"spec", 1, 0, OPT_SPEC},
-	{"type", 1, 0, OPT_TYPE},
-	{"insert", 1, 0, OPT_INSERT},
-	{"check", 1, 0, OPT_CHECK},
-	{"remove", 1, 0, OPT_REMOVE},
-	{"destroy", 1, 0, OPT_DESTROY},
-	{"touch", 1, 0, OPT_TOUCH},
+	WHAT_LONG,
 	{"output", 1, 0, 'o'},
 	{"debuginfo", 1, 0, OPT_DEBUGINFO},
+	{"profile", 1, 0, OPT_PROFILE},
 	{"writers", 1, 0, OPT_WRITERS},
 	{"json", 0, 0, OPT_JSON},
 	{"help", 0, 0, 'h'},
@@ -75,62 +60,21 @@ static const struct option LONG[] = {
 };
 
 struct layout_opts {
-	const char *binary, *debuginfo, *spec, *output, *writers;
+	struct common_opts c; /* debuginfo and profiles */
+	struct what_opts what;
+	const char *binary, *output, *writers;
 	bool json;
-	const char *type[MAX_TYPES];
-	size_t n_types;
-	struct spec_option func[MAX_FUNCS];
-	size_t n_funcs;
-	char what[4096]; /* the options that say what it is for */
+	char text[4096]; /* the options that say what it is for */
 };
-
-static void note_what(struct layout_opts *o, const char *option, const char *value)
-{
-	size_t n = strlen(o->what);
-
-	snprintf(o->what + n, sizeof(o->what) - n, "%s--%s %s", n ? " " : "", option, value);
-}
-
-static int add_func(struct layout_opts *o, enum spec_role role, const char *value)
-{
-	if (o->n_funcs == MAX_FUNCS)
-		return usage("layout", "more than %d functions", MAX_FUNCS);
-	note_what(o, spec_role_name(role), value);
-	o->func[o->n_funcs++] = (struct spec_option){.role = role, .value = value};
-	return 0;
-}
-
-static int add_type(struct layout_opts *o, const char *value)
-{
-	if (o->n_types == MAX_TYPES)
-		return usage("layout", "more than %d types", MAX_TYPES);
-	note_what(o, "type", value);
-	o->type[o->n_types++] = value;
-	return 0;
-}
 
 static int take_option(struct layout_opts *o, int opt, const char *arg)
 {
+	struct err err = {0};
+
 	switch (opt) {
-	case OPT_SPEC:
-		note_what(o, "spec", arg);
-		o->spec = arg;
-		return 0;
-	case OPT_TYPE:
-		return add_type(o, arg);
-	case OPT_INSERT:
-		return add_func(o, SPEC_INSERT, arg);
-	case OPT_CHECK:
-		return add_func(o, SPEC_CHECK, arg);
-	case OPT_REMOVE:
-		return add_func(o, SPEC_REMOVE, arg);
-	case OPT_DESTROY:
-		return add_func(o, SPEC_DESTROY, arg);
-	case OPT_TOUCH:
-		return add_func(o, SPEC_TOUCH, arg);
 	case OPT_DEBUGINFO:
-		o->debuginfo = arg;
-		return 0;
+	case OPT_PROFILE:
+		return common_option(&o->c, opt, arg, &err) ? usage("layout", "%s", err.msg) : 0;
 	case OPT_WRITERS:
 		o->writers = arg;
 		return 0;
@@ -141,7 +85,7 @@ static int take_option(struct layout_opts *o, int opt, const char *arg)
 		o->output = arg;
 		return 0;
 	}
-	return usage("layout", "unknown option"); /* getopt has said which */
+	return what_option("layout", &o->what, opt, arg);
 }
 
 /* 0: go on; else the exit code, negative for 0 (--help). */
@@ -164,30 +108,23 @@ static int parse(int argc, char **argv, struct layout_opts *o)
 	if (optind < argc)
 		return usage("layout", "one binary at a time: what is '%s'?", argv[optind]);
 	if (o->writers)
-		return o->spec || o->n_types || o->output
+		return o->what.spec || o->what.n_types || o->output
 			       ? usage("layout", "--writers lists stores, it makes no profile: give it alone")
 			       : 0;
-	if (!o->spec && !o->n_types)
-		return usage("layout", "for what? --spec zbs, --spec FILE, or --type T");
-	if (o->spec && o->n_funcs)
-		return usage("layout", "--insert, --check... go with --type; a spec names its own functions");
-	if (o->n_funcs && o->n_types > 1)
-		return usage("layout", "--insert, --check... go with one --type");
-	return 0;
+	if (o->c.n_profiles)
+		return usage("layout", "a profile is made from debuginfo; --profile goes with --writers");
+	what_text(&o->what, o->text, sizeof(o->text));
+	return what_check("layout", &o->what);
 }
 
 /* A spec as it is; a type with the functions given, or its own members. */
 static int ask(const struct layout_opts *o, struct dbg *d, struct profile_asked *asked, struct err *err)
 {
 	struct spec *spec = NULL;
-	int rc;
+	int rc = what_spec(&spec, &o->what, err);
 
-	if (o->spec)
-		rc = spec_load(&spec, o->spec, err);
-	else
-		rc = spec_from_options(&spec, o->type[0], o->func, o->n_funcs, err);
 	if (!rc)
-		rc = profile_ask(asked, d, spec, o->type, o->n_types, err);
+		rc = profile_ask(asked, d, spec, o->what.type, o->what.n_types, err);
 	spec_free(spec);
 	return rc;
 }
@@ -227,11 +164,11 @@ static int write_file(const struct layout_opts *o, struct dbg *d, const struct p
 static int make(const struct layout_opts *o, struct err *err)
 {
 	struct profile_asked asked = {0};
-	struct profile_info info = {.what = o->what};
+	struct profile_info info = {.what = o->text};
 	struct dbg *d = NULL;
 	int rc, ret;
 
-	rc = dbg_open(&d, o->binary, o->debuginfo, err);
+	rc = dbg_open(&d, o->binary, o->c.debuginfo, err);
 	if (!rc && dbg_record(d))
 		rc = err_set(err, -ENOMEM, "out of memory");
 	if (!rc)
@@ -248,13 +185,16 @@ static int make(const struct layout_opts *o, struct err *err)
 	return ret;
 }
 
-static int list_writers(const struct layout_opts *o, struct err *err)
+static int list_writers(struct layout_opts *o, struct err *err)
 {
 	struct dbg *d = NULL;
 	struct who w = {0};
-	int rc = dbg_open(&d, o->binary, o->debuginfo, err);
+	int rc = common_profile_open(&o->c, err);
 
+	rc = rc ? rc : common_profile_check(&o->c, o->binary, err);
+	rc = rc ? rc : dbg_open(&d, o->binary, o->c.debuginfo, err);
 	rc = rc ? rc : who_stores(&w, d, o->writers, err);
+	w.partial = o->c.n_profiles > 0;
 	if (!rc && o->json && json_who(stdout, &w))
 		rc = err_set(err, -EIO, "cannot write the list: %s", strerror(errno));
 	else if (!rc && !o->json)

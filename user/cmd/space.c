@@ -5,22 +5,23 @@
 #include "cmd/space.h"
 #include "proc/caps.h"
 
-const char SPACE_HELP[] =
-	"Process or core:\n"
-	"  -p, --pid PID           the process to look at\n"
-	"  -n, --comm NAME         the same, by name (must be the only one of it)\n"
-	"      --core FILE         a core instead\n"
-	"      --binary FILE       the executable of the core, if it is not where it was; "
-	"its build-id must be the core's\n"
-	"      --debuginfo DIR     where separate debuginfo files are (beside "
-	".gnu_debuglink and /usr/lib/debug)\n"
-	"      --profile FILE      instead of debuginfo: what `culprit layout` made from it\n"
-	"      --json              JSON Lines on stdout; the last line is the summary\n"
-	"  -v, --verbose           all of it: no limits\n"
-	"  -h, --help              this\n"
-	"\n"
-	"Exit code: 0 nothing found; 1 found; 2 usage; 3 cannot run here; 4 nothing found, "
-	"but not all could be looked at\n";
+const char SPACE_HELP[] = "Process or core:\n"
+			  "  -p, --pid PID           the process to look at\n"
+			  "  -n, --comm NAME         the same, by name (must be the only one of it)\n"
+			  "      --core FILE         a core instead\n"
+			  "      --binary FILE       the executable of the core, if it is not where it was; "
+			  "its build-id must be the core's\n"
+			  "      --debuginfo DIR     where separate debuginfo files are (beside "
+			  ".gnu_debuglink and /usr/lib/debug)\n"
+			  "      --profile FILE      instead of debuginfo: what `culprit layout` made from "
+			  "it; may be repeated, for "
+			  "libraries\n"
+			  "      --json              JSON Lines on stdout; the last line is the summary\n"
+			  "  -v, --verbose           all of it: no limits\n"
+			  "  -h, --help              this\n"
+			  "\n"
+			  "Exit code: 0 nothing found; 1 found; 2 usage; 3 cannot run here; 4 nothing found, "
+			  "but not all could be looked at\n";
 
 int space_option(const char *cmd, struct space_opts *o, int opt, const char *arg)
 {

@@ -74,14 +74,7 @@ static const char EXAMPLES[] = "\nExamples:\n"
 			       "  culprit writes -p 31516 --spec zbs --dry-run\n";
 
 enum {
-	OPT_SPEC = OPT_COMMAND_FIRST,
-	OPT_TYPE,
-	OPT_INSERT,
-	OPT_CHECK,
-	OPT_REMOVE,
-	OPT_DESTROY,
-	OPT_TOUCH,
-	OPT_FIELD,
+	OPT_FIELD = OPT_WHAT_LAST,
 	OPT_OBJECT,
 	OPT_SETTERS,
 	OPT_MAX_OBJECTS,
@@ -92,13 +85,7 @@ enum {
 
 static const struct option LONG[] = {
 	COMMON_LONG,
-	{"spec", 1, 0, OPT_SPEC},
-	{"type", 1, 0, OPT_TYPE},
-	{"insert", 1, 0, OPT_INSERT},
-	{"check", 1, 0, OPT_CHECK},
-	{"remove", 1, 0, OPT_REMOVE},
-	{"destroy", 1, 0, OPT_DESTROY},
-	{"touch", 1, 0, OPT_TOUCH},
+	WHAT_LONG,
 	{"field", 1, 0, OPT_FIELD},
 	{"object", 1, 0, OPT_OBJECT},
 	{"setters", 1, 0, OPT_SETTERS},
@@ -108,14 +95,6 @@ static const struct option LONG[] = {
 	{"await-library", 0, 0, OPT_AWAIT},
 	{0},
 };
-
-static int add_func(struct writes_opts *o, enum spec_role role, const char *value)
-{
-	if (o->n_funcs == WRITES_MAX_FUNCS)
-		return usage("writes", "more than %d functions", WRITES_MAX_FUNCS);
-	o->func[o->n_funcs++] = (struct spec_option){.role = role, .value = value};
-	return 0;
-}
 
 static int parse_object(struct writes_opts *o, const char *arg)
 {
@@ -158,22 +137,6 @@ static int parse_max_objects(struct writes_opts *o, const char *arg)
 static int own_option(struct writes_opts *o, int opt, const char *arg)
 {
 	switch (opt) {
-	case OPT_SPEC:
-		o->spec = arg;
-		return 0;
-	case OPT_TYPE:
-		o->type = arg;
-		return 0;
-	case OPT_INSERT:
-		return add_func(o, SPEC_INSERT, arg);
-	case OPT_CHECK:
-		return add_func(o, SPEC_CHECK, arg);
-	case OPT_REMOVE:
-		return add_func(o, SPEC_REMOVE, arg);
-	case OPT_DESTROY:
-		return add_func(o, SPEC_DESTROY, arg);
-	case OPT_TOUCH:
-		return add_func(o, SPEC_TOUCH, arg);
 	case OPT_FIELD:
 		o->field = arg;
 		return 0;
@@ -193,7 +156,7 @@ static int own_option(struct writes_opts *o, int opt, const char *arg)
 	case OPT_MAX_OBJECTS:
 		return parse_max_objects(o, arg);
 	}
-	return usage("writes", "unknown option"); /* getopt has said which */
+	return what_option("writes", &o->what, opt, arg);
 }
 
 /* 0: go on; else the exit code, negative for 0 (--help). */
@@ -223,12 +186,11 @@ static int parse(int argc, char **argv, struct writes_opts *o)
 	if (optind < argc)
 		return usage("writes", "what is '%s'? functions are given with --insert, --check...",
 			     argv[optind]);
-	if (o->spec && o->type)
-		return usage("writes", "--spec and --type both say what to guard; give one");
-	if (!o->spec && !o->type)
-		return usage("writes", "what is to be guarded? --spec zbs, --spec FILE, or --type T");
-	if (o->spec && o->n_funcs)
-		return usage("writes", "--insert, --check... go with --type; a spec names its own functions");
+	if (what_check("writes", &o->what))
+		return EXIT_USAGE;
+	if (o->what.n_types > 1)
+		return usage("writes", "objects of one class at a time: --type was given %zu times",
+			     o->what.n_types);
 	if (!o->c.pid && !o->c.comm)
 		return usage("writes", "which process? -p PID or -n NAME");
 	return 0;

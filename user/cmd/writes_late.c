@@ -165,7 +165,8 @@ static void start(struct late *l, struct lib *lib)
 					.bias = job_bias,
 					.ctx = j,
 					.module = p->module,
-					.n_modules = p->n_modules + 1};
+					.n_modules = p->n_modules + 1,
+					.partial = l->r->o->c.n_profiles > 0};
 	if (pthread_create(&j->thread, NULL, job_run, j)) {
 		fail_lib(l, lib, "no thread could be started to read it");
 		free(j);

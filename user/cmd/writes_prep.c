@@ -109,7 +109,11 @@ static bool same_file(const struct writes_targets *t, struct writes_prep *p)
 
 static int build_plan(struct writes_prep *p, const struct writes_opts *o, struct err *err)
 {
-	struct writes_plan_in in = {.setters = o->setters, .bias = module_bias, .ctx = p, .binary = p->exe};
+	struct writes_plan_in in = {.setters = o->setters,
+				    .bias = module_bias,
+				    .ctx = p,
+				    .binary = p->exe,
+				    .partial = o->c.n_profiles > 0};
 	int ret = p->of ? 0 : dbg_open(&p->dbg, p->exe, o->c.debuginfo, err);
 
 	if (p->of)
@@ -169,8 +173,7 @@ int writes_targets_add(struct writes_targets *t, const struct writes_opts *o, pi
 
 int writes_targets_open(struct writes_targets *t, const struct writes_opts *o, struct err *err)
 {
-	int ret = o->spec ? spec_load(&t->spec, o->spec, err)
-			  : spec_from_options(&t->spec, o->type, o->func, o->n_funcs, err);
+	int ret = what_spec(&t->spec, &o->what, err);
 
 	if (!ret && o->object && o->c.n_pids > 1)
 		ret = err_set(err, -EINVAL, "--object is an address of one process, but there are %zu",

@@ -3,19 +3,15 @@
 #ifndef CULPRIT_CMD_WRITES_RUN_H
 #define CULPRIT_CMD_WRITES_RUN_H
 
-#include "cmd/cmd.h"
+#include "cmd/what.h"
 #include "dwarf/dbg.h"
 #include "plan/writes.h"
 #include "proc/maps.h"
 #include "report/finding.h"
 
-#define WRITES_MAX_FUNCS 256
-
 struct writes_opts {
 	struct common_opts c;
-	const char *spec, *type;
-	struct spec_option func[WRITES_MAX_FUNCS];
-	size_t n_funcs;
+	struct what_opts what;
 	const char *field; /* --field T::f */
 	uint64_t object;   /* --object ADDR, 0 = any */
 	enum setters_mode setters;

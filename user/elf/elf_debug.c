@@ -157,7 +157,7 @@ static bool try_beside(struct search *s, const char *root, const char *dir)
 	return false;
 }
 
-static bool try_given(struct search *s, const char *given)
+static bool try_place(struct search *s, const char *given)
 {
 	char name[PATH_MAX], *base;
 	struct stat st;
@@ -179,6 +179,22 @@ static bool try_given(struct search *s, const char *given)
 		return true;
 	snprintf(name, sizeof(name), "%s/usr/lib/debug/.build-id", given);
 	return !stat(name, &st) && try_build_id(s, name);
+}
+
+/* One place, or several with ':' between them. */
+static bool try_given(struct search *s, const char *given)
+{
+	char *list, *save = NULL;
+	struct stat st;
+	bool ok = false;
+
+	if (!strchr(given, ':') || !stat(given, &st))
+		return try_place(s, given);
+	list = strdup(given);
+	for (char *p = list ? strtok_r(list, ":", &save) : NULL; p && !ok; p = strtok_r(NULL, ":", &save))
+		ok = try_place(s, p);
+	free(list);
+	return ok;
 }
 
 static bool try_system(struct search *s)

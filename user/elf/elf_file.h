@@ -81,9 +81,9 @@ struct elf_debug {
 };
 /*
  * Places in this order: debuginfo (a file, or a directory: its build-id tree, the link's name and the file's
- * name in it), the file itself, .gnu_debuglink (same directory, .debug/, /usr/lib/debug/DIR),
- * /usr/lib/debug/.build-id. debuginfo may be NULL. A candidate counts if its build-id is the same; without
- * build-ids the CRC of .gnu_debuglink decides.
+ * name in it; or several with ':' between them), the file itself, .gnu_debuglink (same directory, .debug/,
+ * /usr/lib/debug/DIR), /usr/lib/debug/.build-id. debuginfo may be NULL. A candidate counts if its build-id is
+ * the same; without build-ids the CRC of .gnu_debuglink decides.
  */
 void elf_find_debug(const struct elf_file *f, const char *debuginfo, struct elf_debug *ret);
 const char *elf_debug_state_name(enum elf_debug_state s);

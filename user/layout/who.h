@@ -49,6 +49,7 @@ struct who {
 	size_t unread;	/* functions of which not all could be read as instructions */
 	size_t indexed; /* stores whose place depends on an index register */
 	size_t others;	/* stores through registers at other displacements or of other widths */
+	bool partial;	/* set by the caller: the debuginfo is a profile, which has part of it */
 	size_t block;	/* string instructions and calls of memset() and the like */
 };
 

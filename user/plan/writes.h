@@ -95,7 +95,8 @@ struct writes_plan_in {
 	void *ctx;
 	const struct plan_module *module; /* the other files of the process; kept by the plan */
 	size_t n_modules;
-	unsigned at; /* the plan's own: which of them dbg is of, as plan_probe.module */
+	bool partial; /* debuginfo are profiles: a class that one has nothing of may be declared there */
+	unsigned at;  /* the plan's own: which of them dbg is of, as plan_probe.module */
 };
 
 /*

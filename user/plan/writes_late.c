@@ -48,12 +48,15 @@ static void doubt_field(struct writes_plan *x, uint32_t type, unsigned field)
 static int doubt_undescribed(struct writes_plan *x, const struct writes_plan_in *in, uint32_t base)
 {
 	const struct plan_module *m = &in->module[in->at - 1];
-	bool any = false;
+	bool any = false, declares = false; /* as describes() in writes_parts.c */
+	struct dbg_type found;
 
+	for (uint32_t t = base; in->partial && in->dbg && t < x->n_types && x->info[t].base == base; t++)
+		declares |= dbg_find_class(in->dbg, x->info[t].guard->name, &found, NULL) == -ENODATA;
 	for (uint32_t t = base; t < x->n_types && x->info[t].base == base; t++) {
-		struct dbg_type found;
+		int rc = in->dbg ? dbg_find_class(in->dbg, x->info[t].guard->name, &found, NULL) : -ENODATA;
 
-		if (in->dbg && dbg_find_class(in->dbg, x->info[t].guard->name, &found, NULL) != -ENODATA)
+		if (rc != -ENODATA && !(rc == -ENOENT && declares))
 			continue;
 		for (unsigned i = 0; i < x->type[t].n_fields; i++)
 			doubt_field(x, t, i);

@@ -171,6 +171,26 @@ static void merge(const struct plan_part *to, const struct plan_part *from)
 	}
 }
 
+static bool only_declares(const struct writes_plan_in *in, const char *type)
+{
+	struct dbg_type t;
+
+	return dbg_find_class(in->dbg, type, &t, NULL) == -ENODATA;
+}
+
+/* Is the class of the module's debuginfo? A profile knows nothing of most classes: one that only declares
+ * another class of the table may do so with this one too. */
+static bool describes(const struct writes_plan_in *in, const struct guard_table *g, const char *type)
+{
+	struct dbg_type t;
+	int rc = dbg_find_class(in->dbg, type, &t, NULL);
+	bool declares = rc == -ENODATA;
+
+	for (size_t i = 0; in->partial && rc == -ENOENT && i < g->n_type && !declares; i++)
+		declares = only_declares(in, g->type[i].name);
+	return !declares;
+}
+
 /*
  * Code that has the class but does not describe it may have setters inlined that nobody finds: compilers
  * leave the description to the module that has the vtable.
@@ -186,9 +206,8 @@ static int doubt_users(struct writes_plan *p, const struct writes_plan_in *in, s
 			continue;
 		for (size_t i = 0; i < g->n_type; i++) {
 			char why[128];
-			struct dbg_type t;
 
-			if (known && dbg_find_class(mine.dbg, g->type[i].name, &t, NULL) != -ENODATA)
+			if (known && describes(&mine, g, g->type[i].name))
 				continue;
 			snprintf(why, sizeof(why), "%.60s has code for it, but no description of it",
 				 strrchr(name, '/') ? strrchr(name, '/') + 1 : name);

@@ -121,6 +121,30 @@ static int ask_objects(struct dbg *d, const char *const *type, size_t n, struct 
 	return 0;
 }
 
+/* A class that is only declared here belongs to a library, which has a profile of its own; of this binary,
+ * the functions that take it are asked for. */
+static int ask_declared(struct profile_asked *a, struct dbg *d, const struct spec *spec, struct err *err)
+{
+	int rc = add_text(&a->missing, &a->n_missing, err->msg);
+
+	for (size_t i = 0; spec && i < spec->n_cache && !rc; i++) {
+		const struct spec_cache *c = &spec->cache[i];
+
+		for (size_t k = 0; k < c->n_func; k++) {
+			struct dbg_param *par = NULL;
+			struct dbg_func *f;
+			size_t n;
+
+			if (dbg_find_function(d, c->func[k].name, &f, NULL))
+				continue;
+			if (!dbg_params(d, f, &par, &n, NULL))
+				free(par);
+			dbg_func_free(f);
+		}
+	}
+	return rc ? err_set(err, rc, "out of memory") : 0;
+}
+
 int profile_ask(struct profile_asked *ret, struct dbg *d, const struct spec *spec, const char *const *type,
 		size_t n_types, struct err *err)
 {
@@ -136,6 +160,8 @@ int profile_ask(struct profile_asked *ret, struct dbg *d, const struct spec *spe
 	}
 	for (size_t i = 0; i < n_types && !rc; i++)
 		rc = ask_objects(d, &type[i], 1, err);
+	if (rc == -ENODATA)
+		rc = ask_declared(ret, d, spec, err);
 	if (!rc)
 		rc = ask_rpc(ret, d, spec, err);
 	if (rc)

@@ -38,6 +38,7 @@ int profile_parse(struct profile **ret, const char *text, size_t len, const char
 int profile_open(struct profile **ret, const char *file, struct err *err);
 void profile_close(struct profile *p);		       /* NULL is fine */
 const char *profile_build_id(const struct profile *p); /* hex */
+const char *profile_binary(const struct profile *p); /* name of the file it is of, without directories; "" */
 /* Path of a debuginfo file, as dbg_open and elf_find_debug take it; it is there until profile_close(). */
 const char *profile_debuginfo(const struct profile *p);
 

@@ -21,6 +21,7 @@ struct profile {
 	int fd;
 	char path[32];
 	char build_id[2 * ELF_BUILD_ID_MAX + 1];
+	char binary[256];
 };
 
 int reader_bad(struct reader *r, const char *fmt, ...)
@@ -198,6 +199,10 @@ static int read_head(struct reader *r, struct profile *out, int what)
 	case 0:
 		return read_build_id(r, out);
 	case 1:
+		if (reader_string(r))
+			return -EBADMSG;
+		snprintf(out->binary, sizeof(out->binary), "%.*s", (int)r->string_len, r->string);
+		return 0;
 	case 2:
 		return reader_string(r);
 	case 3:
@@ -380,6 +385,11 @@ void profile_close(struct profile *p)
 const char *profile_build_id(const struct profile *p)
 {
 	return p->build_id;
+}
+
+const char *profile_binary(const struct profile *p)
+{
+	return p->binary;
 }
 
 const char *profile_debuginfo(const struct profile *p)

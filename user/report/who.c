@@ -71,6 +71,12 @@ void text_who(FILE *f, const struct who *w)
 		"kernel "
 		"write\n",
 		w->bytes, w->indexed, w->block, w->others, w->unread);
+	if (w->partial)
+		fprintf(f,
+			"from a profile: inlined code and functions that it says nothing of count as `%s`, "
+			"files and "
+			"lines are not in it\n",
+			who_evidence_name(WHO_MATCH));
 }
 
 static json_t *json_store(const struct who_store *s)
@@ -100,10 +106,11 @@ int json_who(FILE *f, const struct who *w)
 	if (rc)
 		return rc;
 	return json_line(f,
-			 json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
 				   "kind", "summary", "command", "layout", "class", w->cls, "field", w->field,
 				   "type", w->type, "offset", (int)w->offset, "width", (int)w->width,
 				   "stores", (json_int_t)w->n, "code_bytes", (json_int_t)w->bytes, "indexed",
 				   (json_int_t)w->indexed, "block", (json_int_t)w->block, "others",
-				   (json_int_t)w->others, "unread", (json_int_t)w->unread));
+				   (json_int_t)w->others, "unread", (json_int_t)w->unread, "from_profile",
+				   w->partial));
 }
