@@ -4,7 +4,7 @@ BENCH_META := libmeta/meta.o libmeta/chunk_table.o thread.o gen/zbs.pb.o
 
 .PHONY: bench-helpers
 
-# BENCH_RUNS: rounds, 5 by default. BENCH_ARGS: names of groups, see tests/bench/README.md.
+# BENCH_RUNS: rounds, 5 by default. BENCH_ARGS: names of groups, see docs/bench.md.
 bench:
 	$(Q)tools/install-deps.sh bench || echo "bench: going on with the peers there are" >&2
 	$(Q)$(MAKE) -s -j2 all target bench-helpers

@@ -103,7 +103,7 @@ class Tracer:
     def __init__(self, name, argv, ready, env=None):
         self.name, self.argv, self.ready = name, [str(word) for word in argv], ready
         self.env = dict(os.environ, **(env or {}))
-        self.start_s = None
+        self.start_s = self.start_cpu_s = None
         self.pid = None
         self.output = ""
 
@@ -122,7 +122,7 @@ class Tracer:
                     reader.wait_for(self.ready, 30)
                 else:
                     self.wait_for_hooks(process, reader)
-                self.start_s = time.monotonic() - started
+                self.start_s, self.start_cpu_s = time.monotonic() - started, cpu_s(process.pid)
                 yield self
                 if process.poll() is not None:
                     reader.drain()

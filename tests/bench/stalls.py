@@ -13,7 +13,7 @@ from harness import BUILD, CULPRIT, HELPERS, TARGET, Case, Skipped, cpu_s, daemo
 CLIENTS = 20
 REQUESTS = 100000
 # What slows the server down by much gets fewer: what counts is the rate.
-FEWER = {"perf trace -s": 10000, "strace -f -c": 10000}
+FEWER = {"funcslower-like, of libc": 10000, "perf trace -s": 10000, "strace -f -c": 10000}
 HEAVY_ROUNDS = 3
 WINDOW_S = 1.0
 CALL_MS = 250

@@ -167,16 +167,17 @@ static void note_sweep(const struct run *r, uint64_t now_ns, struct summary *s)
 {
 	double wall = (double)(now_ns - r->start_ns);
 	struct writes_sweep_account a;
-	char buf[16];
+	char longest[16], mean[16];
 
 	writes_sweep_account(r->sweep, &a);
 	summary_count(s, "sweeps", a.rounds);
 	summary_count(s, "messages swept", a.stats.nodes);
 	if (a.rounds)
-		summary_note(
-			s, false,
-			"objects nobody touched were read in rounds of at most %s, for %.1f%% of one CPU",
-			text_duration(a.longest_ns, buf), wall > 0 ? 100 * (double)a.cpu_ns / wall : 0);
+		summary_note(s, false,
+			     "objects nobody touched were read in rounds of at most %s, %s on average, for "
+			     "%.1f%% of one CPU",
+			     text_duration(a.longest_ns, longest), text_duration(a.total_ns / a.rounds, mean),
+			     wall > 0 ? 100 * (double)a.cpu_ns / wall : 0);
 	else
 		summary_note(
 			s, false, "objects nobody touched were not looked at: %s",

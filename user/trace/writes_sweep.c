@@ -102,7 +102,7 @@ static uint64_t tick_length(struct writes_sweep *w, uint64_t now_ns, uint64_t ti
 
 void writes_sweep_tick(struct writes_sweep *w, uint64_t now_ns, uint64_t tick_ns)
 {
-	uint64_t start = cpu_now_ns(), spent = 0;
+	uint64_t start = cpu_now_ns(), spent = 0, took;
 	struct sweep_stats stats;
 	bool end = false;
 	size_t due, done = 0;
@@ -124,9 +124,10 @@ void writes_sweep_tick(struct writes_sweep *w, uint64_t now_ns, uint64_t tick_ns
 		return;
 	w->in_round = false;
 	w->account.rounds++;
-	now_ns = mono_now_ns();
-	if (now_ns - w->round_ns > w->account.longest_ns)
-		w->account.longest_ns = now_ns - w->round_ns;
+	took = mono_now_ns() - w->round_ns;
+	w->account.total_ns += took;
+	if (took > w->account.longest_ns)
+		w->account.longest_ns = took;
 }
 
 void writes_sweep_account(const struct writes_sweep *w, struct writes_sweep_account *ret)

@@ -12,7 +12,7 @@
 struct writes_sweep;
 
 struct writes_sweep_account {
-	uint64_t rounds, longest_ns; /* those done, and the longest of them */
+	uint64_t rounds, longest_ns, total_ns; /* those done, the longest of them, and all together */
 	uint64_t cpu_ns;
 	struct sweep_stats stats;
 };
