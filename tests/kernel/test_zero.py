@@ -82,6 +82,7 @@ def test_the_type_alone(holders, way):
     assert writes.result() == 1, writes.stderr
     found_as_told(writes.findings, truth)
     assert writes.summary["counters"]["inserted"] > 20
+    assert "before the session by vtable" in writes.summary["counters"]
     assert program.stop() == 0
 
 
@@ -161,6 +162,20 @@ def test_watchpoints_are_each_process_own(holders, named):
     assert {(f["object"]["addr"], f["addr"]) for f in writes.findings} <= {(t["object"], t["addr"]) for t in truth}
     assert writes.summary["counters"]["watchpoints"] == 4  # shared out
     assert a.stop() == 0 and b.stop() == 0
+
+
+def test_more_processes_than_registers(holders, named):
+    """The fifth has no watchpoint: counted, said, and guarded all the same."""
+    programs = [holders("pointer", binary=named) for _ in range(5)]
+    writes = Several(WATCH, targets=("-n", named.name), seconds=6)
+    time.sleep(1)
+    truth = programs[-1].wild("pointer")
+    assert writes.result() == 1, writes.stderr
+    unwatched = [p["pid"] for p in writes.summary["processes"] if not p["watched"]]
+    assert len(unwatched) == 1 and writes.summary["counters"]["processes without watchpoints"] == 1
+    assert any("1 of them had no watchpoint" in note for note in writes.summary["notes"])
+    assert {(f["pid"], f["addr"]) for f in writes.findings} == {(truth["pid"], truth["addr"])}
+    assert all(program.stop() == 0 for program in programs)
 
 
 def test_processes_come_and_go(holders, named):

@@ -335,6 +335,7 @@ static void test_on_an_arena(void **state)
 	child_fields[1].offset = 100;
 	w->child[1] = 1 | 6ull << 32;
 	assert_null(found(w));
+	assert_int_equal(stats(w).on_arena, 1);
 	child_fields[1].offset = 8;
 	w->child[1] = 1 | 7ull << 32;
 	sweep_missed(w->sweep);

@@ -11,6 +11,7 @@
 #include "cmd/writes_story.h"
 #include "proc/process.h"
 #include "report/write.h"
+#include "writes/slots.h"
 
 #define ROWS 12 /* of the overhead table */
 
@@ -172,6 +173,13 @@ static void note_sweep(const struct run *r, uint64_t now_ns, struct summary *s)
 	writes_sweep_account(r->sweep, &a);
 	summary_count(s, "sweeps", a.rounds);
 	summary_count(s, "messages swept", a.stats.nodes);
+	summary_count(s, "arena changes passed over", a.stats.on_arena);
+	if (a.stats.on_arena)
+		summary_note(
+			s, false,
+			"%llu times the rounds left a changed message alone because it stands on an arena, "
+			"where its end is not seen: such messages are checked when they are touched only",
+			(unsigned long long)a.stats.on_arena);
 	if (a.rounds)
 		summary_note(s, false,
 			     "objects nobody touched were read in rounds of at most %s, %s on average, for "
@@ -195,6 +203,7 @@ static void note_nursery(const struct run *r, struct summary *s)
 		return;
 	writes_nursery_stats(r->nursery, &n);
 	summary_count(s, "taken up from constructors", n.adopted);
+	summary_count(s, "before the session by vtable", r->existing);
 	if (n.strange)
 		summary_note(
 			s, true,
@@ -242,8 +251,11 @@ static void note_file(const struct run *r, struct summary *s)
 	if (r->nursery)
 		summary_note(
 			s, false,
-			"objects built before the session were followed only from when a member function "
-			"changed them");
+			"%llu places in memory looked like objects of the types by their vtables before the "
+			"session (read in %.2f s; freed ones among them): such objects were followed only "
+			"from "
+			"when a member function changed them",
+			(unsigned long long)r->existing, r->census_s);
 	if (r->no_watch[0])
 		summary_note(s, r->watch_failed, "no watchpoints: %s", r->no_watch);
 	summary_note(s, false,
@@ -277,11 +289,14 @@ static void note_run(struct run *r, uint64_t now_ns, struct summary *s)
 /* Processes that came and went. */
 static void note_processes(const struct runs *all, struct summary *s)
 {
-	unsigned late = 0, exited = 0;
+	unsigned late = 0, exited = 0, unwatched = 0;
+	bool watching = false;
 
 	for (size_t i = 0; i < all->n; i++) {
 		late += all->v[i]->late;
 		exited += all->v[i]->exited;
+		unwatched += all->v[i]->no_register;
+		watching |= all->v[i]->watch != NULL;
 	}
 	if (all->n > 1 || all->n_refused)
 		summary_note(s, false, "%zu process%s guarded", all->n, all->n == 1 ? " was" : "es were");
@@ -292,6 +307,14 @@ static void note_processes(const struct runs *all, struct summary *s)
 			     "%u of them started during the session, and were guarded from a second or two "
 			     "later on",
 			     late);
+	if (watching)
+		summary_count(s, "processes without watchpoints", unwatched);
+	if (watching && unwatched)
+		summary_note(s, false,
+			     "%u of them had no watchpoint: the machine's %u registers serve the first %u; "
+			     "they are "
+			     "guarded by checks and rounds, which name no writer",
+			     unwatched, SLOTS_MAX, SLOTS_MAX);
 	if (all->n_refused)
 		summary_note(s, true, "%zu more of this name started and were not guarded; the first: %s",
 			     all->n_refused, all->refusal);
@@ -350,11 +373,12 @@ static json_t *processes(const struct runs *all)
 	for (size_t i = 0; v && i < all->n; i++) {
 		const struct run *r = all->v[i];
 
-		json_array_append_new(v, json_pack("{s:i, s:I, s:I, s:I, s:b, s:b}", "pid", (int)r->pid,
+		json_array_append_new(v, json_pack("{s:i, s:I, s:I, s:I, s:b, s:b, s:b}", "pid", (int)r->pid,
 						   "findings", (json_int_t)engine_n_findings(r->engine),
 						   "checks", (json_int_t)r->counters[WR_C_CHECKS], "objects",
 						   (json_int_t)writes_trace_objects(r->counters),
-						   "started_during_session", r->late, "exited", r->exited));
+						   "started_during_session", r->late, "exited", r->exited,
+						   "watched", r->watch != NULL));
 	}
 	return v;
 }

@@ -22,6 +22,7 @@ struct run {
 	bool exited, crashed;
 	bool late; /* it was started during the session */
 	bool watch_failed;
+	bool no_register;  /* for watchpoints: others have them */
 	bool heap_stopped; /* over the budget */
 	const struct writes_opts *o;
 	struct writes_prep *p;
@@ -30,6 +31,8 @@ struct run {
 	struct transport *transport;
 	struct writes_trace *trace;
 	struct capacity capacity;   /* of its tables */
+	uint64_t existing;	    /* objects of the caches' types, by vtable, when it was armed */
+	double census_s;	    /* to count them */
 	struct writes_watch *watch; /* NULL: none */
 	struct writes_sweep *sweep;
 	struct writes_nursery *nursery; /* NULL: no type is followed from its constructors */

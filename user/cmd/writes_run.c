@@ -316,6 +316,7 @@ static int open_watch(struct runs *s, struct run *r, const struct engine_facts *
 	struct err why = {0};
 	int ret;
 
+	r->no_register = none;
 	if (none) {
 		snprintf(r->no_watch, sizeof(r->no_watch), "the machine's registers serve other processes");
 		return 0;
@@ -337,9 +338,12 @@ static int open_watch(struct runs *s, struct run *r, const struct engine_facts *
 static int open_trace(struct run *r, struct err *err)
 {
 	const struct writes_plan *p = r->p->plan;
-	uint64_t alive[WR_MAX_TYPES];
+	uint64_t alive[WR_MAX_TYPES], start = mono_now_ns();
 
 	writes_census(p, r->pid, alive);
+	r->census_s = (double)(mono_now_ns() - start) / 1e9;
+	for (size_t t = 0; t < p->n_types; t++)
+		r->existing += p->info[t].cache ? alive[t] : 0;
 	capacity_plan(&r->capacity, p, alive, r->o->max_objects);
 	return writes_trace_open(&r->trace, p, &r->capacity, r->pid, r->p->bias, r->o->c.btf, err);
 }

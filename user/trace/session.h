@@ -54,7 +54,7 @@ uint64_t session_target_started(pid_t pid);
 struct session_usage {
 	uint64_t wall_ns, cpu_ns;
 	int stats_fd; /* keeps BPF run time counting on; -1 = the kernel cannot */
-	int prog_fd[128];
+	int prog_fd[1024];
 	size_t n_progs;
 };
 void session_usage_start(struct session_usage *u);

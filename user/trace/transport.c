@@ -10,7 +10,7 @@
 #include "trace/transport.h"
 #include "util/grow.h"
 
-#define TRANSPORT_OBJECTS 8
+#define TRANSPORT_OBJECTS 256 /* a few for each process that may be guarded */
 /* Perf buffers are one per CPU and object: together as large as the ring buffer that they stand for, as far
  * as these bounds allow. */
 #define PERF_TOTAL (16u << 20)

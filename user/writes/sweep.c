@@ -308,8 +308,10 @@ static enum seen judge(struct sweep *s, struct look *k, unsigned flags)
 		unexplained = (f->flags & WR_FF_SHADOW) && !licensed(s, k, i);
 		if (!reason && !unexplained)
 			continue;
-		if (on_arena(s, k))
+		if (on_arena(s, k)) {
+			s->stats.on_arena++;
 			return SEEN_GOOD;
+		}
 		if (outdated(s, k) || !look_object(s, k))
 			return SEEN_OUTDATED;
 		if (flags && licensed(s, k, i))

@@ -29,6 +29,7 @@ struct sweep_source {
 struct sweep_stats {
 	uint64_t suspects; /* handed to the engine */
 	uint64_t changed;  /* nodes whose shadow was looked up */
+	uint64_t on_arena; /* changes left alone: the message stands on an arena, where it ends unseen */
 	size_t nodes;	   /* known now */
 };
 
