@@ -21,13 +21,23 @@ static size_t wire_all(void *ctx, struct wire_pending *v, size_t max)
 	return n_pending;
 }
 
+static bool request_began(void *ctx, uint64_t after_ns, uint64_t until_ns)
+{
+	(void)ctx;
+	for (size_t i = 0; i < n_pending; i++)
+		if (pending[i].start_ns > after_ns && pending[i].start_ns <= until_ns)
+			return true;
+	return false;
+}
+
 /* A thread in epoll_wait that was woken a moment ago, with two connections; one request is outstanding on the
  * first. */
 static int begin(void **state)
 {
 	static struct thread_wait member[2];
 	struct stall_engine_cfg cfg = {.pid = 1, .threshold_ns = SEC, .start_ns = START, .names = &names};
-	struct stall_engine_ops ops = {.target = &target, .wire_all = wire_all, .found = on_found};
+	struct stall_engine_ops ops = {
+		.target = &target, .wire_all = wire_all, .wire_began = request_began, .found = on_found};
 	struct thread_facts *t;
 
 	setup(state);
@@ -184,13 +194,54 @@ static void not_in_a_wait(void **state)
 	assert_int_equal(n_found, 0);
 }
 
+/* When a look is due that no call in flight asks for. */
+static void due_by_the_wire(void **state)
+{
+	(void)state;
+	pending[0].start_ns = START + SEC;
+	look(START + SEC + 300 * MS);
+	assert_int_equal(n_found, 0);
+	assert_false(stall_engine_wants_look(e, &p.t, START + 2 * SEC - MS));
+	assert_true(stall_engine_wants_look(e, &p.t, START + 2 * SEC));
+	look(START + 2 * SEC + 50 * MS);
+	assert_int_equal(n_found, 1);
+	assert_false(stall_engine_wants_look(e, &p.t, START + 2 * SEC + 100 * MS));
+}
+
+/* One that a client waits for, as of the last look, whatever its thread is blocked in. */
+static void due_by_what_is_owed(void **state)
+{
+	(void)state;
+	n_pending = 0;
+	p.open[0].facts.accepted = true;
+	flow(0, START + 100 * MS, 100, START + 200 * MS, 100);
+	look(START + 300 * MS);
+	assert_false(stall_engine_wants_look(e, &p.t, START + 1200 * MS - 1));
+	assert_true(stall_engine_wants_look(e, &p.t, START + 1200 * MS));
+	look(START + 1200 * MS);
+	assert_false(stall_engine_wants_look(e, &p.t, START + 1300 * MS));
+	/* answered: nothing is due */
+	p.sock[0].sock.last_recv_ns = START + 1300 * MS;
+	p.sock[0].sock.last_send_ns = START + 1301 * MS;
+	look(START + 1400 * MS);
+	assert_false(stall_engine_wants_look(e, &p.t, START + 2400 * MS));
+}
+
 int main(void)
 {
 #define L(f) cmocka_unit_test_setup_teardown(f, begin, teardown)
 	const struct CMUnitTest tests[] = {
-		L(request_without_answer),  L(too_young),	 L(slow_method),
-		L(stopped_or_gone),	    L(proxied),		 L(request_of_a_client),
-		L(one_for_each_connection), L(asked_for_nobody), L(not_in_a_wait),
+		L(request_without_answer),
+		L(too_young),
+		L(slow_method),
+		L(stopped_or_gone),
+		L(proxied),
+		L(request_of_a_client),
+		L(one_for_each_connection),
+		L(asked_for_nobody),
+		L(not_in_a_wait),
+		L(due_by_the_wire),
+		L(due_by_what_is_owed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

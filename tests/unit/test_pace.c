@@ -2,6 +2,7 @@
 /* Looks in turn, looks out of turn, and what they cost together. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,12 +57,36 @@ static void always_wanted(void **state)
 			600 * SEC / PACE_SHARE + PACE_SAVED_NS + cost);
 }
 
+/* By a clock that goes in ticks of the session, which are of 50 ms: a call that passes the threshold at any
+ * moment is looked at within 100 ms and what a look takes, though others are long all the time. */
+static void soon(void **state)
+{
+	(void)state;
+	for (uint64_t passes = 20 * SEC; passes < 23 * SEC; passes += 7 * MS) {
+		uint64_t cost = 30 * MS, looked = 0;
+		struct pace p;
+
+		pace_start(&p, 0, cost);
+		for (uint64_t now = 50 * MS; looked < passes; now += 50 * MS) {
+			bool wanted = now >= passes || (now / MS) % 3000 < 50;
+			enum pace_due due = pace_due(&p, now);
+
+			if (due == PACE_NOT_YET || (due == PACE_IF_WANTED && !wanted))
+				continue;
+			pace_looked(&p, now, now + cost, cost);
+			looked = now;
+		}
+		assert_in_range(looked, passes, passes + 100 * MS);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cheap),
 		cmocka_unit_test(dear),
 		cmocka_unit_test(always_wanted),
+		cmocka_unit_test(soon),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,9 +297,24 @@ static void by_side(void **state)
 	framing_deinit(&f);
 }
 
+static void began(void **state)
+{
+	struct wire *w = *state;
+
+	request(w, true, 100, 1, "Get");
+	request(w, true, 200, 2, "Watch"); /* may take any time */
+	assert_true(wire_began(w, 99 * MS, 100 * MS, 300 * MS));
+	assert_true(wire_began(w, 0, 250 * MS, 300 * MS));
+	assert_false(wire_began(w, 100 * MS, 250 * MS, 300 * MS));
+	assert_false(wire_began(w, 0, 99 * MS, 300 * MS));
+	response(w, false, 310, 1, 0);
+	assert_false(wire_began(w, 0, 250 * MS, 320 * MS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(began, setup, teardown),
 		cmocka_unit_test_setup_teardown(client, setup, teardown),
 		cmocka_unit_test_setup_teardown(server, setup, teardown),
 		cmocka_unit_test_setup_teardown(answer_first, setup, teardown),

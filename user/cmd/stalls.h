@@ -77,6 +77,7 @@ void stalls_wire_event(struct stalls_run *r, const struct abi_hdr *rec);
 void stalls_wire_forget(struct stalls_run *r, const struct stalls_tables *now, uint64_t now_ns);
 bool stalls_wire_oldest(void *run, uint64_t inode, bool ours, struct wire_pending *out);
 size_t stalls_wire_all(void *run, struct wire_pending *v, size_t max);
+bool stalls_wire_began(void *run, uint64_t after_ns, uint64_t until_ns);
 void stalls_wire_account(struct stalls_run *r, struct summary *s);
 void stalls_wire_close(struct stalls_run *r);
 

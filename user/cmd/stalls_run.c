@@ -164,6 +164,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 				       .place = place,
 				       .wire = r->wire ? stalls_wire_oldest : NULL,
 				       .wire_all = r->wire ? stalls_wire_all : NULL,
+				       .wire_began = r->wire ? stalls_wire_began : NULL,
 				       .found = on_found};
 	int rc = stall_engine_create(&r->engine, &cfg, &ops, err);
 

@@ -120,6 +120,13 @@ size_t stalls_wire_all(void *run, struct wire_pending *v, size_t max)
 	return wire_all_oldest(r->wire, mono_now_ns(), v, max);
 }
 
+bool stalls_wire_began(void *run, uint64_t after_ns, uint64_t until_ns)
+{
+	struct stalls_run *r = run;
+
+	return wire_began(r->wire, after_ns, until_ns, mono_now_ns());
+}
+
 void stalls_wire_event(struct stalls_run *r, const struct abi_hdr *rec)
 {
 	if (r->wire)

@@ -222,6 +222,32 @@ static int judge_all(struct stall_engine *e, struct subject *v, size_t n, const 
 	return rc;
 }
 
+/* A request that we have read and not answered, or sent and not got an answer to: when it began. */
+static uint64_t owed_since(const struct stalls_sock *s, bool accepted)
+{
+	if (accepted)
+		return s->last_recv_ns > s->last_send_ns ? s->last_recv_ns : 0;
+	return s->last_send_ns > s->last_recv_ns ? s->asked_ns : 0;
+}
+
+/* The next moment at which one of these passes the threshold. Their threads may be in calls that are not
+ * followed. */
+static uint64_t next_due(const struct stall_engine *e, const struct look *l)
+{
+	uint64_t due = 0;
+
+	for (size_t i = 0; i < l->tables->n_open; i++) {
+		const struct open_sock *o = &l->tables->open[i];
+		const struct stalls_sock *s = tables_sock(l->tables, o->inode);
+		uint64_t since = s && o->facts.known ? owed_since(s, o->facts.accepted) : 0, at;
+
+		at = since + e->cfg.threshold_ns;
+		if (since && at > l->now_ns && (!due || at < due))
+			due = at;
+	}
+	return due;
+}
+
 int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *err)
 {
 	struct subject *v = calloc(l->autopsy->n_threads + 1, sizeof(*v));
@@ -232,6 +258,7 @@ int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *
 		return err_set(err, -ENOMEM, "out of memory");
 	e->look++;
 	e->last_look_ns = l->now_ns;
+	e->due_ns = next_due(e, l);
 	e->healthy = e->unclear = 0;
 	for (size_t i = 0; i < l->autopsy->n_threads; i++) {
 		struct thread_facts *t = &l->autopsy->thread[i];
@@ -260,7 +287,11 @@ bool stall_engine_wants_look(const struct stall_engine *e, const struct stalls_t
 		if (entry + e->cfg.threshold_ns > e->last_look_ns)
 			return true;
 	}
-	return false;
+	if (e->due_ns && now_ns >= e->due_ns)
+		return true;
+	return e->ops.wire_began && now_ns > e->cfg.threshold_ns && e->last_look_ns > e->cfg.threshold_ns &&
+	       e->ops.wire_began(e->ops.ctx, e->last_look_ns - e->cfg.threshold_ns,
+				 now_ns - e->cfg.threshold_ns);
 }
 
 bool stall_engine_rpc_runs(const struct stall_engine *e, pid_t tid, const struct stalls_rpc *r)

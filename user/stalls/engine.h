@@ -50,6 +50,9 @@ struct stall_engine_ops {
 	bool (*wire)(void *ctx, uint64_t inode, bool ours, struct wire_pending *out);
 	/* the same of all sockets, at most max of them; returns how many. NULL: not available */
 	size_t (*wire_all)(void *ctx, struct wire_pending *v, size_t max);
+	/* whether a request that began in that time, after_ns excluded, still waits on the wire. NULL: not
+	 * available */
+	bool (*wire_began)(void *ctx, uint64_t after_ns, uint64_t until_ns);
 	/* the other end of a connection that process `of` has; NULL: not available. false: nothing is known
 	 */
 	bool (*peer)(void *ctx, pid_t of, const struct sock_facts *s, struct chain_peer *out);
@@ -74,8 +77,9 @@ void stall_engine_event(struct stall_engine *e, const struct abi_hdr *rec);
 /* Judges; calls found() for each new stall. -ENOMEM. */
 int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *err);
 /*
- * Whether a call in flight has just passed the threshold and was not judged yet, so that a look is due.
- * Counts only what the last look could not know.
+ * Whether a call in flight, a request on the wire, or one that was owed an answer at the last look has just
+ * passed the threshold and was not judged yet, so that a look is due. Counts only what the last look could
+ * not know.
  */
 bool stall_engine_wants_look(const struct stall_engine *e, const struct stalls_tables *t, uint64_t now_ns);
 

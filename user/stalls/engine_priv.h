@@ -50,6 +50,7 @@ struct stall_engine {
 	size_t n_closed;
 	uint64_t look; /* number of the current or last look */
 	uint64_t last_look_ns;
+	uint64_t due_ns; /* when what is owed on some connection passes the threshold; 0: nothing is */
 	uint64_t healthy, unclear;
 };
 

@@ -56,6 +56,8 @@ struct wire_pending {
 bool wire_oldest(const struct wire *w, uint64_t inode, bool ours, uint64_t now_ns, struct wire_pending *out);
 /* All connections that have one, at most max; returns how many. */
 size_t wire_all_oldest(const struct wire *w, uint64_t now_ns, struct wire_pending *v, size_t max);
+/* Whether one that began in that time, after_ns excluded, still waits. */
+bool wire_began(const struct wire *w, uint64_t after_ns, uint64_t until_ns, uint64_t now_ns);
 size_t wire_connections(const struct wire *w);
 
 /* Lines for the ledger, by peer, method and side; appended to *l. -ENOMEM. */

@@ -247,6 +247,13 @@ static bool is_over(const struct wire_call *k, uint64_t now_ns)
 	return k->timeout_ms >= 0 && now_ns > k->start_ns + (uint64_t)k->timeout_ms * 1000000;
 }
 
+/* It must be answered, and in its own time. */
+static bool is_pending(const struct wire *w, const struct conn *c, const struct wire_call *k, uint64_t now_ns)
+{
+	return k->asked && !k->answering && !is_over(k, now_ns) &&
+	       (c->framing < 0 || !framing_is_longpoll(w->framing[c->framing], k->method->key.method));
+}
+
 /* The oldest request that must be answered. */
 static bool oldest(const struct wire *w, const struct conn *c, bool ours, uint64_t now_ns,
 		   struct wire_pending *out)
@@ -255,8 +262,7 @@ static bool oldest(const struct wire *w, const struct conn *c, bool ours, uint64
 	size_t n = 0;
 
 	for (; k; k = k->hh.next) {
-		if (!k->asked || k->answering || is_over(k, now_ns) ||
-		    (c->framing >= 0 && framing_is_longpoll(w->framing[c->framing], k->method->key.method)))
+		if (!is_pending(w, c, k, now_ns))
 			continue;
 		if (!first || k->start_ns < first->start_ns)
 			first = k;
@@ -293,6 +299,17 @@ size_t wire_all_oldest(const struct wire *w, uint64_t now_ns, struct wire_pendin
 		for (int ours = 0; ours < 2 && n < max; ours++)
 			n += oldest(w, c, ours, now_ns, &v[n]);
 	return n;
+}
+
+bool wire_began(const struct wire *w, uint64_t after_ns, uint64_t until_ns, uint64_t now_ns)
+{
+	for (const struct conn *c = w->conn; c; c = c->hh.next)
+		for (int ours = 0; ours < 2; ours++)
+			for (const struct wire_call *k = c->call[ours]; k; k = k->hh.next)
+				if (k->start_ns > after_ns && k->start_ns <= until_ns &&
+				    is_pending(w, c, k, now_ns))
+					return true;
+	return false;
 }
 
 static void peer_text(const struct wire_method_key *k, char *buf, size_t len)
