@@ -223,23 +223,35 @@ static void hit(void *ctx, size_t name, size_t unit)
 	h->bits[name][unit / 64] |= 1ULL << (unit % 64);
 }
 
+/* Asked for by all that makes plans, sooner or later: looked for along with the first names. */
+static const char *const usual[] = {"google", "protobuf", "RpcChannel", "CallMethod", "Service"};
+
+#define N_USUAL	   (sizeof(usual) / sizeof(usual[0]))
+#define MAX_SEARCH (4 * MAX_WANTED)
+
+static void add_wanted(const struct lazy *l, const char *name, const char **want, size_t *n)
+{
+	bool seen = !*name || *n == MAX_SEARCH || unit_cache_find(&l->cache, name);
+
+	for (size_t i = 0; i < *n && !seen; i++)
+		seen = !strcmp(want[i], name);
+	if (!seen)
+		want[(*n)++] = name;
+}
+
 /* Searches for those of the names that are not known yet, all in one pass. */
 static int learn(struct lazy *l, char (*name)[MENTION_MAX], size_t n)
 {
-	const char *want[4 * MAX_WANTED];
-	uint64_t *bits[4 * MAX_WANTED];
+	const char *want[MAX_SEARCH];
+	uint64_t *bits[MAX_SEARCH];
 	struct hits h = {.bits = bits};
 	size_t n_want = 0;
 	int rc = 0;
 
-	for (size_t i = 0; i < n && n_want < sizeof(want) / sizeof(want[0]); i++) {
-		bool seen = !name[i][0] || unit_cache_find(&l->cache, name[i]);
-
-		for (size_t k = 0; k < n_want && !seen; k++)
-			seen = !strcmp(want[k], name[i]);
-		if (!seen)
-			want[n_want++] = name[i];
-	}
+	for (size_t i = 0; i < n; i++)
+		add_wanted(l, name[i], want, &n_want);
+	for (size_t i = 0; i < N_USUAL && n_want; i++)
+		add_wanted(l, usual[i], want, &n_want);
 	if (!n_want)
 		return 0;
 	for (size_t i = 0; i < n_want; i++) {
