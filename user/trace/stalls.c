@@ -76,6 +76,7 @@ void stalls_trace_close(struct stalls_trace *t)
 		bpf_link__destroy(t->link[i].link);
 	free(t->link);
 	free(t->hook);
+	kernel_copies_deinit(&t->copies);
 	stalls_bpf__destroy(t->skel);
 	free(t);
 }

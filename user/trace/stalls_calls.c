@@ -69,8 +69,8 @@ static const struct {
 
 /*
  * A function that calls of a group pass through when they may block. It is static in many kernels: the
- * compiler may have inlined it or given its name a suffix, hence the others; `optional` is not in every
- * kernel.
+ * compiler may have inlined it, hence the others, or made copies of it (symbol/copies.h); `optional` is not
+ * in every kernel.
  */
 static const struct function {
 	const char *name[NAMES];
@@ -193,18 +193,71 @@ void stalls_calls_choose(struct stalls_trace *t, bool fentry)
 	btf__free(btf);
 }
 
+/* Such a program takes all that it needs from the system call's own registers. */
+static bool needs_no_arguments(const char *kprobe)
+{
+	return !strcmp(kprobe, "kp_call") || !strcmp(kprobe, "kp_polled");
+}
+
+static int attach_kprobe(struct stalls_trace *t, const char *program_name, const char *symbol)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, o);
+	struct bpf_link *link;
+
+	if (forced(FORCE_NOLINK))
+		o.attach_mode = PROBE_ATTACH_MODE_PERF;
+	link = bpf_program__attach_kprobe_opts(program(t, program_name), symbol, &o);
+	return link ? stalls_link_add(t, link) : -errno;
+}
+
+/*
+ * At the function, and at the copies of it that some or all callers use instead; *name says which: the
+ * function, or its first copy. Without all of them calls would be missed.
+ */
+static int attach_kprobes(struct stalls_trace *t, const struct function *f, const char *function,
+			  const char **name)
+{
+	const char *copy = kernel_copies_of(&t->copies, function, 0);
+	int rc = attach_kprobe(t, f->kprobe, function);
+
+	*name = function;
+	if (!copy || !needs_no_arguments(f->kprobe) || (rc && rc != -ENOENT))
+		return rc;
+	if (rc)
+		*name = copy;
+	rc = 0;
+	for (size_t i = 0; !rc && copy; copy = kernel_copies_of(&t->copies, function, ++i))
+		rc = attach_kprobe(t, f->kprobe, copy);
+	return rc;
+}
+
+/*
+ * Callers that use a copy do not come by the function itself. Which arguments a copy has is not known: it
+ * serves for kprobes that need none only.
+ */
+static const char *copy_in_the_way(const struct stalls_trace *t, size_t i, enum call_source source)
+{
+	if (source == SOURCE_FENTRY)
+		return t->fentry_name[i] ? kernel_copies_of(&t->copies, t->fentry_name[i], 0) : NULL;
+	return needs_no_arguments(functions[i].kprobe)
+		       ? NULL
+		       : kernel_copies_of(&t->copies, functions[i].name[0], 0);
+}
+
 /* One function by one source. *why is set if not. */
 static int attach_function(struct stalls_trace *t, size_t i, enum call_source source, const char **name,
 			   char *why, size_t len)
 {
 	const struct function *f = &functions[i];
-	LIBBPF_OPTS(bpf_kprobe_opts, o);
+	const char *copy = copy_in_the_way(t, i, source);
 	struct bpf_link *link = NULL;
 	int rc = -ENOENT;
 
-	if (forced(FORCE_NOLINK))
-		o.attach_mode = PROBE_ATTACH_MODE_PERF;
 	*name = f->name[0];
+	if (copy) {
+		snprintf(why, len, "callers use %s, too", copy);
+		return -EOPNOTSUPP;
+	}
 	if (source == SOURCE_FENTRY && t->fentry_name[i]) {
 		*name = t->fentry_name[i];
 		if (t->fexit[i]) {
@@ -216,11 +269,8 @@ static int attach_function(struct stalls_trace *t, size_t i, enum call_source so
 			rc = link ? stalls_link_add(t, link) : -errno;
 		}
 	}
-	for (size_t n = 0; source == SOURCE_KPROBE && n < NAMES && f->name[n] && rc; n++) {
-		*name = f->name[n];
-		link = bpf_program__attach_kprobe_opts(program(t, f->kprobe), f->name[n], &o);
-		rc = link ? stalls_link_add(t, link) : -errno;
-	}
+	for (size_t n = 0; source == SOURCE_KPROBE && n < NAMES && f->name[n] && rc; n++)
+		rc = attach_kprobes(t, f, f->name[n], name);
 	if (rc == -ENOENT)
 		snprintf(why, len, "no %s in this kernel", f->name[0]);
 	else if (rc)
@@ -444,6 +494,9 @@ int stalls_calls_attach(struct stalls_trace *t)
 		snprintf(t->kprobe_why, sizeof(t->kprobe_why), "not used (CULPRIT_FORCE)");
 	else if (access("/sys/bus/event_source/devices/kprobe", F_OK))
 		snprintf(t->kprobe_why, sizeof(t->kprobe_why), "the kernel has none");
+	/* without that list functions alone are tried: a kernel that hides it allows no kprobes either */
+	if (!t->opts.no_calls && t->opts.source != SOURCE_TRACEPOINT)
+		kernel_copies_read(&t->copies);
 	for (enum call_group g = 0; !rc && g < GROUP_MAX; g++)
 		rc = attach_calls_of(t, g);
 	if (!rc && t->group_source[GROUP_POLL] != SOURCE_TRACEPOINT && !t->opts.no_calls)

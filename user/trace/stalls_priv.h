@@ -4,6 +4,7 @@
 #ifndef CULPRIT_TRACE_STALLS_PRIV_H
 #define CULPRIT_TRACE_STALLS_PRIV_H
 
+#include "symbol/copies.h"
 #include "trace/stalls.h"
 
 #include "stalls.skel.h"
@@ -49,6 +50,7 @@ struct stalls_trace {
 		fentry_name[STALLS_FUNCTIONS]; /* by place in its table; NULL: not among the kernel's types */
 	struct bpf_program *fexit[STALLS_FUNCTIONS];
 	char fentry_why[96], kprobe_why[96]; /* why not at all */
+	struct kernel_copies copies;
 	enum call_source group_source[GROUP_MAX];
 	bool group_ends[GROUP_MAX];
 	bool tracepoints_tried;
