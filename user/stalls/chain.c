@@ -82,7 +82,7 @@ static const struct sock_facts *asked_of_many(const struct chain_place *at, cons
 	const struct sock_facts *asked = NULL;
 	const struct fd_facts *fd = at->autopsy->fd;
 
-	for (size_t i = 0; i < t->n_wait; i++) {
+	for (size_t i = 0; fd && i < t->n_wait; i++) {
 		const struct fd_facts *f = &fd[t->wait[i].fd];
 		size_t n = f->kind == PROC_FD_EPOLL ? f->n_members : 1;
 

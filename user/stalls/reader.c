@@ -60,7 +60,7 @@ static struct thread_facts *only_handler(const struct stall_engine *e, const str
 {
 	struct thread_facts *found = NULL;
 
-	for (size_t i = 0; i < at->autopsy->n_threads; i++) {
+	for (size_t i = 0; at->autopsy->thread && i < at->autopsy->n_threads; i++) {
 		struct thread_facts *t = &at->autopsy->thread[i];
 		struct rpc_stack st;
 

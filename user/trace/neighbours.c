@@ -207,7 +207,7 @@ bool neighbours_peer(void *neighbours, pid_t of, const struct sock_facts *s, str
 		     : out->n_holders > 1	? PEER_SHARED
 		     : found == SOCK_PEER_FOUND ? PEER_HELD
 						: PEER_QUEUED;
-	if (out->n_holders == 1) {
+	if (h && out->n_holders == 1) {
 		out->pid = h->pid;
 		out->fd = h->fd;
 	}
