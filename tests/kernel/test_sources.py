@@ -169,3 +169,25 @@ def test_full_load(load, load_spec):
             assert not any(r["in_flight"] or r["unanswered"] or r["errors"] or r["timed_out"] for r in rows), rows
         assert summary["overhead"]["rss_kib"] < 256 * 1024
         print(f"{by}: {made / seconds:.0f} RPCs a second, {lost} records lost, {summary['overhead']['rss_kib'] >> 10} MiB")
+
+
+@pytest.mark.parametrize("source", ["auto", "tracepoint"])
+def test_how_soon(load, source):
+    """A server that stops while a thousand threads call it: told while it lasts. How long after the threshold is printed; what the
+    engine waits for itself is for test_pace.c and test_loop.c, on a clock of their own."""
+    if source not in ["auto", *offered()]:
+        pytest.skip("not on this kernel")
+    client, server = load.pids
+    session = Session.__new__(Session)
+    session.start("-p", client, "-d", 0, "--max-overhead", 100, "--source", source)
+    session.wait_armed()
+    load.stdin.write("60000\n")
+    load.stdin.flush()
+    time.sleep(1.5)
+    os.kill(server, signal.SIGSTOP)
+    stopped = time.monotonic()
+    session.wait_found("peer-silent")
+    told = time.monotonic() - stopped
+    os.kill(server, signal.SIGCONT)
+    print(f"by {source}, 1,001 threads: {(told - 1) * 1000:.0f} ms after the threshold")
+    assert session.end(interrupt=True)[2] == 1
