@@ -262,6 +262,20 @@ def test_foreign(program):
     assert any("none of the framings" in n for n in summary["notes"])
 
 
+def test_described_wrongly(start_target, tmp_path):
+    """A magic that never comes: said, though too few bytes were seen to be sure. The spec names no channel: protobuf's serves."""
+    target = start_target("--rpc-rate", 20)
+    spec = tmp_path / "wrong.spec"
+    spec.write_text('[rpc wrong]\nmagic = 0:"ZBSX"\nheader = 32\nlength = 8:u32le\nid = 16:u64le\nmethod = 24:u64le\n', encoding="ascii")
+    session = Watch(target.pid, "--spec", spec)
+    served = target.status()["rpc_done"]
+    wait_until(lambda: target.status()["rpc_done"] > served + 20, timeout=30)
+    clients, servers, stalls, summary = session.rpcs()
+    assert not clients and not servers and not stalls
+    assert any("are they framed as described" in n for n in summary["notes"]), summary["notes"]
+    assert sum(r["calls"] for r in summary["rpcs"] if r["by"] == "call") >= 20
+
+
 def test_errors(target):
     done = subprocess.run([str(Path(__file__).parents[2] / "build" / "culprit"), "stalls", "-p", str(target.pid), "--framing", "thrift"],
                           capture_output=True, text=True, timeout=30)

@@ -301,7 +301,11 @@ static void began(void **state)
 {
 	struct wire *w = *state;
 
+	assert_int_equal(wire_losses(w).known + wire_losses(w).unknown, 0);
+	moved(w, 2, true, 50, &(struct bytes){.v = "hello", .n = 5});
+	assert_int_equal(wire_losses(w).unknown, 1);
 	request(w, true, 100, 1, "Get");
+	assert_int_equal(wire_losses(w).known, 1);
 	request(w, true, 200, 2, "Watch"); /* may take any time */
 	assert_true(wire_began(w, 99 * MS, 100 * MS, 300 * MS));
 	assert_true(wire_began(w, 0, 250 * MS, 300 * MS));

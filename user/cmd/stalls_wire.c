@@ -181,6 +181,10 @@ void stalls_wire_account(struct stalls_run *r, struct summary *s)
 	if (l.foreign)
 		summary_note(s, false, "%llu connections carry none of the framings described",
 			     (unsigned long long)l.foreign);
+	if (l.unknown && !l.known)
+		summary_note(s, false,
+			     "no frame was found on %llu connections read: are they framed as described?",
+			     (unsigned long long)l.unknown);
 	if (l.blind)
 		summary_note(
 			s, false,

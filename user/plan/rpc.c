@@ -189,6 +189,14 @@ unsigned rpc_arg_number(const struct spec_rpc *r)
 	return r->method_arg && !strncmp(r->method_arg, "arg", 3) ? (unsigned)atoi(r->method_arg + 3) : 1;
 }
 
+bool rpc_names_channel(const struct spec *spec)
+{
+	for (size_t i = 0; spec && i < spec->n_rpc; i++)
+		if (spec->rpc[i].n_channel)
+			return true;
+	return false;
+}
+
 int rpc_plan_find(struct rpc_plan *p, struct dbg *dbg, const char *path, const struct spec *spec)
 {
 	struct walk w = {.plan = p, .dbg = dbg, .path = path, .arg = 1};
@@ -203,7 +211,7 @@ int rpc_plan_find(struct rpc_plan *p, struct dbg *dbg, const char *path, const s
 		for (size_t k = 0; !rc && k < r->n_server; k++)
 			rc = rpc_names_add(&p->names, true, r->server[k], NULL);
 	}
-	if (!rc && (!spec || !spec->n_rpc))
+	if (!rc && !rpc_names_channel(spec))
 		rc = find_channels(&w, CHANNEL_BASE);
 	return rc ? rc : find_handlers(&w);
 }

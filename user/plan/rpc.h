@@ -46,8 +46,8 @@ struct rpc_plan {
 };
 
 /*
- * spec may be NULL: then protobuf's own base classes serve. Want of debuginfo is no error: then there are no
- * sites, and a note says why. -ENOMEM, -ESRCH.
+ * spec may be NULL or name no channel: then protobuf's own base classes serve. Want of debuginfo is no error:
+ * then there are no sites, and a note says why. -ENOMEM, -ESRCH.
  */
 int rpc_plan_build(struct rpc_plan *ret, pid_t pid, const struct spec *spec, const char *debuginfo,
 		   struct err *err);

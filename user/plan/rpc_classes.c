@@ -55,7 +55,7 @@ static bool wanted(const struct spec *spec, const char *name, unsigned *arg)
 			if (!strcmp(r->channel[k], CHANNEL_BASE) || dbg_name_eq(r->channel[k], name))
 				return true;
 	}
-	return !spec || !spec->n_rpc;
+	return !rpc_names_channel(spec);
 }
 
 static int add_channel(void *ctx, const struct rtti_function *fun)

@@ -20,6 +20,8 @@ struct rpc_code {
 /* -ENOMEM. */
 int rpc_site_add(struct rpc_plan *plan, const struct elf_file *bin, const struct rpc_code *c);
 unsigned rpc_arg_number(const struct spec_rpc *r);
+/* Else protobuf's own base class serves, as without a spec. */
+bool rpc_names_channel(const struct spec *spec);
 void rpc_note(struct rpc_plan *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Channels and dispatches by the vtables of all libraries, and with `exe` of the executable too. -ENOMEM. */
 int rpc_plan_classes(struct rpc_plan *p, pid_t pid, const struct spec *spec, bool exe);

@@ -204,6 +204,8 @@ struct wire_losses wire_losses(const struct wire *w)
 	struct wire_losses l = w->gone;
 
 	for (const struct conn *c = w->conn; c; c = c->hh.next) {
+		l.known += c->framing >= 0;
+		l.unknown += c->framing < 0 && !c->foreign;
 		l.blind += c->h2 && c->framing >= 0 && h2_blind(c->h2);
 		l.unread += unread(w, c, false) + unread(w, c, true);
 	}

@@ -67,6 +67,8 @@ int wire_ledger(const struct wire *w, struct rpc_ledger *l, uint64_t now_ns);
 struct wire_losses {
 	uint64_t unread;  /* bytes passed over for want of a frame's begin */
 	uint64_t foreign; /* connections that carry something else */
+	uint64_t known;	  /* connections that are open, and in which frames were found */
+	uint64_t unknown; /* those that may still carry one of the framings, but did not so far */
 	uint64_t blind;	  /* HTTP/2 connections whose methods cannot be told */
 	uint64_t doubt;	  /* requests whose answer may have been among what was not read */
 	uint64_t full;	  /* connections, calls or methods for which there was no room */
