@@ -10,7 +10,7 @@ from conftest import BUILD, CULPRIT
 
 DIR = BUILD / "setters"
 NO_WRITE = re.compile(r"mutable_(items|nums|tags)$|set_nums$")  # of the message itself
-BUILDS = ("gcc", "clang", "old")
+BUILDS = ("gcc", "clang", "old", "declared")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -24,6 +24,15 @@ $(eval $(call setters_build,gcc,$(CXX) -O2))
 $(eval $(call setters_build,old,$(CXX) -O2 $(ST_OLD)))
 $(eval $(call setters_build,clang,$(CLANG)++ -O2))
 
+# the program only declares the messages, which a library defines
+$(ST)/librec.so: $(ST)/rec.pb.cc
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -O2 -fPIC -shared $(STFLAGS) -o $@ $^ -lprotobuf
+$(ST)/declared: tests/setters/prog.cc $(ST)/librec.so
+	@echo "  CXX     $@"
+	$(Q)$(CXX) -O2 $(STFLAGS) -o $@ $< -L$(@D) -lrec -lprotobuf -Wl,-rpath,'$$ORIGIN'
+setters: $(ST)/declared
+
 # -fno-access-control: it damages private members
 $(ST)/acts: tests/setters/acts.cc $(ST)/rec.pb.cc
 	@echo "  CXX     $@"

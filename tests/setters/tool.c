@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * tool PROG [off|auto|all]: runs prog.cc's program with the plan and the kernel programs of `culprit writes`
- * on it, phase by phase, and prints as JSON Lines which licences each phase gave:
+ * on it, with a library of its own (librec.so) if it has one, phase by phase, and prints as JSON Lines which licences each phase gave:
  * {"phase","node","whole","fields"}; at the end {"fields":[..],"probes"..}.
  */
 #include <bpf/bpf.h>
@@ -34,6 +34,9 @@ struct world {
 	struct spec *spec;
 	struct proc_maps maps;
 	uint64_t bias;
+	struct dbg *library_dbg; /* NULL: it has none */
+	struct plan_module library;
+	char library_path[64];
 	struct writes_plan *plan;
 	struct writes_trace *trace;
 };
@@ -104,8 +107,30 @@ static bool module_bias(void *ctx, const struct elf_file *module, uint64_t *bias
 {
 	const struct world *w = ctx;
 
-	*bias = w->bias;
-	return module == dbg_binary(w->dbg);
+	*bias = module == w->library.file ? w->library.bias : w->bias;
+	return module == w->library.file || module == dbg_binary(w->dbg);
+}
+
+static void find_library(struct world *w, struct writes_plan_in *in)
+{
+	for (size_t i = 0; i < w->maps.n && !w->library_dbg; i++) {
+		const struct proc_map *m = &w->maps.v[i];
+		struct err err = {0};
+
+		if (!m->path || !strstr(m->path, "/librec.so"))
+			continue;
+		snprintf(w->library_path, sizeof(w->library_path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64,
+			 (int)w->pid, m->start, m->end);
+		if (dbg_open(&w->library_dbg, w->library_path, NULL, &err))
+			die(err.msg);
+		w->library = (struct plan_module){.file = dbg_binary(w->library_dbg),
+						  .dbg = w->library_dbg,
+						  .name = m->path,
+						  .path = w->library_path};
+		w->library.bias = m->start - elf_file_base(w->library.file);
+		in->module = &w->library;
+		in->n_modules = 1;
+	}
 }
 
 static void arm(struct world *w, const char *mode)
@@ -124,6 +149,7 @@ static void arm(struct world *w, const char *mode)
 	w->bias = w->maps.v[0].start - elf_file_base(dbg_binary(w->dbg));
 	in.dbg = w->dbg;
 	in.spec = w->spec;
+	find_library(w, &in);
 	if (writes_plan_build(&w->plan, &in, &err))
 		die(err.msg);
 	capacity_plan(&capacity, w->plan, alive, MAX_NODES);
@@ -213,6 +239,7 @@ int main(int argc, char **argv)
 	writes_plan_free(w.plan);
 	proc_maps_deinit(&w.maps);
 	spec_free(w.spec);
+	dbg_close(w.library_dbg);
 	dbg_close(w.dbg);
 	fclose(w.to);
 	fclose(w.from);

@@ -110,6 +110,10 @@ struct guard_table {
 	struct guard_type *type; /* [0] is the root; order of discovery, breadth first */
 	bool truncated; /* more types are reachable than max_types or max_depth allow; those fields are opaque
 			 */
+	/* NULL, or the table of another module, of_dbg's, that this is a copy of: the types are those of a
+	 * module that may only declare them; die 0: not even that. */
+	const struct guard_table *of;
+	struct dbg *of_dbg;
 };
 
 struct guard_opts {

@@ -258,7 +258,7 @@ static void judge(struct setter_job *j)
 		f->inlined_writers += !j->v[i].inner;
 		f->inlined_uncovered += !j->v[i].inner && !j->v[i].covered;
 	}
-	if (!j->setter_known)
+	if (!j->setter_known && !j->x->g->of) /* else only those are declared that are used */
 		snprintf(f->reason, sizeof(f->reason), "no setter of this name in %.80s", f->owner);
 	else if (j->x->unlicensed)
 		snprintf(f->reason, sizeof(f->reason), "a copy of %.80s cannot be probed",
@@ -310,7 +310,8 @@ static int bits_of(struct finder *x, struct part_class *c)
 {
 	const char **name = NULL;
 	size_t n = 0;
-	int rc = guard_bit_names(x->d, c->type, &name, &n);
+	int rc = x->g->of ? guard_bit_names(x->g->of_dbg, x->g->of->type[x->type].type, &name, &n)
+			  : guard_bit_names(x->d, c->type, &name, &n);
 
 	if (rc)
 		return rc == -ENOMEM ? rc : 0;

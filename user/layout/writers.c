@@ -269,7 +269,7 @@ static int classes_of(struct finder *x)
 		struct dbg_type type = i ? base[i - 1].type : x->t->type;
 		struct dbg_type_info info;
 
-		if (!dbg_type_info(x->d, type, &info) && !info.declaration)
+		if (!dbg_type_info(x->d, type, &info) && (!info.declaration || x->g->of))
 			x->cls[x->n_cls++] = (struct part_class){.type = type,
 								 .name = info.name,
 								 .offset = i ? base[i - 1].offset : 0,
@@ -282,9 +282,12 @@ static int classes_of(struct finder *x)
 static int one_type(struct finder *x)
 {
 	struct dbg_type_info info;
-	int rc = dbg_type_info(x->d, x->t->type, &info);
+	int rc;
 
-	if (rc || info.declaration)
+	if (x->g->of && !x->t->type.die)
+		return 0; /* not in this module */
+	rc = dbg_type_info(x->d, x->t->type, &info);
+	if (rc || (info.declaration && !x->g->of))
 		return rc; /* a library's: its fields are not listed either */
 	x->unlicensed = false;
 	rc = classes_of(x);

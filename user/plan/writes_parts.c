@@ -191,12 +191,101 @@ static bool describes(const struct writes_plan_in *in, const struct guard_table 
 	return !declares;
 }
 
+/* def's table as module in's code sees it: its types are what the module declares, or describes. NULL: no
+ * memory, or none of them is there. */
+static struct guard_table *seen_from(const struct writes_plan_in *in, const struct plan_part *def)
+{
+	const struct guard_table *g = def->g;
+	struct guard_table *c = calloc(1, sizeof(*c));
+	bool any = false;
+
+	if (c)
+		c->type = calloc(g->n_type + 1, sizeof(*c->type));
+	for (size_t i = 0; c && c->type && i < g->n_type; i++) {
+		struct guard_type *t = &c->type[i];
+		int rc;
+
+		*t = g->type[i];
+		t->type = (struct dbg_type){0};
+		rc = dbg_find_class(in->dbg, t->name, &t->type, NULL);
+		if (rc && rc != -ENODATA)
+			t->type = (struct dbg_type){0};
+		any |= t->type.die != 0;
+		t->field = calloc(t->n_field + 1, sizeof(*t->field));
+		c->n_type += t->field != NULL;
+		if (!t->field)
+			break;
+		for (size_t k = 0; k < t->n_field; k++) {
+			t->field[k] = g->type[i].field[k];
+			t->field[k].shadow_judged = false;
+			t->field[k].inlined_writers = t->field[k].inlined_uncovered = 0;
+		}
+	}
+	if (any && c->n_type == g->n_type) {
+		c->of = g;
+		c->of_dbg = def->in.dbg;
+		return c;
+	}
+	guard_free(c);
+	return NULL;
+}
+
+/* Modules that only declare the type have code for it all the same: setters inlined there are found by the
+ * description of the first part. */
+static int add_declaring(struct writes_plan *p, const struct writes_plan_in *in, struct plan_part **v,
+			 size_t *n, struct err *err)
+{
+	int ret = 0;
+
+	for (size_t m = 0; !ret && m <= in->n_modules; m++) {
+		struct writes_plan_in mine;
+		struct guard_table *g;
+		struct plan_part *part;
+		struct dbg_type root;
+
+		if (!plan_in_module(in, m, &mine) || mine.partial || /* a profile may lack what is inlined */
+		    dbg_find_class(mine.dbg, (*v)[0].g->type[0].name, &root, NULL) != -ENODATA)
+			continue;
+		g = seen_from(&mine, &(*v)[0]);
+		if (!g)
+			continue;
+		p->guard[p->n_tables] = g;
+		if (GROW(v, *n))
+			ret = err_set(err, -ENOMEM, "out of memory");
+		if (!ret)
+			ret = writers_find(&p->writers[p->n_tables], mine.dbg, g, err);
+		if (!ret) {
+			part = &(*v)[(*n)++];
+			*part = (struct plan_part){
+				.in = mine, .root = root, .g = g, .w = p->writers[p->n_tables]};
+		}
+		p->n_tables++;
+	}
+	return ret;
+}
+
+/* Is there a part of this module that knows the type? */
+static bool followed(const struct plan_part *part, size_t n, size_t module, const char *type)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct guard_type *t =
+			part[i].in.at == module && part[i].g->of ? type_named(part[i].g, type) : NULL;
+
+		if (t && t->type.die)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Code that has the class but does not describe it may have setters inlined that nobody finds: compilers
  * leave the description to the module that has the vtable.
  */
-static int doubt_users(struct writes_plan *p, const struct writes_plan_in *in, struct guard_table *g)
+static int doubt_users(struct writes_plan *p, const struct writes_plan_in *in, const struct plan_part *part,
+		       size_t n)
 {
+	struct guard_table *g = part[0].g;
+
 	for (size_t m = 0; m <= in->n_modules; m++) {
 		struct writes_plan_in mine;
 		bool known = plan_in_module(in, m, &mine), any = false;
@@ -207,7 +296,8 @@ static int doubt_users(struct writes_plan *p, const struct writes_plan_in *in, s
 		for (size_t i = 0; i < g->n_type; i++) {
 			char why[128];
 
-			if (known && describes(&mine, g, g->type[i].name))
+			if (known &&
+			    (describes(&mine, g, g->type[i].name) || followed(part, n, m, g->type[i].name)))
 				continue;
 			snprintf(why, sizeof(why), "%.60s has code for it, but no description of it",
 				 strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
@@ -276,9 +366,11 @@ int plan_parts_find(struct writes_plan *p, const struct writes_plan_in *in, cons
 	r = 0;
 	for (size_t i = 0; !r && i < *n; i++)
 		r = plan_part_build(p, in, &(*ret)[i], (uint32_t)(WR_MAX_TYPES - p->n_types), err);
+	if (!r && in->setters != SETTERS_OFF)
+		r = add_declaring(p, in, ret, n, err);
 	for (size_t i = 1; !r && i < *n; i++)
 		merge(&(*ret)[0], &(*ret)[i]);
-	if (!r && doubt_users(p, in, (*ret)[0].g))
+	if (!r && doubt_users(p, in, *ret, *n))
 		r = err_set(err, -ENOMEM, "out of memory");
 	return r;
 }
@@ -300,8 +392,11 @@ int plan_parts_map(struct writes_plan *p, struct plan_part *part, size_t n, uint
 				    elf_file_name(dbg_binary(part[i].in.dbg)), g->name))
 				return -ENOMEM;
 		}
-		if (i && plan_note(p, "%s: defined in %s, too; both are followed", type,
-				   elf_file_name(dbg_binary(part[i].in.dbg))))
+		if (i && plan_note(p,
+				   part[i].g->of ? "%s: only declared in %s; setters inlined there are "
+						   "followed by the definition"
+						 : "%s: defined in %s, too; both are followed",
+				   type, elf_file_name(dbg_binary(part[i].in.dbg))))
 			return -ENOMEM;
 	}
 	return 0;
