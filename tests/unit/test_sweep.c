@@ -8,53 +8,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "family.h"
 #include "../../bpf/abi/digest.h"
 #include "writes/sweep.h"
 
-#define MS     1000000ull
-#define S      1000000000ull
-#define OBJECT 0x10000ull
-#define CHILD  0x20000ull
-
-static struct guard_field root_fields[] = {
-	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Root", .elem = GUARD_NONE},
-	{.offset = 8,
-	 .width = 8,
-	 .kind = GUARD_MSG_PTR,
-	 .path = "child_",
-	 .owner = "Root",
-	 .elem = 1,
-	 .proto = true},
-};
-static struct guard_field child_fields[] = {
-	{.offset = 0, .width = 8, .kind = GUARD_VPTR, .path = "_vptr", .owner = "Child", .elem = GUARD_NONE},
-	{.offset = 8, .width = 1, .kind = GUARD_BOOL, .path = "flag_", .owner = "Child", .elem = GUARD_NONE},
-	{.offset = 12,
-	 .width = 4,
-	 .kind = GUARD_UINT,
-	 .path = "id_",
-	 .owner = "Child",
-	 .elem = GUARD_NONE,
-	 .proto = true,
-	 .shadow_judged = true},
-};
-static struct guard_type guard_types[] = {
-	{.name = "Root",
-	 .size = 16,
-	 .message = true,
-	 .vptrs_known = true,
-	 .n_vptr = 1,
-	 .n_field = 2,
-	 .field = root_fields},
-	{.name = "Child",
-	 .size = 16,
-	 .message = true,
-	 .vptrs_known = true,
-	 .n_vptr = 1,
-	 .n_field = 3,
-	 .field = child_fields},
-};
-static struct guard_table table = {.n_type = 2, .type = guard_types};
+#define MS 1000000ull
+#define S  1000000000ull
 
 /* The target's memory, the kernel's nodes of it, and who looks. */
 struct world {
@@ -74,15 +33,9 @@ struct world {
 
 static ssize_t w_read(void *ctx, uint64_t addr, void *buf, size_t len)
 {
-	struct world *w = ctx;
+	const struct world *w = ctx;
 
-	if (addr >= OBJECT && addr + len <= OBJECT + sizeof(w->root))
-		memcpy(buf, (char *)w->root + (addr - OBJECT), len);
-	else if (addr >= CHILD && addr + len <= CHILD + sizeof(w->child))
-		memcpy(buf, (char *)w->child + (addr - CHILD), len);
-	else
-		return -14;
-	return (ssize_t)len;
+	return family_read(w->root, w->child, addr, buf, len);
 }
 
 static bool w_object(void *ctx, uint64_t addr, struct wr_object *o)
