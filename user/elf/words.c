@@ -154,11 +154,13 @@ bool elf_words_at(const struct elf_words *w, uint64_t at, struct elf_word *ret)
 static int each_plain(const struct elf_words *w, const GElf_Phdr *seg,
 		      int (*fn)(void *ctx, const struct elf_word *word), void *ctx)
 {
-	uint64_t at = (seg->p_vaddr + 7) & ~7ULL, end = seg->p_vaddr + elf_bytes_left(w->file, seg->p_vaddr);
+	size_t left = elf_bytes_left(w->file, seg->p_vaddr);
 	struct elf_word word;
 	int rc = 0;
 
-	for (; !rc && at + 8 <= end; at += 8) {
+	/* by distance: a damaged file's addresses may wrap */
+	for (size_t off = -seg->p_vaddr & 7; !rc && left >= 8 && off <= left - 8; off += 8) {
+		uint64_t at = seg->p_vaddr + off;
 		const struct elf_word key = {.at = at};
 
 		if (plain_at(w, at, &word) && !(w->n && bsearch(&key, w->v, w->n, sizeof(*w->v), by_place)))
