@@ -18,11 +18,11 @@ struct row {
 	const char *name;
 	uint8_t code[24];
 	size_t len, ip; /* where the trap is */
-	uint8_t reg;
+	size_t reg;
 	uint64_t value; /* of reg; the others are 0x1111 * number */
 	enum storing verdict;
 	size_t at; /* of the instruction named */
-	unsigned width;
+	size_t width;
 	const char *text;
 };
 
