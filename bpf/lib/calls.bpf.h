@@ -285,17 +285,20 @@ static __always_inline struct stalls_call *call_begin(const struct call_args *a,
 static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events)
 {
 	__u32 key = fd;
+	struct stalls_fd *to;
 	__u64 file;
 	__u32 *n;
 
 	if (i >= STALLS_FDS)
 		return;
+	to = &c->fd[i];
+	ADDRESS_NOW(to);
 	file = fd < 0 ? 0 : file_of(fd);
-	c->fd[i].fd = fd;
-	c->fd[i].events = events;
-	c->fd[i].is_sock = file && file_is_sock(file);
-	c->fd[i].file = file;
-	c->fd[i].inode = file ? file_inode(file) : 0;
+	to->fd = fd;
+	to->events = events;
+	to->is_sock = file && file_is_sock(file);
+	to->file = file;
+	to->inode = file ? file_inode(file) : 0;
 	c->n_fds = i + 1;
 	n = bpf_map_lookup_elem(&waiters, &key);
 	if (n)

@@ -24,4 +24,11 @@ static __always_inline long compat_read_user(void *dst, __u32 size, const void *
 }
 #define bpf_probe_read_user(dst, size, from) compat_read_user(dst, size, from)
 
+/*
+ * Verifiers before 5.10 forget the bounds of a number that the compiler puts aside on the stack, and do not
+ * see that two copies of it are equal; of an address they forget nothing. So an address is made where the
+ * bounds of its index are known, once.
+ */
+#define ADDRESS_NOW(p) asm volatile("" : "+r"(p))
+
 #endif

@@ -83,8 +83,10 @@ static __always_inline void stack_copy(struct abi_stack *s)
 {
 	__u64 sp = s->reg[ABI_REG_SP];
 	__u64 first = (~sp & (STACK_CHUNK - 1)) + 1;
+	__u8 *rest = s->data + first;
 	__u64 done = 0;
 
+	ADDRESS_NOW(rest);
 	s->flags = ABI_STACK_NONE;
 	s->len = 0;
 	if (bpf_probe_read_user(s->data, first, (void *)sp))
@@ -92,8 +94,7 @@ static __always_inline void stack_copy(struct abi_stack *s)
 	s->flags = 0;
 	done = first;
 	for (int i = 0; i < STACK_PAGES - 1; i++) {
-		if (bpf_probe_read_user(s->data + first + i * STACK_CHUNK, STACK_CHUNK,
-					(void *)(sp + done))) {
+		if (bpf_probe_read_user(rest + i * STACK_CHUNK, STACK_CHUNK, (void *)(sp + done))) {
 			s->len = done;
 			return;
 		}
@@ -103,6 +104,8 @@ static __always_inline void stack_copy(struct abi_stack *s)
 	    bpf_probe_read_user(s->data + STACK_LAST, STACK_CHUNK, (void *)(sp + STACK_LAST))) {
 		/* the failed read has wiped its destination, whose first bytes are a known page's */
 		s->len = STACK_LAST;
+		first = (~*(volatile __u64 *)&s->reg[ABI_REG_SP] & (STACK_CHUNK - 1)) +
+			1; /* with its bound */
 		if (!bpf_probe_read_user(s->data + STACK_LAST, first, (void *)(sp + STACK_LAST)))
 			s->len = done;
 		return;
