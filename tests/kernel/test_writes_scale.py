@@ -143,6 +143,7 @@ def test_soak(start_target):
     counters, notes = writes.summary["counters"], writes.summary["notes"]
     print(f"{(after['lease_ops'] - before['lease_ops']) / seconds:.0f} operations a second sustained, {counters}, {notes}")
     assert writes.findings == []
-    assert code == 0 or any("too many preempted" in note for note in notes), notes  # then it says what was left out
+    # else it says what was left out: hosts of tests may be so busy that it gets no CPU for seconds
+    assert code == 0 or any("too many preempted" in note or "held up" in note for note in notes), notes
     assert counters["checks"] > SOAK_S * 1000 and counters["sweeps"] >= SOAK_S // 10
     assert target.stop() == 0

@@ -288,7 +288,7 @@ static unsigned watch_share(const struct runs *s, bool *none)
 	size_t n = s->t->n, i = s->n;
 
 	*none = i >= SLOTS_MAX && n > 1;
-	if (n == 1)
+	if (n < 2)
 		return 0;
 	return n >= SLOTS_MAX ? 1 : (unsigned)(SLOTS_MAX / n + (i < SLOTS_MAX % n));
 }
