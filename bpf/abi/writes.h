@@ -51,6 +51,9 @@ enum wr_program { WR_ON_OBJECT, WR_ON_DESTROY, WR_ON_NODE };
 #define WR_SITE_STORES		 8 /* that one instruction can be probed for */
 #define WR_SITE_KEY(ip, program) ((__u64)(ip) | (__u64)(program) << 60)
 
+/* bpf/writes_old.bpf.c: programs that its programs go on in. */
+enum wr_tail { WR_TAIL_DIGEST, WR_TAIL_WALK, WR_TAIL_END, WR_TAILS };
+
 /* What a probe means. */
 enum wr_role {
 	WR_ROLE_NONE = 0,

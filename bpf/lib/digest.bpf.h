@@ -11,7 +11,7 @@
 #include "guard.bpf.h"
 
 /* Adds the node whose bytes are in the scratch to the sum. Leaves its own digest in s->digest. */
-int wr_digest_add(__u32 level, __u64 addr, __u32 type, __u32 index, __u32 part)
+WR_FUNCTION wr_digest_add(__u32 level, __u64 addr, __u32 type, __u32 index, __u32 part)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_type *t = type_get(type);
@@ -26,12 +26,13 @@ int wr_digest_add(__u32 level, __u64 addr, __u32 type, __u32 index, __u32 part)
 /* Reads the node at addr into s->bytes, with zeroes up to the next whole word. */
 static __always_inline bool node_read(struct wr_scratch *s, const struct wr_type *t, __u64 addr)
 {
-	__u32 len = t->size;
+	__u64 len = t->size;
 
 	if (len > WR_NODE_BYTES)
 		len = WR_NODE_BYTES;
 	if (len & 7)
 		*(__u64 *)(s->bytes + (len & (WR_NODE_BYTES - 8))) = 0;
+	MASK_NOW(len, 2 * WR_NODE_BYTES - 1);
 	return !bpf_probe_read_user(s->bytes, len, (void *)addr);
 }
 
@@ -60,11 +61,15 @@ static __always_inline __s32 elements_read(struct wr_scratch *s, const struct wr
 
 static __always_inline struct wr_light *light_at(struct wr_scratch *s, __u64 i)
 {
+	struct wr_light *l;
+
 	asm volatile("" : "+r"(i)); /* or what is compared is not what is used */
 	if (i >= WR_MAX_WALK)
 		return NULL;
 	asm volatile("" : "+r"(i)); /* or the address is made before it is known to be one */
-	return &s->light[i];
+	l = &s->light[i];
+	ADDRESS_NOW(l);
+	return l;
 }
 
 /* Queues a node that is no element. */
@@ -84,7 +89,7 @@ static __always_inline void light_push(struct wr_scratch *s, __u64 addr, __u32 t
 
 /* Queues the elements of field i of the light node at `head`, whose bytes are in the scratch. 0: they cannot
  * be read. */
-int wr_light_elements(__u32 level, __u32 head, __u32 i)
+WR_FUNCTION wr_light_elements(__u32 level, __u32 head, __u32 i)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_light *l;
@@ -120,8 +125,40 @@ int wr_light_elements(__u32 level, __u32 head, __u32 i)
 	return n >= 0;
 }
 
+/* Takes light node l into the digest. False: it cannot be read. */
+static __always_inline bool light_add(struct wr_scratch *s, const struct wr_light *l, const struct wr_type *t)
+{
+	if (!node_read(s, t, l->addr))
+		return false;
+	s->sum[l->part & 1] += wr_mix(wr_digest(l->addr, l->type, t, s->bytes), l->index);
+	return true;
+}
+
+static __always_inline __u32 light_children(const struct wr_scratch *s, const struct wr_type *t)
+{
+	return s->deep ? t->n_children : t->n_repeated;
+}
+
+/* Queues what child c of the light node at `head` leads to. False: that cannot be done. */
+static __always_inline bool light_child(__u32 level, struct wr_scratch *s, const struct wr_type *t,
+					__u32 head, __u32 depth, __u32 c)
+{
+	__u32 i = t->child[c & (WR_MAX_CHILDREN - 1)];
+	struct wr_field *f = field_get(t, i);
+	__u64 p;
+
+	if (!f)
+		return true;
+	if (f->kind != WR_F_MESSAGE)
+		return wr_light_elements(level, head, i);
+	p = value_at(s->bytes, f->off, 8);
+	if (p)
+		light_push(s, p, f->pointee, depth + 1, WR_DIGEST_SUB);
+	return true;
+}
+
 /* Takes the light node at `head` into the digest and queues what it leads to. 0: that cannot be done. */
-int wr_light_visit(__u32 level, __u32 head)
+WR_FUNCTION wr_light_visit(__u32 level, __u32 head)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_light *l;
@@ -132,33 +169,20 @@ int wr_light_visit(__u32 level, __u32 head)
 	if (!l)
 		return 0;
 	t = type_get(l->type);
-	if (!t || !node_read(s, t, l->addr))
+	if (!t || !light_add(s, l, t))
 		return 0;
-	s->sum[l->part & 1] += wr_mix(wr_digest(l->addr, l->type, t, s->bytes), l->index);
-	n = s->deep ? t->n_children : t->n_repeated;
+	n = light_children(s, t);
 	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
-		struct wr_field *f;
-		__u64 p;
-
 		if (c >= n)
 			break;
-		f = field_get(t, t->child[c]);
-		if (!f)
-			break;
-		if (f->kind != WR_F_MESSAGE) {
-			if (!wr_light_elements(level, head, t->child[c]))
-				return 0;
-			continue;
-		}
-		p = value_at(s->bytes, f->off, 8);
-		if (p)
-			light_push(s, p, f->pointee, l->depth + 1, WR_DIGEST_SUB);
+		if (!light_child(level, s, t, head, l->depth, c))
+			return 0;
 	}
 	return 1;
 }
 
-/* Is the object as it was when its digest was made? s->deep: its sub-messages too. */
-static __always_inline bool digest_holds(__u32 level, struct wr_scratch *s, struct wr_object *o, __u64 addr)
+/* Queues the root, if the object has a digest to be held against. */
+static __always_inline bool light_begin(struct wr_scratch *s, const struct wr_object *o, __u64 addr)
 {
 	if (!o->digest[WR_DIGEST_TOP].sum || (s->deep && !o->digest[WR_DIGEST_SUB].sum))
 		return false;
@@ -166,12 +190,12 @@ static __always_inline bool digest_holds(__u32 level, struct wr_scratch *s, stru
 	s->sum[WR_DIGEST_TOP] = 1;
 	s->sum[WR_DIGEST_SUB] = 1;
 	light_push(s, addr, o->type, 0, WR_DIGEST_TOP);
-	for (__u32 i = 0; i < WR_MAX_WALK; i++) {
-		if (i >= s->tail)
-			break;
-		if (!wr_light_visit(level, i))
-			return false;
-	}
+	return true;
+}
+
+/* All light nodes are in the sum: is it that of the digest? */
+static __always_inline bool light_end(struct wr_scratch *s, struct wr_object *o)
+{
 	if (s->sum[WR_DIGEST_TOP] != o->digest[WR_DIGEST_TOP].sum ||
 	    (s->deep && s->sum[WR_DIGEST_SUB] != o->digest[WR_DIGEST_SUB].sum))
 		return false;
@@ -181,6 +205,20 @@ static __always_inline bool digest_holds(__u32 level, struct wr_scratch *s, stru
 		o->deep_ns = s->now;
 	}
 	return true;
+}
+
+/* Is the object as it was when its digest was made? s->deep: its sub-messages too. */
+static __always_inline bool digest_holds(__u32 level, struct wr_scratch *s, struct wr_object *o, __u64 addr)
+{
+	if (!light_begin(s, o, addr))
+		return false;
+	for (__u32 i = 0; i < WR_MAX_WALK; i++) {
+		if (i >= s->tail)
+			break;
+		if (!wr_light_visit(level, i))
+			return false;
+	}
+	return light_end(s, o);
 }
 
 static __always_inline void digest_void(struct wr_digest *d)

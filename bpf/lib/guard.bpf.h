@@ -9,7 +9,7 @@
 #include "nodes.bpf.h"
 
 /* 1: v is a vtable that type i may have, or that is not known. */
-int wr_vptr_ok(__u32 i, __u64 v)
+WR_FUNCTION wr_vptr_ok(__u32 i, __u64 v)
 {
 	struct wr_type *t = type_get(i);
 
@@ -133,7 +133,7 @@ static __always_inline void candidate_near(struct wr_candidate *c)
 }
 
 /* Sends s->cand, whose field, reason, word, values and node are set. */
-int wr_emit_candidate(__u32 level)
+WR_FUNCTION wr_emit_candidate(__u32 level)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_candidate *c;
@@ -211,7 +211,7 @@ static __always_inline void candidate_fill(struct wr_scratch *s, const struct wr
 }
 
 /* Judges field i of the node in hand. Returns 0 always (the verifier wants a scalar). */
-int wr_check_field(__u32 level, __u32 i)
+WR_FUNCTION wr_check_field(__u32 level, __u32 i)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_candidate *c;
@@ -245,6 +245,14 @@ int wr_check_field(__u32 level, __u32 i)
 		reason = repeated_check(f, s->bytes, &off, &width);
 	else
 		reason = invariant(f, s->it.type, value_at(s->bytes, off, width), &c->pointee);
+	/* one state for the verifier, whatever the kind of the field */
+	s->reason = reason;
+	s->word_off = off;
+	s->word_width = width;
+	barrier();
+	reason = s->reason;
+	off = s->word_off;
+	width = s->word_width;
 	new = value_at(s->bytes, off, width);
 	old = value_at(s->shadow, off, width);
 
@@ -260,6 +268,11 @@ int wr_check_field(__u32 level, __u32 i)
 		else if (!reason)
 			count(WR_C_ACCEPTED);
 	}
+	s->reason = reason;
+	s->licensed = lic;
+	barrier();
+	reason = s->reason;
+	lic = s->licensed;
 	if (d && d->value == new) {
 		if (s->destroying) {
 			flags |= WR_CAND_REPEATED;

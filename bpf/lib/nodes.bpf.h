@@ -6,7 +6,7 @@
 #include "writes_maps.bpf.h"
 
 /* Takes a node out of the table, with its pieces. Returns whether it was there. */
-int wr_node_delete(__u64 addr)
+WR_FUNCTION wr_node_delete(__u64 addr)
 {
 	struct wr_node *n = bpf_map_lookup_elem(&nodes, &addr);
 	struct wr_type *t;

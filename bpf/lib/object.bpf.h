@@ -10,7 +10,7 @@
 
 /* Appends a node to the queue. */
 static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 from, __u32 type, __u32 field,
-				       __u32 index, __u64 mutate_ns, bool element)
+				       __u32 index, bool element)
 {
 	__u32 tail = s->tail, depth = s->it.depth;
 	struct wr_item *q;
@@ -20,10 +20,11 @@ static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 f
 		return;
 	}
 	q = &s->q[tail];
+	ADDRESS_NOW(q);
 	q->addr = addr;
 	q->from = from;
 	q->parent = s->it.addr;
-	q->mutate_ns = mutate_ns;
+	q->mutate_ns = s->mutate_ns;
 	q->type = type;
 	q->parent_type = s->it.type;
 	q->depth = depth + 1;
@@ -37,9 +38,8 @@ static __always_inline void queue_push(struct wr_scratch *s, __u64 addr, __u64 f
 	s->tail = tail + 1;
 }
 
-/* Queues the elements of repeated field i of the node in hand. mutate_ns: last mutation of the node or an
- * ancestor. */
-int wr_push_elements(__u32 level, __u32 i, __u64 mutate_ns)
+/* Queues the elements of repeated field i of the node in hand. */
+WR_FUNCTION wr_push_elements(__u32 level, __u32 i)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_field *f;
@@ -59,42 +59,48 @@ int wr_push_elements(__u32 level, __u32 i, __u64 mutate_ns)
 	for (__u32 k = 0; k < WR_MAX_ELEMENTS; k++) {
 		if ((__s32)k >= n)
 			break;
-		queue_push(s, s->ptr[k], block + k * 8, f->pointee, i, k, mutate_ns, true);
+		queue_push(s, s->ptr[k], block + k * 8, f->pointee, i, k, true);
 	}
 	return 0;
 }
 
 /*
- * Queues what the node in hand leads to. Sub-messages only at a deep touch, or if the node has changed: there
- * are many of them, and what happens to one is seen at the next deep touch, at the destruction, or by the
- * sweep.
+ * Queues the message that field f, the i-th, of the node in hand points to. Only at a deep touch, or if the
+ * node has changed: there are many of them, and what happens to one is seen at the next deep touch, at the
+ * destruction, or by the sweep.
  */
-static __always_inline void push_children(__u32 level, struct wr_scratch *s, const struct wr_type *t,
-					  __u64 mutate_ns)
+static __always_inline void push_message(struct wr_scratch *s, const struct wr_field *f, __u32 i)
 {
-	bool deep = s->deep || s->changed;
+	__u64 p;
 
-	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
-		struct wr_field *f;
-		__u32 i;
-		__u64 p;
+	if (!s->deep && !s->changed)
+		return;
+	p = value_at(s->bytes, f->off, 8);
+	if (p)
+		queue_push(s, p, s->it.addr + f->off, f->pointee, i, 0, false);
+}
 
-		if (c >= t->n_children)
-			break;
-		i = t->child[c];
-		f = field_get(t, i);
-		if (!f)
-			break;
-		if (f->kind != WR_F_MESSAGE) {
-			wr_push_elements(level, i, mutate_ns);
-			continue;
-		}
-		if (!deep)
-			continue;
-		p = value_at(s->bytes, f->off, 8);
-		if (p)
-			queue_push(s, p, s->it.addr + f->off, f->pointee, i, 0, mutate_ns, false);
-	}
+/* Which field is child c of type t? */
+static __always_inline __u32 child_at(const struct wr_type *t, __u32 c)
+{
+	const __u16 *at = &t->child[c & (WR_MAX_CHILDREN - 1)];
+
+	ADDRESS_NOW(at);
+	return *at;
+}
+
+/* Queues what child c of the node in hand leads to. */
+static __always_inline void push_child(__u32 level, struct wr_scratch *s, const struct wr_type *t, __u32 c)
+{
+	__u32 i = child_at(t, c);
+	struct wr_field *f = field_get(t, i);
+
+	if (!f)
+		return;
+	if (f->kind == WR_F_MESSAGE)
+		push_message(s, f, i);
+	else
+		wr_push_elements(level, i);
 }
 
 /* An element pointer of a repeated field that leads nowhere: the word of the element block is the suspect. */
@@ -123,8 +129,18 @@ static __always_inline void element_bad(__u32 level, struct wr_scratch *s)
 	wr_emit_candidate(level);
 }
 
+/* Is field f to be judged? */
+static __always_inline bool field_changed(const struct wr_scratch *s, const struct wr_field *f)
+{
+	__u64 words = f->kind == WR_F_SCALAR ? s->plain : s->changed;
+	__u32 a = f->off / 8, b = (f->off + f->width - 1) / 8;
+
+	/* words a..b */
+	return (words >> (a & 63)) & (b - a >= 63 ? ~0ull : (2ull << ((b - a) & 63)) - 1);
+}
+
 /* Has the fields judged that overlap s->changed. */
-int wr_check_fields(__u32 level)
+WR_FUNCTION wr_check_fields(__u32 level)
 {
 	struct wr_scratch *s = scratch_at(level);
 	struct wr_type *t;
@@ -136,17 +152,13 @@ int wr_check_fields(__u32 level)
 		return 0;
 	for (__u32 i = 0; i < WR_MAX_TYPE_FIELDS; i++) {
 		struct wr_field *f;
-		__u32 a, b;
 
 		if (i >= t->n_fields)
 			break;
 		f = field_get(t, i);
 		if (!f || !f->width)
 			break;
-		a = f->off / 8;
-		b = (f->off + f->width - 1) / 8;
-		/* words a..b */
-		if ((s->changed >> (a & 63)) & (b - a >= 63 ? ~0ull : (2ull << ((b - a) & 63)) - 1))
+		if (field_changed(s, f))
 			wr_check_field(level, i);
 	}
 	return 0;
@@ -195,25 +207,24 @@ static __always_inline struct wr_node *node_known(struct wr_scratch *s, const st
 	return bpf_map_lookup_elem(&nodes, &key);
 }
 
-/* Visits the next node of the queue. */
-int wr_visit(__u32 level)
+/* Takes the next node of the queue in hand: reads it and says in s what of it has changed. NULL: it is none.
+ */
+static __always_inline struct wr_node *visit_begin(__u32 level, struct wr_scratch *s)
 {
-	struct wr_scratch *s = scratch_at(level);
 	struct wr_type *t;
+	struct wr_item *q;
 	struct wr_node *n;
-	__u64 mutate_ns;
-	__u32 head;
+	__u32 head = s->head;
 
-	if (!s)
-		return 0;
-	head = s->head;
 	if (head >= WR_MAX_WALK)
-		return 0;
-	s->it = s->q[head];
+		return NULL;
+	q = &s->q[head];
+	ADDRESS_NOW(q);
+	s->it = *q;
 	s->head = head + 1;
 	t = type_get(s->it.type);
 	if (!t)
-		return 0;
+		return NULL;
 	count(WR_C_NODES);
 	if (t->size > WR_NODE_BYTES)
 		count(WR_C_NODE_TOO_BIG);
@@ -222,48 +233,77 @@ int wr_visit(__u32 level)
 			element_bad(level, s);
 		if (!s->it.from_damaged)
 			count(WR_C_READ_FAILED);
-		return 0;
+		return NULL;
 	}
 	n = node_known(s, t);
 	if (!n)
-		return 0;
+		return NULL;
+	/* of a plain value nothing is to be said unless it has changed */
+	s->plain = damaged(n) ? ~0ull : s->first ? 0 : s->changed;
 	if (s->destroying)
 		s->changed = ~0ull;
-	if (s->changed) {
-		wr_check_fields(level);
+	return n;
+}
+
+/* Its fields have been judged. */
+static __always_inline void visit_end(__u32 level, struct wr_scratch *s, const struct wr_type *t,
+				      struct wr_node *n)
+{
+	if (s->changed)
 		shadow_save(s, n, t->size);
-	}
 	n->shadow_ns = s->now;
 	s->damaged = damaged(n);
 	s->bad += s->damaged;
 	wr_digest_add(level, s->it.addr, s->it.type, s->it.index, s->it.part);
 	if (s->first)
 		news_add(s);
-	mutate_ns = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
-	push_children(level, s, t, mutate_ns);
+	s->mutate_ns = n->mutate_ns > s->it.mutate_ns ? n->mutate_ns : s->it.mutate_ns;
+}
+
+/* Visits the next node of the queue. */
+WR_FUNCTION wr_visit(__u32 level)
+{
+	struct wr_scratch *s = scratch_at(level);
+	struct wr_type *t;
+	struct wr_node *n;
+
+	if (!s)
+		return 0;
+	n = visit_begin(level, s);
+	t = n ? type_get(s->it.type) : NULL;
+	if (!n || !t)
+		return 0;
+	if (s->changed)
+		wr_check_fields(level);
+	visit_end(level, s, t, n);
+	for (__u32 c = 0; c < WR_MAX_CHILDREN; c++) {
+		if (c >= t->n_children)
+			break;
+		push_child(level, s, t, c);
+	}
 	return 0;
 }
 
-/* Walks everything in the queue, which holds one node. */
-static __always_inline void walk(__u32 level, struct wr_scratch *s)
-{
-	s->sum[WR_DIGEST_TOP] = 1;
-	s->sum[WR_DIGEST_SUB] = 1;
-	for (int i = 0; i < WR_MAX_WALK; i++) {
-		if (s->head >= s->tail)
-			break;
-		wr_visit(level);
-	}
-}
-
-static __always_inline void walk_from(__u32 level, struct wr_scratch *s, __u64 addr, __u32 type)
+/* Puts the first node into the queue. */
+static __always_inline void walk_begin(struct wr_scratch *s, __u64 addr, __u32 type)
 {
 	__builtin_memset(&s->q[0], 0, sizeof(s->q[0]));
 	s->q[0].addr = addr;
 	s->q[0].type = type;
 	s->head = 0;
 	s->tail = 1;
-	walk(level, s);
+	s->sum[WR_DIGEST_TOP] = 1;
+	s->sum[WR_DIGEST_SUB] = 1;
+}
+
+/* Walks everything in the queue. */
+static __always_inline void walk(__u32 level, struct wr_scratch *s)
+{
+	for (int i = 0; i < WR_MAX_WALK; i++) {
+		if (s->head >= s->tail)
+			break;
+		wr_visit(level);
+	}
 }
 
 /* Forgets all nodes that the walk visited. */

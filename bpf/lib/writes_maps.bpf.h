@@ -8,6 +8,14 @@
 #include "../abi/writes.h"
 #include "slots.bpf.h"
 
+/*
+ * The larger functions are global ones, which the verifier looks at once each; their arguments are scalars,
+ * what they work on is in the scratch. bpf/writes_old.bpf.c has them inlined.
+ */
+#ifndef WR_FUNCTION
+#define WR_FUNCTION int
+#endif
+
 #define WR_LEVELS	  4
 #define WR_MAX_CANDIDATES 16 /* sent per probe hit */
 
@@ -109,13 +117,24 @@ struct wr_scratch {
 	__u64 busy;
 	__u64 now;
 	__u64 object, object_id;
-	__u32 probe, destroying;
+	__u32 probe;
+	__u32 destroying;   /* the object or node at the probe ends */
+	__u32 ending;	    /* it ends, or is to be followed no more */
+	__u32 node_ending;  /* it is a node that is no object */
+	__u32 phase;	    /* bpf/writes_old.bpf.c: enum wr_phase, */
+	__u32 cursor, runs; /* field or child in hand, programs so far, */
+	__u32 level;	    /* this scratch, */
+	__u32 pad;
+	__u64 owner;				      /* and the thread that has taken it */
+	__u32 reason, word_off, word_width, licensed; /* of the field in hand */
+	__u64 mutate_ns;			      /* last mutation of the node in hand or an ancestor */
 	__u32 bad;	   /* candidates of this hit, and nodes known to be damaged */
 	__u32 head, tail;  /* of q */
 	__u32 first;	   /* the node in hand was not known before */
 	__u32 deep;	   /* visit sub-messages too */
 	__u32 damaged;	   /* the node in hand is known to be */
 	__u64 changed;	   /* words of the node in hand that differ from its shadow */
+	__u64 plain;	   /* the same for plain values, which have to be judged only then */
 	__u64 digest;	   /* of the node in hand */
 	__u64 walk, alone; /* this walk's number; no other was at work when it began */
 	__u64 sum[WR_DIGESTS];
@@ -143,6 +162,9 @@ struct {
 	__type(key, __u32);
 	__type(value, struct wr_scratch);
 } scratch SEC(".maps");
+
+/* What was stored is read again: the verifier forgets what it knew of it. */
+#define barrier() asm volatile("" ::: "memory")
 
 static __always_inline void count(__u32 what)
 {

@@ -1,6 +1,7 @@
 """culprit doctor: told the truth where something is missing, and about a target."""
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -60,12 +61,16 @@ def test_put_aside():
     assert rows["perf buffer"]["state"] == "works" and done.returncode == 0  # which does its work
 
 
-def test_programs_are_loaded_for_real():
-    """Held against the real programs: the verifier of el8.2 would not follow those of `writes`."""
-    done, summary, rows, _ = doctor(CULPRIT_FORCE="old")
-    assert rows["programs of writes"]["state"] == "refused" and "verifier" in rows["programs of writes"]["why"]
-    assert rows["programs of stalls"]["state"] == "works"
-    assert done.returncode == 3 and summary["stalls_can_run"] and not summary["writes_can_run"]
+def test_programs_are_loaded_for_real(tmp_path):
+    """The real programs of the engines, those of the variant that a session would take; by the system calls."""
+    for force, program, other in (("nomulti", "on_object", "tail_walk"), ("old", "tail_walk", None)):
+        log = tmp_path / force
+        done = subprocess.run(["strace", "-f", "-e", "trace=bpf", "-o", str(log), str(CULPRIT), "doctor", "--json"], capture_output=True, text=True,
+                              env={**os.environ, "CULPRIT_FORCE": force})
+        loaded = re.findall(r'BPF_PROG_LOAD, .*prog_name="(\w+)".* = \d+$', log.read_text(), re.M)
+        summary = json.loads(done.stdout.splitlines()[-1])
+        assert program in loaded and other not in loaded, loaded
+        assert done.returncode == 0 and summary["stalls_can_run"] and summary["writes_can_run"]
 
 
 def test_a_word_that_is_not_known():

@@ -35,6 +35,25 @@ int fit_has_helper(const char *path, const char *name, bool *has, struct err *er
 	return 0;
 }
 
+bool fit_has_functions(void)
+{
+	struct btf *btf = btf__new_empty();
+	int rc, proto;
+
+	if (forced(FORCE_NOGLOBAL) || !btf)
+		goto out;
+	/* kernels that know nothing of it refuse the mark of a global function */
+	proto = btf__add_func_proto(btf, btf__add_int(btf, "int", 4, BTF_INT_SIGNED));
+	rc = btf__add_func(btf, "f", BTF_FUNC_GLOBAL, proto);
+	if (rc > 0 && !btf__load_into_kernel(btf)) {
+		btf__free(btf);
+		return true;
+	}
+out:
+	btf__free(btf);
+	return false;
+}
+
 /* Functions are verified alone since 5.6; libbpf says "static" to kernels before. */
 static void without_global_functions(struct bpf_object *obj)
 {

@@ -19,4 +19,7 @@ int fit_object(struct bpf_object *obj, const char *btf, struct err *err);
 /* Does the kernel have this helper ("ringbuf_output"), by its types? The programs see the same. */
 int fit_has_helper(const char *btf, const char *name, bool *has, struct err *err);
 
+/* Does the verifier look at each global function once, and not at each call (5.6)? */
+bool fit_has_functions(void);
+
 #endif

@@ -13,7 +13,6 @@
 #include "trace/session.h"
 #include "trace/writes.h"
 #include "trace/writes_priv.h"
-#include "writes.skel.h"
 
 #define LICENCE_NS	  1000000000ull
 #define FIRST_DEADLINE_NS 5000000000ull
@@ -39,15 +38,15 @@ static int fill_tables(struct writes_trace *t, pid_t pid, struct err *err)
 				 .deadline_ns = mono_now_ns() + FIRST_DEADLINE_NS};
 	t->cfg.resumed_ns =
 		UINT64_MAX - LICENCE_NS; /* nothing is judged by its changes until all is attached */
-	ret = fill(t->skel->maps.types, p->type, p->n_types, sizeof(p->type[0]), err);
+	ret = fill(t->kernel.types, p->type, p->n_types, sizeof(p->type[0]), err);
 	if (!ret)
-		ret = fill(t->skel->maps.fields, p->field, p->n_fields, sizeof(p->field[0]), err);
+		ret = fill(t->kernel.fields, p->field, p->n_fields, sizeof(p->field[0]), err);
 	for (uint32_t i = 0; !ret && i < p->n_probes; i++) {
-		if (bpf_map__update_elem(t->skel->maps.probes, &i, sizeof(i), &p->probe[i].wire,
+		if (bpf_map__update_elem(t->kernel.probes, &i, sizeof(i), &p->probe[i].wire,
 					 sizeof(p->probe[i].wire), BPF_ANY))
 			ret = err_set(err, -errno, "cannot fill the kernel's table probes");
 	}
-	return ret ? ret : fill(t->skel->maps.cfg, &t->cfg, 1, sizeof(t->cfg), err);
+	return ret ? ret : fill(t->kernel.cfg, &t->cfg, 1, sizeof(t->cfg), err);
 }
 
 static void set_sizes(struct writes_trace *t, const struct capacity *c)
@@ -55,20 +54,19 @@ static void set_sizes(struct writes_trace *t, const struct capacity *c)
 	uint32_t n = (uint32_t)t->plan->n_probes + LATE_PROBES;
 
 	t->room = n = n < WR_MAX_PROBES ? n : WR_MAX_PROBES;
-	bpf_map__set_max_entries(t->skel->maps.probes, n);
-	bpf_map__set_max_entries(t->skel->maps.hits, n);
+	bpf_map__set_max_entries(t->kernel.probes, n);
+	bpf_map__set_max_entries(t->kernel.hits, n);
 	if (!t->cookies)
-		bpf_map__set_max_entries(t->skel->maps.sites, n);
-	bpf_map__set_max_entries(t->skel->maps.objects, c->objects);
-	bpf_map__set_max_entries(t->skel->maps.nodes, c->nodes);
-	bpf_map__set_max_entries(t->skel->maps.pieces, c->pieces);
+		bpf_map__set_max_entries(t->kernel.sites, n);
+	bpf_map__set_max_entries(t->kernel.objects, c->objects);
+	bpf_map__set_max_entries(t->kernel.nodes, c->nodes);
+	bpf_map__set_max_entries(t->kernel.pieces, c->pieces);
 }
 
 int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 		      const struct capacity *capacity, pid_t pid, uint64_t bias, const char *btf,
 		      struct err *err)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
 	struct writes_trace *t = calloc(1, sizeof(*t));
 	int r;
 
@@ -78,25 +76,23 @@ int writes_trace_open(struct writes_trace **ret, const struct writes_plan *plan,
 	t->plan = plan;
 	t->pid = pid;
 	t->bias = bias;
-	t->multi = multi_works();
 	t->cookies = !forced(FORCE_NOCOOKIE) &&
 		     libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_get_attach_cookie, NULL) == 1;
-	t->skel = writes_bpf__open_opts(&opts);
-	if (!t->skel) {
-		r = err_set(err, -errno, "cannot open the kernel programs of 'writes': %s", strerror(errno));
+	r = writes_kernel_open(&t->kernel, btf, err);
+	if (r)
 		goto out;
-	}
+	t->multi = !t->kernel.old && multi_works();
 	if (!t->multi) {
 		struct bpf_program *prog;
 
-		bpf_object__for_each_program(prog, t->skel->obj)
+		bpf_object__for_each_program(prog, t->kernel.obj)
 			bpf_program__set_expected_attach_type(prog, 0);
 	}
 	set_sizes(t, capacity);
-	r = fit_object(t->skel->obj, btf, err);
+	r = fit_object(t->kernel.obj, btf, err);
 	if (r)
 		goto out;
-	r = writes_bpf__load(t->skel);
+	r = writes_kernel_load(&t->kernel);
 	if (r == -ENOMEM) {
 		err_set(err, r, "no room in the kernel for tables of %u objects and %u messages (%llu MiB)",
 			capacity->objects, capacity->nodes, (unsigned long long)capacity->bytes >> 20);
@@ -124,7 +120,7 @@ void writes_trace_close(struct writes_trace *t)
 	for (size_t i = 0; i < t->n_links; i++)
 		bpf_link__destroy(t->link[i].link);
 	free(t->link);
-	writes_bpf__destroy(t->skel);
+	writes_kernel_close(&t->kernel);
 	free(t);
 }
 
@@ -150,17 +146,17 @@ bool writes_trace_multi(const struct writes_trace *t)
 
 int writes_trace_events_fd(const struct writes_trace *t)
 {
-	return bpf_map__fd(t->skel->maps.events);
+	return bpf_map__fd(t->kernel.events);
 }
 
 int writes_trace_lost_fd(const struct writes_trace *t)
 {
-	return bpf_map__fd(t->skel->maps.lost);
+	return bpf_map__fd(t->kernel.lost);
 }
 
 int writes_trace_map_fd(const struct writes_trace *t, const char *name)
 {
-	struct bpf_map *map = bpf_object__find_map_by_name(t->skel->obj, name);
+	struct bpf_map *map = bpf_object__find_map_by_name(t->kernel.obj, name);
 
 	return map ? bpf_map__fd(map) : -ENOENT;
 }
@@ -203,10 +199,10 @@ static uint64_t purge(const struct bpf_map *map)
 
 uint64_t writes_trace_purge(struct writes_trace *t)
 {
-	uint64_t n = purge(t->skel->maps.objects);
+	uint64_t n = purge(t->kernel.objects);
 
-	purge(t->skel->maps.nodes);
-	purge(t->skel->maps.pieces);
+	purge(t->kernel.nodes);
+	purge(t->kernel.pieces);
 	return n;
 }
 
@@ -224,7 +220,7 @@ int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
 			t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
 	}
 	t->cfg.deadline_ns = deadline_ns;
-	return bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY)
+	return bpf_map__update_elem(t->kernel.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY)
 		       ? -errno
 		       : 0;
 }
@@ -244,7 +240,7 @@ void writes_trace_hold(struct writes_trace *t)
 
 	t->held = true;
 	t->cfg.resumed_ns = UINT64_MAX - LICENCE_NS;
-	bpf_map__update_elem(t->skel->maps.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY);
+	bpf_map__update_elem(t->kernel.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY);
 	t->forgotten += writes_trace_purge(t);
 }
 
@@ -287,7 +283,7 @@ static int sum(const struct bpf_map *map, uint64_t *v, size_t n)
 
 int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX])
 {
-	int ret = sum(t->skel->maps.counters, v, WR_C_MAX);
+	int ret = sum(t->kernel.counters, v, WR_C_MAX);
 
 	v[WR_C_PURGED] = t->purged + t->forgotten;
 	return ret;
@@ -298,12 +294,12 @@ int writes_trace_hits(const struct writes_trace *t, uint64_t *v)
 	size_t n = t->plan->n_probes < t->room ? t->plan->n_probes : t->room;
 
 	memset(v + n, 0, (t->plan->n_probes - n) * sizeof(*v));
-	return sum(t->skel->maps.hits, v, n);
+	return sum(t->kernel.hits, v, n);
 }
 
 bool writes_trace_object(const struct writes_trace *t, uint64_t addr, struct wr_object *o)
 {
-	return !bpf_map__lookup_elem(t->skel->maps.objects, &addr, sizeof(addr), o, sizeof(*o), 0);
+	return !bpf_map__lookup_elem(t->kernel.objects, &addr, sizeof(addr), o, sizeof(*o), 0);
 }
 
 int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t max, size_t *n)
@@ -311,8 +307,8 @@ int writes_trace_calls(const struct writes_trace *t, struct wr_touch *v, size_t 
 	uint64_t key, *prev = NULL;
 
 	*n = 0;
-	while (*n < max && !bpf_map__get_next_key(t->skel->maps.calls, prev, &key, sizeof(key))) {
-		if (!bpf_map__lookup_elem(t->skel->maps.calls, &key, sizeof(key), &v[*n], sizeof(*v), 0))
+	while (*n < max && !bpf_map__get_next_key(t->kernel.calls, prev, &key, sizeof(key))) {
+		if (!bpf_map__lookup_elem(t->kernel.calls, &key, sizeof(key), &v[*n], sizeof(*v), 0))
 			(*n)++;
 		prev = &key;
 	}
@@ -347,7 +343,7 @@ uint64_t writes_trace_objects(const uint64_t c[WR_C_MAX])
 
 void writes_trace_usage(const struct writes_trace *t, struct session_usage *u)
 {
-	session_usage_add(u, t->skel->obj);
+	session_usage_add(u, t->kernel.obj);
 }
 
 struct writes_cost writes_trace_cost(const struct writes_trace *t)

@@ -9,7 +9,6 @@
 
 #include "trace/force.h"
 #include "trace/writes_priv.h"
-#include "writes.skel.h"
 #include "util/grow.h"
 
 struct bpf_link *attach_sites(const struct writes_trace *t, const struct bpf_program *prog, pid_t pid,
@@ -56,7 +55,7 @@ static void unjudge(struct writes_trace *t, const struct wr_probe *probe)
 			continue;
 		t->unjudged[key] = true;
 		f.flags &= (uint8_t)~WR_FF_SHADOW;
-		bpf_map__update_elem(t->skel->maps.fields, &key, sizeof(key), &f, sizeof(f), BPF_ANY);
+		bpf_map__update_elem(t->kernel.fields, &key, sizeof(key), &f, sizeof(f), BPF_ANY);
 	}
 }
 
@@ -76,7 +75,7 @@ static void site_failed(struct writes_trace *t, uint64_t cookie, int e)
  * many. */
 static int site_chain(struct writes_trace *t, uint32_t first, uint32_t index)
 {
-	const struct bpf_map *map = t->skel->maps.probes;
+	const struct bpf_map *map = t->kernel.probes;
 	struct wr_probe p;
 
 	for (int i = 1; i < WR_SITE_STORES; i++) {
@@ -97,10 +96,10 @@ static int site_chain(struct writes_trace *t, uint32_t first, uint32_t index)
  * -errno. */
 static int site_add(struct writes_trace *t, const struct bpf_program *prog, uint32_t index)
 {
-	const struct bpf_map *map = t->skel->maps.sites;
-	enum wr_program which = prog == t->skel->progs.on_object    ? WR_ON_OBJECT
-				: prog == t->skel->progs.on_destroy ? WR_ON_DESTROY
-								    : WR_ON_NODE;
+	const struct bpf_map *map = t->kernel.sites;
+	enum wr_program which = prog == t->kernel.on_object    ? WR_ON_OBJECT
+				: prog == t->kernel.on_destroy ? WR_ON_DESTROY
+							       : WR_ON_NODE;
 	const struct plan_probe *site = &t->plan->probe[index];
 	uint64_t bias = site->module ? t->plan->module[site->module - 1].bias : t->bias;
 	uint64_t key = WR_SITE_KEY(bias + site->vaddr, which);
@@ -170,11 +169,11 @@ const struct bpf_program *writes_program(const struct writes_trace *t, unsigned 
 {
 	switch (group_of(role)) {
 	case GROUP_OBJECT:
-		return t->skel->progs.on_object;
+		return t->kernel.on_object;
 	case GROUP_DESTROY:
-		return t->skel->progs.on_destroy;
+		return t->kernel.on_destroy;
 	default:
-		return t->skel->progs.on_node;
+		return t->kernel.on_node;
 	}
 }
 
@@ -251,7 +250,7 @@ static int add_probes(struct writes_trace *t, size_t first)
 	for (uint32_t i = (uint32_t)first; i < t->plan->n_probes; i++) {
 		if (i >= t->room)
 			site_failed(t, i, ENOSPC);
-		else if (bpf_map__update_elem(t->skel->maps.probes, &i, sizeof(i), &t->plan->probe[i].wire,
+		else if (bpf_map__update_elem(t->kernel.probes, &i, sizeof(i), &t->plan->probe[i].wire,
 					      sizeof(t->plan->probe[i].wire), BPF_ANY))
 			return -errno;
 		if (t->stores_dropped && t->plan->probe[i].wire.role == WR_ROLE_STORE)
@@ -267,14 +266,14 @@ static int update_tables(struct writes_trace *t)
 	int ret = 0;
 
 	for (uint32_t i = 0; !ret && i < p->n_types; i++)
-		ret = bpf_map__update_elem(t->skel->maps.types, &i, sizeof(i), &p->type[i],
-					   sizeof(p->type[i]), BPF_ANY);
+		ret = bpf_map__update_elem(t->kernel.types, &i, sizeof(i), &p->type[i], sizeof(p->type[i]),
+					   BPF_ANY);
 	for (uint32_t i = 0; !ret && i < p->n_fields; i++) {
 		struct wr_field f = p->field[i];
 
 		if (t->unjudged[i])
 			f.flags &= (uint8_t)~WR_FF_SHADOW;
-		ret = bpf_map__update_elem(t->skel->maps.fields, &i, sizeof(i), &f, sizeof(f), BPF_ANY);
+		ret = bpf_map__update_elem(t->kernel.fields, &i, sizeof(i), &f, sizeof(f), BPF_ANY);
 	}
 	return ret;
 }

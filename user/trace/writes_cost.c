@@ -8,7 +8,6 @@
 #include "proc/maps.h"
 #include "trace/session.h"
 #include "trace/writes_priv.h"
-#include "writes.skel.h"
 
 #define ROUNDS 1000
 
@@ -38,7 +37,7 @@ static double cost_of(const struct writes_trace *t, const struct proc_maps *maps
 		fn();
 	bare = mono_now_ns() - start;
 	offset = (uintptr_t)fn - m->start + m->offset;
-	link = attach_sites(t, t->skel->progs.on_node, getpid(), "/proc/self/exe", &offset, &cookie, 1);
+	link = attach_sites(t, t->kernel.on_node, getpid(), "/proc/self/exe", &offset, &cookie, 1);
 	if (!link)
 		return 0;
 	start = mono_now_ns();

@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "trace/writes_priv.h"
-#include "writes.skel.h"
 
 bool writes_trace_node(const struct writes_trace *t, uint64_t addr, struct wr_node *n)
 {
-	return !bpf_map__lookup_elem(t->skel->maps.nodes, &addr, sizeof(addr), n, sizeof(*n), 0);
+	return !bpf_map__lookup_elem(t->kernel.nodes, &addr, sizeof(addr), n, sizeof(*n), 0);
 }
 
 bool writes_trace_shadow(const struct writes_trace *t, uint64_t addr, const struct wr_node *n, uint32_t size,
@@ -21,7 +20,7 @@ bool writes_trace_shadow(const struct writes_trace *t, uint64_t addr, const stru
 	for (uint32_t i = 0; i < WR_PIECES(size); i++) {
 		uint64_t key = WR_PIECE_KEY(addr, i);
 
-		if (bpf_map__lookup_elem(t->skel->maps.pieces, &key, sizeof(key),
+		if (bpf_map__lookup_elem(t->kernel.pieces, &key, sizeof(key),
 					 span + WR_HEAD_BYTES + i * WR_PIECE_BYTES, WR_PIECE_BYTES, 0))
 			return false;
 	}
@@ -34,7 +33,7 @@ static bool pieces_insert(const struct writes_trace *t, uint64_t addr, uint32_t 
 	for (uint32_t i = 0; i < WR_PIECES(size); i++) {
 		uint64_t key = WR_PIECE_KEY(addr, i);
 
-		if (bpf_map__update_elem(t->skel->maps.pieces, &key, sizeof(key),
+		if (bpf_map__update_elem(t->kernel.pieces, &key, sizeof(key),
 					 span + WR_HEAD_BYTES + i * WR_PIECE_BYTES, WR_PIECE_BYTES, BPF_ANY))
 			return false;
 	}
@@ -46,7 +45,7 @@ static void pieces_delete(const struct writes_trace *t, uint64_t addr, uint32_t 
 	for (uint32_t i = 0; i < WR_PIECES(size); i++) {
 		uint64_t key = WR_PIECE_KEY(addr, i);
 
-		bpf_map__delete_elem(t->skel->maps.pieces, &key, sizeof(key), 0);
+		bpf_map__delete_elem(t->kernel.pieces, &key, sizeof(key), 0);
 	}
 }
 
@@ -66,8 +65,7 @@ bool writes_trace_insert(const struct writes_trace *t, uint64_t addr, const stru
 	memcpy(whole.shadow, span, WR_HEAD_BYTES);
 	/* the head comes last: who finds it finds the pieces too */
 	if (pieces_insert(t, addr, size, span) &&
-	    !bpf_map__update_elem(t->skel->maps.nodes, &addr, sizeof(addr), &whole, sizeof(whole),
-				  BPF_NOEXIST))
+	    !bpf_map__update_elem(t->kernel.nodes, &addr, sizeof(addr), &whole, sizeof(whole), BPF_NOEXIST))
 		return true;
 	if (!writes_trace_node(t, addr, &old)) /* full */
 		pieces_delete(t, addr, size);
@@ -80,7 +78,7 @@ void writes_trace_drop(const struct writes_trace *t, uint64_t addr, uint64_t obj
 
 	if (!writes_trace_node(t, addr, &n) || n.object_id != object_id)
 		return;
-	bpf_map__delete_elem(t->skel->maps.nodes, &addr, sizeof(addr), 0);
+	bpf_map__delete_elem(t->kernel.nodes, &addr, sizeof(addr), 0);
 	if (n.type < t->plan->n_types)
 		pieces_delete(t, addr, t->plan->type[n.type].size);
 }

@@ -7,7 +7,23 @@
 
 struct bpf_link;
 struct bpf_program;
-struct writes_bpf;
+struct bpf_map;
+struct bpf_object;
+
+/* The programs and tables in the kernel. */
+struct writes_kernel {
+	struct bpf_object *obj;
+	bool old; /* bpf/writes_old.bpf.c */
+	struct bpf_map *cfg, *types, *fields, *probes, *hits, *sites, *calls, *counters, *events, *lost;
+	struct bpf_map *objects, *nodes, *pieces;
+	struct bpf_program *on_object, *on_destroy, *on_node;
+};
+
+/* Opens the programs that suit this kernel's verifier; btf: what btf_choose gave. */
+int writes_kernel_open(struct writes_kernel *k, const char *btf, struct err *err);
+/* Loads them and puts those that go on in others together. -errno as libbpf has it. */
+int writes_kernel_load(struct writes_kernel *k);
+void writes_kernel_close(struct writes_kernel *k);
 
 struct trace_link {
 	struct bpf_link *link;
@@ -15,7 +31,7 @@ struct trace_link {
 };
 
 struct writes_trace {
-	struct writes_bpf *skel;
+	struct writes_kernel kernel;
 	const struct writes_plan *plan;
 	pid_t pid;
 	bool multi;
