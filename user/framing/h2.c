@@ -229,7 +229,7 @@ static void headers_done(struct feed *f)
 {
 	struct dir *d = f->d;
 	struct h2_event e = {.timeout_ms = -1, .status = -1};
-	const uint8_t *p = d->block;
+	const uint8_t *p = d->block ? d->block : (const uint8_t *)""; /* no byte has come */
 	size_t n = d->n_block;
 	bool end = d->block_flags & END_STREAM;
 
