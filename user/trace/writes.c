@@ -206,23 +206,48 @@ uint64_t writes_trace_purge(struct writes_trace *t)
 	return n;
 }
 
-int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
+static int cfg_store(const struct writes_trace *t)
 {
-	uint64_t now = mono_now_ns();
 	uint32_t zero = 0;
 
-	if (now >= t->cfg.deadline_ns) {
-		/* What ended in the gap did so unseen: begin anew. Mutators that entered in it may still be
-		 * at it. */
-		t->purged += writes_trace_purge(t);
-		deadline_ns += mono_now_ns() - now;
-		if (!t->held)
-			t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
-	}
-	t->cfg.deadline_ns = deadline_ns;
 	return bpf_map__update_elem(t->kernel.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY)
 		       ? -errno
 		       : 0;
+}
+
+/* After a gap in which the probes did nothing. What ended in it did so unseen: begin anew. Mutators that
+ * entered in it may still be at it. */
+static int begin_anew(struct writes_trace *t, uint64_t deadline_ns)
+{
+	uint64_t now = mono_now_ns();
+
+	t->purged += writes_trace_purge(t);
+	t->cfg.deadline_ns = deadline_ns + (mono_now_ns() - now);
+	if (!t->held)
+		t->cfg.resumed_ns = mono_now_ns() + LICENCE_NS;
+	return cfg_store(t);
+}
+
+int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns)
+{
+	uint64_t before = t->cfg.deadline_ns;
+	int ret;
+
+	if (mono_now_ns() >= before)
+		return begin_anew(t, deadline_ns);
+	t->cfg.deadline_ns = deadline_ns;
+	ret = cfg_store(t);
+	if (ret || mono_now_ns() < before)
+		return ret;
+	/* The old one may have passed before the new one was there: this thread had no CPU for a moment. */
+	t->cfg.deadline_ns = 0;
+	ret = cfg_store(t);
+	return ret ? ret : begin_anew(t, deadline_ns);
+}
+
+bool writes_trace_covered(const struct writes_trace *t)
+{
+	return mono_now_ns() < t->cfg.deadline_ns;
 }
 
 int writes_trace_start(struct writes_trace *t)
@@ -236,11 +261,9 @@ int writes_trace_start(struct writes_trace *t)
 
 void writes_trace_hold(struct writes_trace *t)
 {
-	uint32_t zero = 0;
-
 	t->held = true;
 	t->cfg.resumed_ns = UINT64_MAX - LICENCE_NS;
-	bpf_map__update_elem(t->kernel.cfg, &zero, sizeof(zero), &t->cfg, sizeof(t->cfg), BPF_ANY);
+	cfg_store(t);
 	t->forgotten += writes_trace_purge(t);
 }
 

@@ -56,6 +56,8 @@ int writes_trace_map_fd(const struct writes_trace *t, const char *name);
  * objects are forgotten: some may have ended unseen.
  */
 int writes_trace_deadline(struct writes_trace *t, uint64_t deadline_ns);
+/* Has it not passed? Then no object that was in the tables a moment ago has ended unseen. */
+bool writes_trace_covered(const struct writes_trace *t);
 int writes_trace_counters(const struct writes_trace *t, uint64_t v[WR_C_MAX]);
 /* Hits of each probe of the plan, plan->n_probes values. */
 int writes_trace_hits(const struct writes_trace *t, uint64_t *v);
