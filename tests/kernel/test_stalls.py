@@ -311,7 +311,7 @@ def test_budget(start_target):
 
 
 def test_no_debuginfo(start_target, tmp_path):
-    """A stripped daemon on a customer's node: no names, the same verdict, and the footer says what that costs."""
+    """A stripped daemon on a customer's node: the same verdict; what its stack would name is not known, and the footer says so."""
     binary = tmp_path / "bare" / "target"
     binary.parent.mkdir()
     shutil.copy(TARGET, binary)
@@ -322,8 +322,7 @@ def test_no_debuginfo(start_target, tmp_path):
     assert code == 1
     assert [(s["verdict"], s["tid"], s["fd"]) for s in stalls] == [("peer-silent", truth["tid"], truth["fd"])]
     assert stalls[0]["rpc"] is None
-    assert not summary["complete"]
-    assert any("--debuginfo" in note for note in summary["notes"])
+    assert summary["complete"] and any("calls that began before the session" in note for note in summary["notes"]), summary["notes"]
 
 
 def test_stopped_target(target):
