@@ -10,7 +10,7 @@ target=(libprotobuf-dev protobuf-compiler)
 # programs that tests stall, and what they are held against; the tests start them by themselves, as private instances
 real=(mariadb-server-core mariadb-client-core redis-server redis-tools postgresql nginx-light wrk lsof nftables python3-grpcio
 	python3-protobuf)
-tests=("${real[@]}" libtcmalloc-minimal4 libjemalloc2 libgprofng0 libgprofng0-dbg libcmocka-dev python3 python3-pytest gdb iproute2
+tests=("${real[@]}" libtcmalloc-minimal4 libjemalloc2 libgprofng0 libgprofng0-dbg libcmocka-dev python3 python3-pytest gdb strace iproute2
 	xz-utils groff-base clang-format clang-tidy
 	libclang-rt-dev)
 bench=(python3 gdb bpftrace linux-perf strace redis-tools libbpf-tools bpfcc-tools)

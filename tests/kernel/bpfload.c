@@ -23,9 +23,8 @@
 #include "trace/btf.h"
 #include "trace/fit.h"
 
-#define LOG_SIZE   (16 * 1024 * 1024)
-#define TAIL	   2000
-#define LOG_COUNTS 4 /* BPF_LOG_STATS of the kernel: what it took to verify, after anything else */
+#define LOG_SIZE (16 * 1024 * 1024)
+#define TAIL	 2000
 
 static json_t *unresolved; /* of the program being loaded */
 static char last_relo[512], warnings[2048];
@@ -57,14 +56,6 @@ static const char *tail_of(const char *log)
 	size_t len = strlen(log);
 
 	return len > TAIL ? log + len - TAIL : log;
-}
-
-/* Instructions that the verifier went through, along all ways; -1: it does not say. */
-static int processed(const char *log)
-{
-	const char *s = strstr(log, "processed ");
-
-	return s ? atoi(s + strlen("processed ")) : -1;
 }
 
 /* Attaching many places by one link came with 6.6; the same program serves single ones, as trace/ loads it.
@@ -136,17 +127,16 @@ static int load_one(const char *path, const char *name, const char *btf, char *l
 	if (rc)
 		goto out;
 	bpf_program__set_log_buf(prog, log, LOG_SIZE);
-	bpf_program__set_log_level(prog, LOG_COUNTS);
 	without_multi(prog);
 	log[0] = '\0';
 	warnings[0] = '\0';
 	unresolved = json_array();
 	rc = bpf_object__load(obj);
-	json_dumpf(json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:i, s:s, s:O, s:s, s:s, s:o}", "object", file,
+	json_dumpf(json_pack("{s:s, s:s, s:s, s:i, s:b, s:b, s:s, s:O, s:s, s:s, s:o}", "object", file,
 			     "program", name, "section", section, "type", (int)bpf_program__type(prog),
-			     "keeps_stack", keeps, "loaded", rc == 0, "processed", processed(log), "error",
-			     rc ? strerror(-rc) : "", "unresolved", unresolved, "log", rc ? tail_of(log) : "",
-			     "warnings", warnings, "uses", uses(prog, obj)),
+			     "keeps_stack", keeps, "loaded", rc == 0, "error", rc ? strerror(-rc) : "",
+			     "unresolved", unresolved, "log", rc ? tail_of(log) : "", "warnings", warnings,
+			     "uses", uses(prog, obj)),
 		   stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);
