@@ -172,7 +172,9 @@ def test_postgres_under_load(postgres):
     load = subprocess.Popen([postgres.pgbench, "-h", "127.0.0.1", "-p", str(postgres.port), "-U", "postgres", "-c", "4", "-T", "60", "-n",
                              "postgres"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        backends = wait_until(lambda: postgres.query("select pid from pg_stat_activity where application_name = 'pgbench'").split())
+        # it asks by a connection of its own first, which ends
+        wait_until(lambda: postgres.query("select count(*) from pg_stat_activity where application_name = 'pgbench'") == "4")
+        backends = postgres.query("select pid from pg_stat_activity where application_name = 'pgbench'").split()
         silence_under_load((backends[0], load.pid, postgres.process.pid), LOAD_S)
         assert load.poll() is None
     finally:
