@@ -8,6 +8,7 @@
 #include "dwarf/lazy.h"
 #include "dwarf/mentions.h"
 #include "dwarf/unit_cache.h"
+#include "dwarf/unit_names.h"
 #include "util/grow.h"
 #include "util/hash.h"
 
@@ -73,20 +74,6 @@ static bool is_mapped(Elf *elf, const struct section *s)
 	return file && s->p >= file && s->p + s->size <= file + size;
 }
 
-static bool read_uleb(const uint8_t **p, const uint8_t *end, uint64_t *v)
-{
-	*v = 0;
-	for (unsigned shift = 0; *p < end; shift += 7) {
-		uint8_t b = *(*p)++;
-
-		if (shift < 64)
-			*v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return true;
-	}
-	return false;
-}
-
 /* Do units refer to entries or strings of others? Then what a unit has is not told by its own bytes.
  * .debug_abbrev is a row of tables (DWARF 5, 7.5.3). */
 static bool self_contained(const struct section *abbrev)
@@ -95,18 +82,18 @@ static bool self_contained(const struct section *abbrev)
 	uint64_t code, tag, at, form, ignored;
 
 	while (p < end) {
-		if (!read_uleb(&p, end, &code))
+		if (!unit_uleb(&p, end, &code))
 			return false;
 		if (!code)
 			continue;
-		if (!read_uleb(&p, end, &tag) || p++ >= end)
+		if (!unit_uleb(&p, end, &tag) || p++ >= end)
 			return false;
 		if (tag == DW_TAG_partial_unit || tag == DW_TAG_imported_unit || tag == DW_TAG_type_unit)
 			return false;
 		do {
-			if (!read_uleb(&p, end, &at) || !read_uleb(&p, end, &form))
+			if (!unit_uleb(&p, end, &at) || !unit_uleb(&p, end, &form))
 				return false;
-			if (form == DW_FORM_implicit_const && !read_uleb(&p, end, &ignored))
+			if (form == DW_FORM_implicit_const && !unit_uleb(&p, end, &ignored))
 				return false;
 			if (form == DW_FORM_ref_addr || form == DW_FORM_ref_sig8 ||
 			    form == DW_FORM_GNU_ref_alt || form == DW_FORM_GNU_strp_alt ||

@@ -44,7 +44,7 @@ struct reader {
 	uint32_t seen[1 << SEEN_BITS]; /* offsets that were added lately */
 };
 
-static bool leb(const uint8_t **p, const uint8_t *end, uint64_t *v)
+bool unit_uleb(const uint8_t **p, const uint8_t *end, uint64_t *v)
 {
 	*v = 0;
 	for (unsigned shift = 0; *p < end; shift += 7) {
@@ -189,11 +189,11 @@ static int read_shape(struct reader *r, const uint8_t **p, const uint8_t *end, u
 	*sh = (struct shape){
 		.first = (uint32_t)r->n_step, .known = true, .function = tag == DW_TAG_subprogram};
 	for (;;) {
-		if (!leb(p, end, &at) || !leb(p, end, &form))
+		if (!unit_uleb(p, end, &at) || !unit_uleb(p, end, &form))
 			return 0;
 		if (!at && !form)
 			return 1;
-		if ((form == DW_FORM_implicit_const && !leb(p, end, &ignored)) || !step_of(r, form, &s))
+		if ((form == DW_FORM_implicit_const && !unit_uleb(p, end, &ignored)) || !step_of(r, form, &s))
 			return 0;
 		if (is_named(tag, r->kind) && is_name(at, r->kind)) {
 			if (form == DW_FORM_strp)
@@ -217,11 +217,11 @@ static int read_shapes(struct reader *r, const uint8_t *p, const uint8_t *end)
 	int rc;
 
 	for (;;) {
-		if (!leb(&p, end, &code))
+		if (!unit_uleb(&p, end, &code))
 			return 0;
 		if (!code)
 			return 1;
-		if (code >= MAX_CODES || !leb(&p, end, &tag) || p++ >= end)
+		if (code >= MAX_CODES || !unit_uleb(&p, end, &tag) || p++ >= end)
 			return 0;
 		while (r->n_shape <= code) {
 			if (GROW(&r->shape, r->n_shape))
@@ -285,7 +285,7 @@ static int read_entry(struct reader *r, const struct shape *sh)
 			v = s->arg;
 			break;
 		case STEP_LEB:
-			if (!leb(&r->p, r->end, &v))
+			if (!unit_uleb(&r->p, r->end, &v))
 				return 0;
 			continue;
 		case STEP_STRING:
@@ -296,7 +296,7 @@ static int read_entry(struct reader *r, const struct shape *sh)
 			v = (uint64_t)(nul + 1 - r->p);
 			break;
 		case STEP_BLOCK:
-			if (s->arg ? !number(&r->p, r->end, s->arg, &v) : !leb(&r->p, r->end, &v))
+			if (s->arg ? !number(&r->p, r->end, s->arg, &v) : !unit_uleb(&r->p, r->end, &v))
 				return 0;
 			break;
 		case STEP_NAME:
@@ -327,7 +327,7 @@ static int read_entries(struct reader *r)
 	int rc = 1;
 
 	while (r->p < r->end && rc == 1) {
-		if (!leb(&r->p, r->end, &code))
+		if (!unit_uleb(&r->p, r->end, &code))
 			return 0;
 		if (!code)
 			continue;

@@ -28,6 +28,10 @@ enum unit_names_kind {
 	UNIT_LINKAGE, /* DW_AT_linkage_name, of functions */
 };
 
+/* The unsigned LEB128 number at *p (DWARF 5, 7.6), moving *p behind it. False: it does not end before end.
+ * Bits above 64 are left out. */
+bool unit_uleb(const uint8_t **p, const uint8_t *end, uint64_t *v);
+
 /* The unit at start in info. ret->off is for free(). -ENOMEM. */
 int unit_names_read(struct unit_names *ret, const struct section *info, const struct section *abbrev,
 		    uint64_t start, uint64_t end, enum unit_names_kind kind);
