@@ -255,7 +255,9 @@ static void look(struct late *l, uint64_t now_ns)
 		if (is_file(m) && !s) {
 			if (!see(l, m))
 				add_lib(l, m, before, now_ns);
-		} else if (s && s->start != m->start && !still_there(&maps, s)) {
+		} else if (s && !l->job && s->start != m->start && !still_there(&maps, s)) {
+			/* not while a thread reads the plan: all is on hold then, and the next look sees it
+			 */
 			moved(l, s, m, &maps);
 		}
 	}

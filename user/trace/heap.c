@@ -145,8 +145,21 @@ void heap_trace_usage(const struct heap_trace *h, struct session_usage *u)
 
 void heap_trace_deadline(struct heap_trace *h, uint64_t deadline_ns)
 {
+	uint64_t before = h->cfg.deadline_ns;
+
 	h->cfg.deadline_ns = deadline_ns;
 	settings(h);
+	if (mono_now_ns() >= before) /* or it may have passed before the new one was there */
+		h->resumed_ns = mono_now_ns();
+}
+
+/* Who was handed a block, or freed it, in the gap is not known: what was seen before it tells nothing. */
+static void forget_gap(const struct heap_trace *h, struct heap_past *p)
+{
+	for (size_t i = 0; i < HEAP_EVENTS; i++) {
+		if (p->ev[i].ts_ns < h->resumed_ns)
+			p->ev[i].what = 0;
+	}
 }
 
 static void counters(const struct heap_trace *h, uint64_t v[HEAP_C_MAX])
@@ -206,6 +219,7 @@ static struct heap_seen *blocks_at(const struct heap_trace *h, uint64_t addr, si
 					 sizeof(s.past), 0) ||
 		    !heap_holds(&s, addr) || GROW(&v, *n))
 			continue;
+		forget_gap(h, &s.past);
 		v[(*n)++] = s;
 	}
 	return v;

@@ -36,7 +36,8 @@ struct heap_trace {
 	struct heap_trace_cfg c;
 	struct heap_bpf *skel;
 	struct heap_cfg cfg;
-	bool session; /* the kernel has programs for entry and return */
+	uint64_t resumed_ns; /* when the last gap in which the programs did nothing had ended; 0: none */
+	bool session;	     /* the kernel has programs for entry and return */
 	bool glibc_only;
 	struct heap_allocator allocator[HEAP_ALLOCATORS];
 	size_t n_allocators;
