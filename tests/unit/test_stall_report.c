@@ -190,7 +190,7 @@ static void tables(void **state)
 	assert_non_null(strstr(buf, "1,234"));
 	assert_non_null(strstr(buf, "7.9 s"));
 	free(buf);
-	v = json_stall_lives(&life, 1);
+	v = json_stall_lives(&life, 1, &when);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(v, 0), "blocked_ms")), 10000);
 	json_decref(v);
 	v = json_rpc_ledger(&ledger);

@@ -392,6 +392,7 @@ struct closing {
 
 static void print_end(struct stalls_run *r, const struct closing *c, const struct summary *s)
 {
+	struct report_clock clock = report_clock_now();
 	json_t *v;
 
 	if (!r->opts.common.json) {
@@ -408,7 +409,7 @@ static void print_end(struct stalls_run *r, const struct closing *c, const struc
 			json_line(stdout, v);
 	}
 	v = json_summary(s);
-	json_object_set_new(v, "stalls", json_stall_lives(c->lives, c->n));
+	json_object_set_new(v, "stalls", json_stall_lives(c->lives, c->n, &clock));
 	json_object_set_new(v, "rpcs", json_rpc_ledger(&c->ledger));
 	json_line(stdout, v);
 }

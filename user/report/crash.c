@@ -69,13 +69,15 @@ static json_t *damage(const struct crash *c, const struct report_clock *clock)
 json_t *json_crash(const struct crash *c, const struct report_clock *clock)
 {
 	const struct frame *top = dying(c);
+	json_t *v = json_pack(
+		"{s:s, s:i, s:i, s:o, s:o, s:{s:i, s:s, s:i, s:o, s:b}, s:o, s:o, s:o, s:f}", "kind", "crash",
+		"pid", (int)c->pid, "tid", (int)c->tid, "comm", json_str(c->comm), "time",
+		json_time(clock, c->ts_ns), "signal", "number", c->signal, "name", c->signal_name, "code",
+		c->code, "addr", c->has_addr ? json_hex(c->addr) : json_null(), "handled", c->handled,
+		"function", json_str(top ? top->symbol : NULL), "damage", damage(c, clock), "explanation",
+		json_str(c->explanation), "told_after_ms", (double)(c->told_ns - c->ts_ns) / 1e6);
 
-	return json_pack("{s:s, s:i, s:i, s:o, s:o, s:{s:i, s:s, s:i, s:o, s:b}, s:o, s:o, s:o, s:o, s:f}",
-			 "kind", "crash", "pid", (int)c->pid, "tid", (int)c->tid, "comm", json_str(c->comm),
-			 "time", json_time(clock, c->ts_ns), "signal", "number", c->signal, "name",
-			 c->signal_name, "code", c->code, "addr",
-			 c->has_addr ? json_hex(c->addr) : json_null(), "handled", c->handled, "function",
-			 json_str(top ? top->symbol : NULL), "stack", json_frames(&c->stack), "damage",
-			 damage(c, clock), "explanation", json_str(c->explanation), "told_after_ms",
-			 (double)(c->told_ns - c->ts_ns) / 1e6);
+	if (v)
+		json_set_frames(v, "stack", &c->stack);
+	return v;
 }

@@ -99,13 +99,23 @@ json_t *json_frames(const struct frames *st)
 	for (size_t i = 0; i < st->n; i++) {
 		const struct frame *f = &st->v[i];
 
-		json_array_append_new(
-			a, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "module", json_str(f->module),
-				     "build_id", json_str(f->build_id), "offset", json_hex(f->offset),
-				     "symbol", json_str(f->symbol), "file", json_str(f->file), "line",
-				     f->line ? json_integer(f->line) : json_null(), "inlined", f->inlined));
+		json_array_append_new(a, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "module",
+						   json_str(f->module), "build_id", json_str(f->build_id),
+						   "offset", json_hex(f->offset), "addr", json_hex(f->addr),
+						   "symbol", json_str(f->symbol), "file", json_str(f->file),
+						   "line", f->line ? json_integer(f->line) : json_null(),
+						   "inlined", f->inlined));
 	}
 	return a;
+}
+
+void json_set_frames(json_t *o, const char *key, const struct frames *st)
+{
+	char truncated[64];
+
+	snprintf(truncated, sizeof(truncated), "%s_truncated", key);
+	json_object_set_new(o, key, json_frames(st));
+	json_object_set_new(o, truncated, json_boolean(st->truncated));
 }
 
 json_t *json_summary(const struct summary *s)

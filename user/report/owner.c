@@ -11,7 +11,7 @@ static json_t *event(const struct block_event *e, const struct report_clock *c)
 	json_t *v = json_touch(c, &e->at);
 
 	if (e->at.ts_ns && v)
-		json_object_set_new(v, "stack", json_frames(&e->stack));
+		json_set_frames(v, "stack", &e->stack);
 	return v;
 }
 

@@ -35,6 +35,8 @@ const char *text_count(uint64_t n, char buf[32]);
 
 /* JSON. Values are new references; json_line takes it over, writes it as one line and flushes. */
 json_t *json_frames(const struct frames *st);
+/* Into o: "KEY", the frames, and "KEY_truncated", whether the stack goes on. */
+void json_set_frames(json_t *o, const char *key, const struct frames *st);
 json_t *json_hex(uint64_t v);	 /* "0x.." */
 json_t *json_str(const char *s); /* null for NULL; bytes that are not UTF-8 are replaced, never refused */
 json_t *json_strs(char *const *v, size_t n);

@@ -16,8 +16,9 @@ void text_stall_table(FILE *f, const struct stall_life *v, size_t n);
 void text_rpc_ledger(FILE *f, const struct rpc_ledger *l);
 
 json_t *json_stall(const struct stall *s, const struct report_clock *c);
-/* For the summary: [{"verdict","tid","blocked_ms","over","end"}] and [{"peer","method",..}]. */
-json_t *json_stall_lives(const struct stall_life *v, size_t n);
+/* For the summary: [{"verdict","tid","blocked_ms","over","end","began","ended"}] and [{"peer","method",..}].
+ */
+json_t *json_stall_lives(const struct stall_life *v, size_t n, const struct report_clock *c);
 json_t *json_rpc_ledger(const struct rpc_ledger *l);
 
 #endif

@@ -9,13 +9,19 @@ static json_t *ms_or_null(uint64_t ns)
 
 static json_t *json_other(const struct stall *s, const struct report_clock *c)
 {
+	json_t *v;
+
 	if (!s->has_other)
 		return json_null();
-	return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "role", s->other.role, "pid",
-			 (int)(s->other.pid ? s->other.pid : s->pid), "tid", (int)s->other.tid, "comm",
-			 json_str(s->other.comm), "time", json_time(c, s->other.ts_ns), "doing",
-			 json_str(s->other.doing), "user_stack", json_frames(&s->other.stack), "kernel_stack",
-			 json_strs(s->other.kernel_stack, s->other.n_kernel));
+	v = json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:o, s:o}", "role", s->other.role, "pid",
+		      (int)(s->other.pid ? s->other.pid : s->pid), "process",
+		      s->other.pid ? json_str(s->other.process) : json_null(), "tid", (int)s->other.tid,
+		      "comm", json_str(s->other.comm), "time", json_time(c, s->other.ts_ns), "doing",
+		      json_str(s->other.doing), "kernel_stack",
+		      json_strs(s->other.kernel_stack, s->other.n_kernel));
+	if (v)
+		json_set_frames(v, "user_stack", &s->other.stack);
+	return v;
 }
 
 static json_t *json_reader(const struct stall *s)
@@ -81,7 +87,7 @@ json_t *json_stall(const struct stall *s, const struct report_clock *c)
 	json_object_set_new(v, "file", json_str(s->file));
 	json_object_set_new(v, "socket", json_socket(&s->sock));
 	json_object_set_new(v, "rpc", json_rpc(s));
-	json_object_set_new(v, "user_stack", json_frames(&s->user_stack));
+	json_set_frames(v, "user_stack", &s->user_stack);
 	json_object_set_new(v, "kernel_stack", json_strs(s->kernel_stack, s->n_kernel));
 	json_object_set_new(v, "request_read", json_reader(s));
 	json_object_set_new(v, "other", json_other(s, c));
@@ -94,16 +100,17 @@ json_t *json_stall(const struct stall *s, const struct report_clock *c)
 	return v;
 }
 
-json_t *json_stall_lives(const struct stall_life *v, size_t n)
+json_t *json_stall_lives(const struct stall_life *v, size_t n, const struct report_clock *c)
 {
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(a, json_pack("{s:s, s:i, s:I, s:b, s:s}", "verdict",
-						   verdict_name(v[i].stall->verdict), "tid",
-						   (int)v[i].stall->tid, "blocked_ms",
-						   (json_int_t)(v[i].lasted_ns / 1000000), "over", v[i].over,
-						   "end", v[i].end));
+		json_array_append_new(
+			a, json_pack("{s:s, s:i, s:I, s:b, s:s, s:o, s:o}", "verdict",
+				     verdict_name(v[i].stall->verdict), "tid", (int)v[i].stall->tid,
+				     "blocked_ms", (json_int_t)(v[i].lasted_ns / 1000000), "over", v[i].over,
+				     "end", v[i].end, "began", json_time(c, v[i].start_ns), "ended",
+				     v[i].over ? json_time(c, v[i].end_ns) : json_null()));
 	return a;
 }
 

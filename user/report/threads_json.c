@@ -87,8 +87,7 @@ json_t *json_thread(const struct autopsy *a, const struct thread_facts *t)
 		json_object_set_new(o, "syscall", json_null());
 	json_object_set_new(o, "fd", t->fd >= 0 ? json_integer(t->fd) : json_null());
 	json_object_set_new(o, "fds", json_waits(a, t->wait, t->n_wait));
-	json_object_set_new(o, "user_stack", json_frames(&t->user_stack));
-	json_object_set_new(o, "user_stack_truncated", json_boolean(t->user_stack.truncated));
+	json_set_frames(o, "user_stack", &t->user_stack);
 	json_object_set_new(o, "kernel_stack", json_strs(t->kernel_stack, t->n_kernel));
 	return o;
 }

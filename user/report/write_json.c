@@ -18,16 +18,20 @@ static json_t *writer(const struct bad_write *w, const struct report_clock *c)
 	const struct frame *top =
 		w->writer.frame < w->writer.stack.n ? &w->writer.stack.v[w->writer.frame] : NULL;
 
+	json_t *v;
+
 	if (!w->has_writer)
 		return json_null();
-	return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "tid", (int)w->writer.tid,
-			 "comm", json_str(w->writer.comm), "ip", json_hex(w->writer.ip), "function",
-			 json_str(top ? top->symbol : NULL), "file", json_str(top ? top->file : NULL), "line",
-			 top && top->line ? json_integer(top->line) : json_null(), "time",
-			 json_time(c, w->writer.ts_ns), "in_kernel", w->writer.in_kernel, "syscall",
-			 json_str(w->writer.syscall), "instruction",
-			 store_insn(&w->writer.insn, w->writer.in_kernel), "stack",
-			 json_frames(&w->writer.stack));
+	v = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:I}", "tid", (int)w->writer.tid,
+		      "comm", json_str(w->writer.comm), "ip", json_hex(w->writer.ip), "function",
+		      json_str(top ? top->symbol : NULL), "file", json_str(top ? top->file : NULL), "line",
+		      top && top->line ? json_integer(top->line) : json_null(), "time",
+		      json_time(c, w->writer.ts_ns), "in_kernel", w->writer.in_kernel, "syscall",
+		      json_str(w->writer.syscall), "instruction",
+		      store_insn(&w->writer.insn, w->writer.in_kernel), "frame", (json_int_t)w->writer.frame);
+	if (v)
+		json_set_frames(v, "stack", &w->writer.stack);
+	return v;
 }
 
 json_t *json_bad_write(const struct bad_write *w, const struct report_clock *c, bool again)
