@@ -486,9 +486,9 @@ static void account_place(const char *name, const struct slots_account *a, struc
 
 	if (a->damaged_alive_ws > 0)
 		snprintf(damaged, sizeof(damaged),
-			 "; of that %.1f of %.1f (%.2g %%) at words damaged already", a->damaged_watched_ws,
+			 "; of that %.1f of %.1f (%.3g %%) at words damaged already", a->damaged_watched_ws,
 			 a->damaged_alive_ws, 100 * a->damaged_watched_ws / a->damaged_alive_ws);
-	summary_note(sum, false, "%s%s: watched %.1f of %.1f word-seconds (%.2g %%)%s", name,
+	summary_note(sum, false, "%s%s: watched %.1f of %.1f word-seconds (%.3g %%)%s", name,
 		     a->suspect ? ", seen damaged" : "", a->watched_ws, a->alive_ws,
 		     100 * a->watched_ws / a->alive_ws, damaged);
 }
@@ -533,7 +533,7 @@ void watch_account(struct watch *w, uint64_t now_ns,
 		summary_note(sum, false,
 			     "watched %.1f of %.1f word-seconds: the chance to see one store to a random "
 			     "guarded word "
-			     "was %.2g %%",
+			     "was %.3g %%",
 			     a.watched_ws, a.alive_ws, 100 * a.watched_ws / a.alive_ws);
 	if (w->n.missed)
 		summary_note(sum, true,
