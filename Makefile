@@ -13,13 +13,13 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
            -Wundef -Wvla -Wwrite-strings -Wno-missing-field-initializers
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iuser -I$(BUILD)/bpf -I$(BUILD)/gen -I. -fno-omit-frame-pointer $(CFLAGS)
-CORE_LIBS  := -pthread -ldw -lelf -ljansson -lcapstone -liberty -lnghttp2 -llzma -lcap -lz
+CORE_LIBS  := -pthread -ldw -lelf -ljansson -lcapstone -liberty -lnghttp2 -llzma -lcap -lsqlite3 -lz
 TRACE_LIBS := -lbpf
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_x86 -D__bpf__ -Wall -Wextra -Werror -Wno-unused-parameter \
               -Wno-address-of-packed-member -Ivmlinux/$(ARCH) -I. -Ibpf -include bpf/lib/compat.bpf.h
 
 # Pure modules: no libbpf. Unit tests link libcore.a without -lbpf, so a stray call fails the build.
-CORE_DIRS := util doctor elf dwarf profile layout proc spec framing plan unwind symbol sock writes story heap log stalls space find inspect report
+CORE_DIRS := util doctor elf dwarf profile layout proc spec framing plan unwind symbol sock writes story heap log stalls space find inspect report store join
 CORE_SRC  := $(wildcard $(CORE_DIRS:%=user/%/*.c))
 TRACE_SRC := $(wildcard user/trace/*.c)
 CMD_SRC   := user/main.c $(wildcard user/cmd/*.c)

@@ -7,7 +7,7 @@ STATIC_OBJ := $(call obj,$(STATIC_SRC))
 CS_UNUSED  := ARM AArch64 Mips PPC Sparc SystemZ XCore M68K TMS320C64x M680X EVM
 CS_DROP    := $(foreach a,$(CS_UNUSED),-Wl,--defsym=$(a)_global_init=0,--defsym=$(a)_option=0)
 # what elfutils (compressed debug sections and images) and libbpf use in turn
-STATIC_LIBS := $(TRACE_LIBS) $(CORE_LIBS) -lz -lbz2 -lzstd
+STATIC_LIBS := $(TRACE_LIBS) $(CORE_LIBS) -lz -lbz2 -lzstd -lm
 STATIC_LD   := -static -Wl,--gc-sections,--build-id,--wrap=dlopen,-z,noexecstack,-z,relro $(CS_DROP)
 STATIC_MAX  := 8388608
 

@@ -3,10 +3,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-
-#ifndef CULPRIT_VERSION
-#define CULPRIT_VERSION "0.1"
-#endif
+#include "util/version.h"
 
 static void help(FILE *f)
 {

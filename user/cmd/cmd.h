@@ -51,6 +51,7 @@ struct common_opts {
 	size_t n_profiles;
 	double max_overhead_pct;
 	bool allow_vm_watchpoints;
+	const char *output; /* -o, for commands that have sessions (output.h) */
 };
 
 #define COMMON_SHORT "p:n:d:qvh"

@@ -91,6 +91,9 @@ int common_option(struct common_opts *o, int opt, const char *arg, struct err *e
 		if (parse_number(arg, 0, 1e7, &o->duration_s))
 			return err_set(err, -EINVAL, "-d takes seconds, not '%s'", arg);
 		return 0;
+	case 'o':
+		o->output = arg;
+		return 0;
 	case 'q':
 		o->quiet = true;
 		return 0;

@@ -63,6 +63,8 @@ static const char help_tail[] =
 	"  culprit stalls -n zbs-metad --threshold 200 -d 0       calls over 200 ms, until Ctrl-C\n"
 	"  culprit stalls -p 1234 --json | jq 'select(.kind==\"stall\")'\n"
 	"  culprit stalls -p 1234 --framing grpc --log /var/log/zbs/zbs-metad.INFO\n"
+	"  culprit stalls -n zbs-metad -o a.db                    keep it all in a file, for `culprit "
+	"report` here or elsewhere\n"
 	"  culprit stalls -p 1234 --dry-run                       what would be attached, and what replaces "
 	"what is missing\n";
 
@@ -110,6 +112,7 @@ static int option_threshold(struct stalls_opts *o, const char *arg, struct err *
 static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 {
 	static const struct option longs[] = {COMMON_LONG,
+					      OUTPUT_LONG,
 					      {"threshold", 1, 0, OPT_THRESHOLD},
 					      {"spec", 1, 0, OPT_SPEC},
 					      {"framing", 1, 0, OPT_FRAMING},
@@ -123,11 +126,11 @@ static int parse(int argc, char **argv, struct stalls_opts *o, struct err *err)
 	common_init(&o->common);
 	opterr = 0;
 	optind = 1;
-	while ((opt = getopt_long(argc, argv, COMMON_SHORT, longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, OUTPUT_SHORT, longs, NULL)) != -1) {
 		rc = 0;
 		switch (opt) {
 		case 'h':
-			printf("%s%s%s", help_head, COMMON_HELP, help_tail);
+			printf("%s%s%s%s", help_head, OUTPUT_HELP, COMMON_HELP, help_tail);
 			return 1;
 		case OPT_THRESHOLD:
 			rc = option_threshold(o, optarg, err);
@@ -236,6 +239,7 @@ static void close_all(struct stalls_run *r)
 {
 	stalls_trace_close(r->trace);
 	stalls_wire_close(r);
+	stalls_store_close(r);
 	stalls_log_close(r);
 	transport_destroy(r->transport);
 	stall_engine_destroy(r->engine);
@@ -259,18 +263,28 @@ static int follow(struct stalls_run *r, struct err *err)
 	enum session_end why = END_TIME;
 	int rc = stalls_start(r, err);
 
+	if (rc) {
+		output_abandon(&r->out);
+		return rc;
+	}
+	rc = session_run(&cfg, r->transport, &ops, r, &why, err);
 	if (!rc)
-		rc = session_run(&cfg, r->transport, &ops, r, &why, err);
-	return rc ? rc : stalls_finish(r, why);
+		return stalls_finish(r, why);
+	output_close(&r->out, rc, err->msg);
+	return rc;
 }
 
-static int run(const struct stalls_opts *o, struct err *err)
+static int run(const struct stalls_opts *o, char **argv, struct err *err)
 {
 	struct stalls_run r = {.opts = *o, .start_ns = mono_now_ns()};
 	int rc;
 
 	session_usage_start(&r.usage);
 	rc = session_signals_block(err);
+	if (!rc && !o->common.dry_run)
+		rc = output_open(&r.out, &r.opts.common, argv, err);
+	if (!rc)
+		rc = stalls_store_open(&r, err);
 	if (!rc)
 		rc = open_all(&r, err);
 	if (!rc && o->common.dry_run)
@@ -279,6 +293,8 @@ static int run(const struct stalls_opts *o, struct err *err)
 		print_plan(stderr, &r);
 	if (!rc && !o->common.dry_run)
 		rc = follow(&r, err);
+	else
+		output_abandon(&r.out);
 	close_all(&r);
 	return rc;
 }
@@ -302,6 +318,6 @@ int cmd_stalls(int argc, char **argv)
 	if (!rc)
 		rc = common_btf(&o.common, &err);
 	if (!rc)
-		rc = run(&o, &err);
+		rc = run(&o, argv, &err);
 	return rc < 0 ? fail(EXIT_CANNOT_RUN, &err) : rc;
 }

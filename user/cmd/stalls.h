@@ -4,7 +4,7 @@
 #ifndef CULPRIT_CMD_STALLS_H
 #define CULPRIT_CMD_STALLS_H
 
-#include "cmd/cmd.h"
+#include "cmd/output.h"
 #include "log/follow.h"
 #include "plan/rpc.h"
 #include "spec/spec.h"
@@ -13,6 +13,7 @@
 #include "stalls/pace.h"
 #include "stalls/timeline.h"
 #include "stalls/wire.h"
+#include "store/track.h"
 #include "symbol/image.h"
 #include "trace/neighbours.h"
 #include "trace/payload.h"
@@ -37,6 +38,7 @@ struct stalls_opts {
 
 struct stalls_run {
 	struct stalls_opts opts;
+	struct output out;
 	uint64_t start_ns;
 	struct spec *spec;
 	struct image *image;
@@ -50,7 +52,9 @@ struct stalls_run {
 	struct payload *payload; /* NULL: no framing is described */
 	struct wire *wire;
 	struct stalls_log *log; /* NULL: no --log */
-	uint64_t wire_lost;	/* records lost when what is outstanding was last thrown away for it */
+	struct track *track;	/* NULL: no -o */
+	uint64_t tracked_ns;
+	uint64_t wire_lost; /* records lost when what is outstanding was last thrown away for it */
 	struct session_usage usage;
 	/* the looks */
 	struct pace pace;
@@ -92,6 +96,12 @@ void stalls_log_count(struct stalls_run *r, const struct timeline_row *rows, siz
 		      const struct stall_life *lives, struct rpc_ledger *ledger);
 void stalls_log_account(const struct stalls_run *r, struct summary *s);
 void stalls_log_close(struct stalls_run *r);
+
+/* stalls_store.c: connections for the session file. */
+int stalls_store_open(struct stalls_run *r, struct err *err);
+void stalls_store_look(struct stalls_run *r, const struct look *l, bool last);
+void stalls_store_account(struct stalls_run *r, struct summary *s);
+void stalls_store_close(struct stalls_run *r);
 
 /* Prints tables and summary; returns the exit code. */
 int stalls_finish(struct stalls_run *r, enum session_end why);

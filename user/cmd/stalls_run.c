@@ -69,10 +69,10 @@ static void on_found(void *ctx, const struct stall *s)
 	struct stalls_run *r = ctx;
 	struct report_clock now = report_clock_now();
 
-	if (r->opts.common.json) {
-		json_line(stdout, json_stall(s, &now));
+	if (output_wants(&r->out))
+		output_line(&r->out, json_stall(s, &now));
+	if (r->opts.common.json)
 		return;
-	}
 	if (!r->opts.common.quiet)
 		session_clear_line();
 	text_stall(stdout, s, &now);
@@ -93,7 +93,7 @@ static uint64_t cpu_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static int look(struct stalls_run *r, bool first, struct err *err)
+static int look(struct stalls_run *r, bool first, bool last, struct err *err)
 {
 	uint64_t begin = mono_now_ns(), cpu = cpu_now_ns(), seen;
 	size_t known = stall_engine_count(r->engine);
@@ -121,6 +121,8 @@ static int look(struct stalls_run *r, bool first, struct err *err)
 		rc = stall_engine_look(r->engine, &l, err);
 		r->n_threads = a->n_threads ? (unsigned)a->n_threads : r->n_threads;
 		r->looks++;
+		if (!rc)
+			stalls_store_look(r, &l, last);
 		if (l.now_ns - r->forget_ns > FORGET_EVERY_NS) {
 			stalls_trace_forget(r->trace, &tables, l.now_ns);
 			stalls_wire_forget(r, &tables, l.now_ns);
@@ -176,7 +178,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 	if (!rc)
 		rc = stalls_wire_start(r, err);
 	if (!rc)
-		rc = look(r, true, err);
+		rc = look(r, true, false, err);
 	if (rc)
 		return rc;
 	find_neighbours(r);
@@ -230,6 +232,7 @@ int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	struct stalls_run *r = ctx;
 	int rc;
 
+	output_tick(&r->out, now_ns);
 	/* events first: an end that the ring holds is more exact than what the look makes of it; and frames
 	 * do not wake us */
 	if (transport_drain(r->transport, err))
@@ -238,7 +241,7 @@ int stalls_tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 		return 0;
 	if (!last)
 		keep_budget(r, now_ns);
-	rc = look(r, false, err);
+	rc = look(r, false, last, err);
 	if (!last)
 		find_neighbours(r);
 	return rc;
@@ -401,17 +404,18 @@ static void print_end(struct stalls_run *r, const struct closing *c, const struc
 		text_rpc_ledger(stdout, &c->ledger);
 		text_summary(stdout, s);
 		fflush(stdout);
-		return;
 	}
+	if (!output_wants(&r->out))
+		return;
 	for (size_t i = 0; i < c->n_rows; i++) {
 		v = json_log(&c->row[i], c->lives);
 		if (v)
-			json_line(stdout, v);
+			output_line(&r->out, v);
 	}
 	v = json_summary(s);
 	json_object_set_new(v, "stalls", json_stall_lives(c->lives, c->n, &clock));
 	json_object_set_new(v, "rpcs", json_rpc_ledger(&c->ledger));
-	json_line(stdout, v);
+	output_line(&r->out, v);
 }
 
 int stalls_finish(struct stalls_run *r, enum session_end why)
@@ -438,8 +442,11 @@ int stalls_finish(struct stalls_run *r, enum session_end why)
 		summary_note(&s, true, "no memory for the timeline");
 	stalls_log_count(r, c.row, c.n_rows, c.lives, &c.ledger);
 	session_usage_finish(&r->usage, &s);
+	stalls_store_account(r, &s);
+	output_account(&r->out, &s);
 	print_end(r, &c, &s);
 	rc = s.findings ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
+	rc = output_close(&r->out, rc, s.ended);
 	rpc_ledger_deinit(&c.ledger);
 	stalls_tables_deinit(&t);
 	summary_deinit(&s);

@@ -70,6 +70,7 @@ static const char EXAMPLES[] = "\nExamples:\n"
 			       "  culprit writes -n mydaemon --type my::Msg --insert my::Cache::Put:arg1 "
 			       "--check my::Cache::Get:arg1 --json\n"
 			       "  culprit writes -p 31516 --spec zbs --until-crash -q --json >crash.json\n"
+			       "  culprit writes -p 31516 --spec zbs -o chunkd.db\n"
 			       "  culprit writes -n mydaemon --type my::Msg\n"
 			       "  culprit writes -p 31516 --spec zbs --dry-run\n";
 
@@ -85,6 +86,7 @@ enum {
 
 static const struct option LONG[] = {
 	COMMON_LONG,
+	OUTPUT_LONG,
 	WHAT_LONG,
 	{"field", 1, 0, OPT_FIELD},
 	{"object", 1, 0, OPT_OBJECT},
@@ -168,9 +170,9 @@ static int parse(int argc, char **argv, struct writes_opts *o)
 
 	common_init(&o->c);
 	o->setters = SETTERS_AUTO;
-	while ((opt = getopt_long(argc, argv, COMMON_SHORT, LONG, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, OUTPUT_SHORT, LONG, NULL)) != -1) {
 		if (opt == 'h') {
-			printf("%s%s%s", HELP, COMMON_HELP, EXAMPLES);
+			printf("%s%s%s%s", HELP, OUTPUT_HELP, COMMON_HELP, EXAMPLES);
 			return -1;
 		}
 		limited |= opt == 'd';
@@ -280,7 +282,7 @@ int cmd_writes(int argc, char **argv)
 	    (o.await ? writes_targets_await : writes_targets_open)(&t, &o, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);
 	else
-		ret = o.c.dry_run ? dry_run(&o, &t) : writes_run(&o, &t);
+		ret = o.c.dry_run ? dry_run(&o, &t) : writes_run(&o, argv, &t);
 	writes_targets_close(&t);
 	return ret;
 }

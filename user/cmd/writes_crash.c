@@ -87,9 +87,9 @@ void death_report(struct run *r, uint64_t now_ns)
 		return;
 	r->crashed = true;
 	c.told_ns = mono_now_ns(); /* names took their time */
-	if (r->o->c.json)
-		json_line(stdout, json_crash(&c, &clock));
-	else
+	if (output_wants(r->out))
+		output_line(r->out, json_crash(&c, &clock));
+	if (!r->o->c.json)
 		text_crash(stdout, &c, &clock);
 	fflush(stdout);
 	if (c.damage)

@@ -358,9 +358,9 @@ void run_tell(struct run *r, uint64_t now_ns, bool final)
 
 	while ((f = engine_tell(r->engine, now_ns, r->watch && !r->watch_failed, final))) {
 		story_finish(r, f);
-		if (r->o->c.json)
-			json_line(stdout, json_bad_write(&f->w, &clock, f->again));
-		else
+		if (output_wants(r->out))
+			output_line(r->out, json_bad_write(&f->w, &clock, f->again));
+		if (!r->o->c.json)
 			text_bad_write(stdout, &f->w, &clock, now_ns);
 		fflush(stdout);
 	}
@@ -392,8 +392,7 @@ static json_t *libraries(const struct runs *all)
 	return v;
 }
 
-static void print_summary(const struct runs *all, struct write_cost *cost, size_t n_costs,
-			  const struct summary *s)
+static void print_summary(struct runs *all, struct write_cost *cost, size_t n_costs, const struct summary *s)
 {
 	struct write_coverage *fields;
 	size_t n;
@@ -405,8 +404,9 @@ static void print_summary(const struct runs *all, struct write_cost *cost, size_
 		text_write_costs(stdout, cost, n_costs, ROWS);
 		text_summary(stdout, s);
 		fflush(stdout);
-		return;
 	}
+	if (!output_wants(&all->out))
+		return;
 	v = json_summary(s);
 	if (v) {
 		json_object_set_new(v, "functions", json_write_costs(cost, n_costs));
@@ -417,7 +417,7 @@ static void print_summary(const struct runs *all, struct write_cost *cost, size_
 		json_object_set_new(v, "fields", json_write_coverage(fields, n));
 		free(fields);
 	}
-	json_line(stdout, v);
+	output_line(&all->out, v);
 }
 
 int runs_report(struct runs *all)
@@ -439,9 +439,11 @@ int runs_report(struct runs *all)
 		run_tell(r, now, true);
 	}
 	summarize(all, now, &s);
+	output_account(&all->out, &s);
 	cost = costs(all, now, &n);
 	print_summary(all, cost, n, &s);
 	ret = s.findings ? EXIT_FINDINGS : s.complete ? EXIT_NOTHING : EXIT_INCOMPLETE;
+	ret = output_close(&all->out, ret, s.ended);
 	free(cost);
 	summary_deinit(&s);
 	return ret;

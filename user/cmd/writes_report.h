@@ -25,6 +25,7 @@ struct run {
 	bool no_register;  /* for watchpoints: others have them */
 	bool heap_stopped; /* over the budget */
 	const struct writes_opts *o;
+	struct output *out;
 	struct writes_prep *p;
 	struct image *image;
 	struct engine *engine;
@@ -59,6 +60,7 @@ struct run {
 /* The session: all processes. */
 struct runs {
 	const struct writes_opts *o;
+	struct output out;
 	struct writes_targets *t;
 	struct transport *transport;
 	struct run *v[RUNS_MAX];

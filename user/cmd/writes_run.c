@@ -211,6 +211,7 @@ static int tick(void *ctx, uint64_t now_ns, bool last, struct err *err)
 	struct runs *s = ctx;
 	size_t left = runs_ended(s, now_ns);
 
+	output_tick(&s->out, now_ns);
 	if (!last) /* first of all: the deadline may have passed, and then nothing that is known counts */
 		each_second(s, now_ns);
 	for (size_t i = 0; i < s->n; i++) {
@@ -462,7 +463,8 @@ int run_add(struct runs *s, struct writes_prep *p, bool late, struct err *err)
 	if (!r)
 		return err_set(err, -ENOMEM, "out of memory");
 	keep_alive(s);
-	*r = (struct run){.pid = p->pid, .o = s->o, .p = p, .transport = s->transport, .late = late};
+	*r = (struct run){
+		.pid = p->pid, .o = s->o, .p = p, .transport = s->transport, .late = late, .out = &s->out};
 	ret = arm(s, r, err);
 	if (ret)
 		s->failed[s->n_failed++] = r;
@@ -494,7 +496,7 @@ static int arm_all(struct runs *s, struct err *err)
 	return ret;
 }
 
-int writes_run(const struct writes_opts *o, struct writes_targets *t)
+int writes_run(const struct writes_opts *o, char **argv, struct writes_targets *t)
 {
 	static const struct session_ops ops = {.tick = tick, .progress = progress};
 	struct session_cfg cfg = {.pid = t->n == 1 && !o->c.comm ? t->v[0]->pid : 0,
@@ -506,17 +508,23 @@ int writes_run(const struct writes_opts *o, struct writes_targets *t)
 	int ret;
 
 	trace_verbose(o->c.verbose > 0);
-	ret = arm_all(&s, &err);
+	ret = output_open(&s.out, &o->c, argv, &err);
+	if (!ret)
+		ret = arm_all(&s, &err);
+	if (ret)
+		output_abandon(&s.out);
 	if (!ret && o->c.verbose)
 		print_coverage(s.v[0]);
 	/* uprobes that are still to come */
 	cfg.admin = !ret && (!s.n || !writes_trace_multi(s.v[0]->trace));
 	if (!ret)
 		ret = session_run(&cfg, s.transport, &ops, &s, &s.end, &err);
-	if (ret)
+	if (ret) {
+		output_close(&s.out, ret, err.msg);
 		ret = fail(EXIT_CANNOT_RUN, &err);
-	else
+	} else {
 		ret = runs_report(&s);
+	}
 	for (size_t i = 0; i < s.n; i++)
 		disarm(&s, s.v[i]);
 	for (size_t i = 0; i < s.n_failed; i++)

@@ -3,6 +3,7 @@
 #ifndef CULPRIT_CMD_WRITES_RUN_H
 #define CULPRIT_CMD_WRITES_RUN_H
 
+#include "cmd/output.h"
 #include "cmd/what.h"
 #include "dwarf/dbg.h"
 #include "plan/writes.h"
@@ -84,7 +85,7 @@ int writes_targets_add(struct writes_targets *t, const struct writes_opts *o, pi
 		       struct err *err);
 void writes_targets_close(struct writes_targets *t);
 
-/* Arms, follows, reports. Returns enum exit_code. */
-int writes_run(const struct writes_opts *o, struct writes_targets *t);
+/* Arms, follows, reports; argv: of the command. Returns enum exit_code. */
+int writes_run(const struct writes_opts *o, char **argv, struct writes_targets *t);
 
 #endif
