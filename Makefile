@@ -19,7 +19,7 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_x86 -D__bpf__ -Wall -W
               -Wno-address-of-packed-member -Ivmlinux/$(ARCH) -I. -Ibpf -include bpf/lib/compat.bpf.h
 
 # Pure modules: no libbpf. Unit tests link libcore.a without -lbpf, so a stray call fails the build.
-CORE_DIRS := util doctor elf dwarf profile layout proc spec framing plan unwind symbol sock writes story heap log stalls space find inspect report store join
+CORE_DIRS := util doctor elf dwarf profile layout proc spec framing plan unwind symbol sock writes story heap log stalls space find inspect report store join replay
 CORE_SRC  := $(wildcard $(CORE_DIRS:%=user/%/*.c))
 TRACE_SRC := $(wildcard user/trace/*.c)
 CMD_SRC   := user/main.c $(wildcard user/cmd/*.c)

@@ -38,8 +38,8 @@ def each_command():
 
 
 def process_commands():
-    """Those that look at a process; layout reads a file."""
-    return [c for c in each_command() if c != "layout"]
+    """Those that look at a process; layout and report read a file."""
+    return [c for c in each_command() if c not in ("layout", "report")]
 
 
 def needs(command):

@@ -32,6 +32,7 @@ int cmd_threads(int argc, char **argv);
 int cmd_find(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_layout(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 
 #define COMMON_MAX_PIDS	    16
 #define COMMON_MAX_PROFILES 16

@@ -10,5 +10,6 @@ const struct command commands[] = {
 	{"find", "where a value stands in memory: function, variable, stack, heap, object", cmd_find},
 	{"layout", "profile of a binary, for nodes without its debuginfo; or who can store to a field",
 	 cmd_layout},
+	{"report", "a session of -o FILE.db again; both ends of an RPC; export", cmd_report},
 	{0},
 };

@@ -44,7 +44,7 @@ void report_clean(json_t *v)
 	}
 }
 
-struct reader reader_of(const struct reader *r, const json_t *v)
+struct reader read_part(const struct reader *r, const json_t *v)
 {
 	return (struct reader){.v = v, .clock = r->clock, .err = r->err};
 }
@@ -263,7 +263,7 @@ void read_frames(struct reader *r, const char *key, struct frames *ret)
 
 	ret->v = read_room(r, n, sizeof(*ret->v));
 	for (size_t i = 0; ret->v && i < n && !r->rc; i++) {
-		struct reader one = reader_of(r, json_array_get(a, i));
+		struct reader one = read_part(r, json_array_get(a, i));
 
 		ret->n = i + 1;
 		read_frame(&one, &ret->v[i]);
@@ -295,6 +295,15 @@ void read_strs(struct reader *r, const char *key, char ***ret, size_t *n)
 	}
 }
 
+int frames_from_json(const json_t *v, const char *key, struct frames *ret, struct err *err)
+{
+	struct reader r = {.v = v, .err = err};
+
+	*ret = (struct frames){0};
+	read_frames(&r, key, ret);
+	return r.rc;
+}
+
 void read_touch_of(struct reader *of, struct touch *ret)
 {
 	read_time(of, "time", &ret->ts_ns);
@@ -306,7 +315,7 @@ void read_touch_of(struct reader *of, struct touch *ret)
 void read_touch(struct reader *r, const char *key, struct touch *ret)
 {
 	const json_t *v = read_object(r, key);
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	if (!v)
 		return;
@@ -372,14 +381,14 @@ int summary_from_json(const json_t *v, struct summary *ret, struct err *err)
 	ret->ended = read_ref(&r, "ended");
 	read_u64(&r, "findings", &ret->findings);
 	read_int(&r, "threads", 0, INT32_MAX, &threads);
-	probes = reader_of(&r, read_object(&r, "probes"));
+	probes = read_part(&r, read_object(&r, "probes"));
 	read_int(&probes, "planned", 0, INT32_MAX, &n[0]);
 	read_int(&probes, "attached", 0, INT32_MAX, &n[1]);
 	read_int(&probes, "failed", 0, INT32_MAX, &n[2]);
-	events = reader_of(&r, read_object(&r, "events"));
+	events = read_part(&r, read_object(&r, "events"));
 	read_u64(&events, "seen", &ret->events_seen);
 	read_u64(&events, "lost", &ret->events_lost);
-	cost = reader_of(&r, read_object(&r, "overhead"));
+	cost = read_part(&r, read_object(&r, "overhead"));
 	read_real(&cost, "own_cpu_pct", &ret->own_cpu_pct);
 	read_real(&cost, "bpf_cpu_pct", &ret->bpf_cpu_pct);
 	read_u64(&cost, "rss_kib", &ret->rss_kib);

@@ -42,6 +42,8 @@ int stall_lives_from_json(const json_t *summary, const struct report_clock *c, c
 int rpc_ledger_from_json(const json_t *summary, struct rpc_ledger *ret, struct err *err);
 /* The summary's "functions"; *ret for free(). */
 int write_costs_from_json(const json_t *summary, struct write_cost **ret, size_t *n, struct err *err);
+/* Frames at key of v, and whether they go on. */
+int frames_from_json(const json_t *v, const char *key, struct frames *ret, struct err *err);
 /* A line of kind "log" as a row (its log is *rec, which the caller keeps). n: how many stalls there are. */
 int log_from_json(const json_t *v, size_t n, struct log_rec *rec, struct timeline_row *ret, struct err *err);
 

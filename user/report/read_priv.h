@@ -15,7 +15,7 @@ struct reader {
 	int rc;
 };
 
-struct reader reader_of(const struct reader *r, const json_t *v); /* of a part of it, without an error yet */
+struct reader read_part(const struct reader *r, const json_t *v); /* of a part of it, without an error yet */
 void reader_join(struct reader *r, const struct reader *part);	  /* takes the part's error over */
 
 const json_t *read_object(struct reader *r, const char *key); /* NULL: none */

@@ -17,7 +17,7 @@ static const char *by(unsigned i)
 
 static void read_sock(struct reader *r, struct sock_facts *s)
 {
-	struct reader of = reader_of(r, read_object(r, "socket"));
+	struct reader of = read_part(r, read_object(r, "socket"));
 	const char *family = read_ref(&of, "family");
 	uint32_t probes = 0;
 
@@ -57,7 +57,7 @@ static void read_sock(struct reader *r, struct sock_facts *s)
 static void read_rpc(struct reader *r, struct stall *s)
 {
 	const json_t *v = read_object(r, "rpc");
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	s->rpc_age_ms = -1;
 	if (!v)
@@ -72,7 +72,7 @@ static void read_rpc(struct reader *r, struct stall *s)
 static void read_reader(struct reader *r, struct stall *s)
 {
 	const json_t *v = read_object(r, "request_read");
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	if (!v)
 		return;
@@ -86,7 +86,7 @@ static void read_reader(struct reader *r, struct stall *s)
 static void read_other(struct reader *r, struct stall *s)
 {
 	const json_t *v = read_object(r, "other");
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	if (!v)
 		return;
@@ -125,7 +125,7 @@ static void read_chain(struct reader *r, struct stall *s)
 
 	s->chain = read_room(r, n, sizeof(*s->chain));
 	for (size_t i = 0; s->chain && i < n && !r->rc; i++) {
-		struct reader one = reader_of(r, json_array_get(a, i));
+		struct reader one = read_part(r, json_array_get(a, i));
 
 		s->n_chain = i + 1;
 		read_step(&one, &s->chain[i]);
@@ -174,7 +174,7 @@ int stall_lives_from_json(const json_t *summary, const struct report_clock *c, c
 	const json_t *a = read_array(&r, "stalls");
 
 	for (size_t i = 0; i < n && !r.rc; i++) {
-		struct reader one = reader_of(&r, json_array_get(a, i));
+		struct reader one = read_part(&r, json_array_get(a, i));
 		struct stall_life *l = &ret[i];
 
 		*l = (struct stall_life){.stall = &stalls[i],
@@ -221,7 +221,7 @@ int rpc_ledger_from_json(const json_t *summary, struct rpc_ledger *ret, struct e
 
 	*ret = (struct rpc_ledger){.v = read_room(&r, n, sizeof(*ret->v))};
 	for (size_t i = 0; ret->v && i < n && !r.rc; i++) {
-		struct reader one = reader_of(&r, json_array_get(a, i));
+		struct reader one = read_part(&r, json_array_get(a, i));
 
 		read_line(&one, &ret->v[i]);
 		reader_join(&r, &one);
@@ -248,7 +248,7 @@ int log_from_json(const json_t *v, size_t n, struct log_rec *rec, struct timelin
 				     .log = rec,
 				     .stall = SIZE_MAX};
 	read_bool(&r, "timed_out", &ret->timed_out);
-	of = reader_of(&r, read_object(&r, "stall"));
+	of = read_part(&r, read_object(&r, "stall"));
 	read_i64(&of, "number", 0, INT64_MAX, &number);
 	reader_join(&r, &of);
 	if (number >= 0 && (uint64_t)number < n)

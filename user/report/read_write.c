@@ -33,7 +33,7 @@ static void read_width(struct reader *r, unsigned max, unsigned *ret)
 static void read_insn(struct reader *r, struct store_insn *s)
 {
 	const json_t *v = read_object(r, "instruction");
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	if (!v)
 		return;
@@ -50,7 +50,7 @@ static void read_insn(struct reader *r, struct store_insn *s)
 static void read_writer(struct reader *r, struct bad_write *w)
 {
 	const json_t *v = read_object(r, "writer");
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 	int64_t frame = 0;
 
 	if (!v)
@@ -72,7 +72,7 @@ static void read_writer(struct reader *r, struct bad_write *w)
 static void read_event(struct reader *r, const char *key, struct block_event *e)
 {
 	const json_t *v = read_object(r, key);
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	if (!v)
 		return;
@@ -84,7 +84,7 @@ static void read_event(struct reader *r, const char *key, struct block_event *e)
 static void read_owner(struct reader *r, struct block_history *h)
 {
 	const json_t *v = read_object(r, "previous_owner"), *now;
-	struct reader of = reader_of(r, v), current;
+	struct reader of = read_part(r, v), current;
 
 	if (!v)
 		return;
@@ -95,7 +95,7 @@ static void read_owner(struct reader *r, struct block_history *h)
 	read_event(&of, "allocated", &h->before.out);
 	read_event(&of, "freed", &h->before.freed);
 	now = read_object(&of, "current");
-	current = reader_of(&of, now);
+	current = read_part(&of, now);
 	h->now.known = now != NULL;
 	read_hex(&current, "block", &h->now.block);
 	read_event(&current, "allocated", &h->now.out);
@@ -122,7 +122,7 @@ static void read_bytes(struct reader *r, struct neighbourhood *n)
 
 static void read_near(struct reader *r, struct neighbourhood *n)
 {
-	struct reader of = reader_of(r, read_object(r, "neighbourhood"));
+	struct reader of = read_part(r, read_object(r, "neighbourhood"));
 	const json_t *a = read_array(&of, "fields");
 	size_t max = json_array_size(a);
 
@@ -130,7 +130,7 @@ static void read_near(struct reader *r, struct neighbourhood *n)
 	read_bytes(&of, n);
 	n->v = read_room(&of, max, sizeof(*n->v));
 	for (size_t i = 0; n->v && i < max && !of.rc; i++) {
-		struct reader one = reader_of(&of, json_array_get(a, i));
+		struct reader one = read_part(&of, json_array_get(a, i));
 		struct near_field *f = &n->v[i];
 
 		n->n = i + 1;
@@ -147,7 +147,7 @@ static void read_near(struct reader *r, struct neighbourhood *n)
 static void read_elsewhere(struct reader *r, struct elsewhere *e)
 {
 	const json_t *v = read_object(r, "elsewhere"), *a;
-	struct reader of = reader_of(r, v);
+	struct reader of = read_part(r, v);
 
 	e->known = json_is_integer(json_object_get(v, "hits"));
 	read_str(&of, "reason", &e->why_not);
@@ -157,7 +157,7 @@ static void read_elsewhere(struct reader *r, struct elsewhere *e)
 	read_bool(&of, "complete", &e->complete);
 	a = read_array(&of, "shown");
 	for (size_t i = 0; i < json_array_size(a) && i < STORY_SHOWN && !of.rc; i++) {
-		struct reader one = reader_of(&of, json_array_get(a, i));
+		struct reader one = read_part(&of, json_array_get(a, i));
 
 		e->n = i + 1;
 		read_hex(&one, "addr", &e->v[i].addr);
@@ -175,7 +175,7 @@ static void read_unseen(struct reader *r, struct unseen *u)
 	const json_t *a = read_array(r, "unseen");
 
 	for (size_t i = 0; i < json_array_size(a) && i < UNSEEN_CAUSES && !r->rc; i++) {
-		struct reader one = reader_of(r, json_array_get(a, i));
+		struct reader one = read_part(r, json_array_get(a, i));
 
 		u->n = i + 1;
 		u->v[i].cause = read_ref(&one, "cause");
@@ -191,7 +191,7 @@ static void read_touched(struct reader *r, struct bad_write *w)
 
 	w->touched_by = read_room(r, n, sizeof(*w->touched_by));
 	for (size_t i = 0; w->touched_by && i < n && !r->rc; i++) {
-		struct reader one = reader_of(r, json_array_get(a, i));
+		struct reader one = read_part(r, json_array_get(a, i));
 
 		w->n_touched = i + 1;
 		read_touch_of(&one, &w->touched_by[i]);
@@ -202,7 +202,7 @@ static void read_touched(struct reader *r, struct bad_write *w)
 /* Object, path, values and the two touches that bound the damage: what a crash tells of it, too. */
 static void read_damage(struct reader *r, struct bad_write *w)
 {
-	struct reader of = reader_of(r, read_object(r, "object"));
+	struct reader of = read_part(r, read_object(r, "object"));
 
 	need(&of, "type", &w->object_type);
 	read_hex(&of, "addr", &w->object_addr);
@@ -262,7 +262,7 @@ int crash_from_json(const json_t *v, const struct report_clock *c, struct crash 
 	read_time(&r, "time", &ret->ts_ns);
 	read_ms(&r, "told_after_ms", &after);
 	ret->told_ns = ret->ts_ns + after;
-	of = reader_of(&r, read_object(&r, "signal"));
+	of = read_part(&r, read_object(&r, "signal"));
 	read_int(&of, "number", 0, INT32_MAX, &ret->signal);
 	read_int(&of, "code", INT32_MIN, INT32_MAX, &ret->code);
 	ret->signal_name = read_ref(&of, "name");
@@ -276,7 +276,7 @@ int crash_from_json(const json_t *v, const struct report_clock *c, struct crash 
 	read_str(&r, "explanation", &ret->explanation);
 	died_of = read_object(&r, "damage");
 	if (died_of) {
-		of = reader_of(&r, died_of);
+		of = read_part(&r, died_of);
 		read_damage(&of, damage);
 		reader_join(&r, &of);
 		ret->damage = r.rc ? NULL : damage;
@@ -293,7 +293,7 @@ int write_costs_from_json(const json_t *summary, struct write_cost **ret, size_t
 	*n = 0;
 	*ret = read_room(&r, max, sizeof(**ret));
 	for (size_t i = 0; *ret && i < max && !r.rc; i++) {
-		struct reader one = reader_of(&r, json_array_get(a, i));
+		struct reader one = read_part(&r, json_array_get(a, i));
 		struct write_cost *c = &(*ret)[i];
 
 		c->function = read_ref(&one, "function");

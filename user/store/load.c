@@ -7,8 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "report/read.h"
 #include "store/load.h"
 #include "store/schema.h"
+#include "store/store.h"
 #include "store/spare.h"
 #include "util/grow.h"
 
@@ -121,6 +123,21 @@ static uint64_t number_at(sqlite3_stmt *st, int column)
 								 : 0;
 }
 
+/* Control characters would reach a terminal. */
+static char *plain(char *s)
+{
+	for (char *c = s; c && *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	return s;
+}
+
+static void copy_text(char *to, size_t len, const char *from)
+{
+	snprintf(to, len, "%s", from ? from : "");
+	plain(to);
+}
+
 static int read_key(struct loader *l, sqlite3_stmt *st)
 {
 	const char *key = text_at(st, 0), *value = text_at(st, 1);
@@ -130,7 +147,7 @@ static int read_key(struct loader *l, sqlite3_stmt *st)
 		return bad(l, "a key of the session without text");
 	if (GROW(&l->s->key, l->s->n_keys))
 		return -ENOMEM;
-	k = (struct session_key){.key = strdup(key), .value = strdup(value)};
+	k = (struct session_key){.key = plain(strdup(key)), .value = plain(strdup(value))};
 	l->s->key[l->s->n_keys++] = k;
 	return k.key && k.value ? 0 : -ENOMEM;
 }
@@ -148,17 +165,16 @@ static int read_line(struct loader *l, sqlite3_stmt *st)
 		json_decref(v);
 		return bad(l, "a line that is no JSON object of a kind");
 	}
+	if (l->s->n_lines > STORE_MAX_LINES) {
+		json_decref(v);
+		return bad(l, "more lines than a session can have");
+	}
 	if (GROW(&l->s->line, l->s->n_lines)) {
 		json_decref(v);
 		return -ENOMEM;
 	}
 	l->s->line[l->s->n_lines++] = (struct session_line){.real_ns = number_at(st, 1), .json = v};
 	return 0;
-}
-
-static void copy_text(char *to, size_t len, const char *from)
-{
-	snprintf(to, len, "%s", from ? from : "");
 }
 
 static int read_conn(struct loader *l, sqlite3_stmt *st)
@@ -219,6 +235,7 @@ static int read_wait(struct loader *l, sqlite3_stmt *st)
 		json_decref(v);
 		return -ENOMEM;
 	}
+	report_clean(v);
 	w = &l->s->wait[l->s->n_waits++];
 	*w = (struct session_wait){
 		.id = (int64_t)number_at(st, 0),

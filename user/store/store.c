@@ -275,19 +275,25 @@ static struct value number_at(const json_t *v, const char *key)
 
 void store_line(struct store *s, const json_t *v, uint64_t real_ns)
 {
-	const char *what = string_at(v, "verdict");
+	const char *what = string_at(v, "verdict"), *kind = string_at(v, "kind");
 	bool whole = true;
 	struct row *r;
 
 	if (!s || !v)
 		return;
+	if (!kind)
+		kind = "";
+	if (s->n_lines >= STORE_MAX_LINES && strcmp(kind, "summary") != 0) {
+		s->lost++;
+		return;
+	}
 	if (!what)
 		what = string_at(v, "reason");
 	r = row_new(STORE_LINE);
 	if (r) {
 		r->v[0] = number(++s->n_lines);
 		r->v[1] = number((int64_t)real_ns);
-		r->v[2] = text(string_at(v, "kind") ? string_at(v, "kind") : "", &whole);
+		r->v[2] = text(kind, &whole);
 		r->v[3] = text(what, &whole);
 		r->v[4] = number_at(v, "pid");
 		r->v[5] = number_at(v, "tid");

@@ -12,6 +12,7 @@
 #include "util/err.h"
 
 #define STORE_QUEUE_BYTES (8u << 20) /* of rows that wait */
+#define STORE_MAX_LINES	  65536	     /* findings and log lines of a session, besides its summary */
 
 struct store;
 

@@ -171,13 +171,15 @@ static void update(struct track *t, struct tracked *k, const struct conn_view *v
 static json_t *thread_json(const struct track *t, const struct conn_thread *c)
 {
 	char *doing = c->t ? explain_doing(c->t) : NULL;
-	json_t *v = json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "tid",
+	static const struct frames none;
+	json_t *v = json_pack("{s:o, s:o, s:o, s:I, s:o, s:o}", "tid",
 			      c->t ? json_integer(c->t->tid) : json_null(), "comm",
 			      c->t ? json_str(c->t->comm) : json_null(), "how", json_str(c->how), "looked_ns",
-			      (json_int_t)wall(t, t->l->now_ns), "doing", json_str(doing), "user_stack",
-			      c->t ? json_frames(&c->t->user_stack) : json_array(), "kernel_stack",
+			      (json_int_t)wall(t, t->l->now_ns), "doing", json_str(doing), "kernel_stack",
 			      c->t ? json_strs(c->t->kernel_stack, c->t->n_kernel) : json_array());
 
+	if (v)
+		json_set_frames(v, "user_stack", c->t ? &c->t->user_stack : &none);
 	free(doing);
 	return v;
 }
