@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cmd/cmd.h"
+#include "replay/again.h"
 #include "replay/replay.h"
 
 #define SESSIONS_MAX 32
@@ -126,14 +127,33 @@ static int by_start(const void *a, const void *b)
 	return (x->clock.real_ns > y->clock.real_ns) - (x->clock.real_ns < y->clock.real_ns);
 }
 
+/* Names that are not found stay as the node had them, and it is said. */
+static int name_again(const struct report_opts *o, struct session *s, struct err *err)
+{
+	struct again_account a = {0};
+	int rc = o->debuginfo ? session_name_again(s, o->debuginfo, &a, err) : 0;
+
+	if (!rc && a.missing[0])
+		fprintf(stderr,
+			"culprit: %s: names as the node had them in %s: no file of that build-id was found\n",
+			s->path, a.missing);
+	return rc;
+}
+
 static int open_all(const struct report_opts *o, struct replay **v, size_t *n, struct err *err)
 {
 	for (size_t i = 0; i < o->n; i++) {
 		struct session *s;
 		int rc = session_load(&s, o->path[i], err);
 
-		if (!rc)
-			rc = replay_open(&v[*n], s, err);
+		if (rc)
+			return rc;
+		rc = name_again(o, s, err);
+		if (rc) {
+			session_free(s);
+			return rc;
+		}
+		rc = replay_open(&v[*n], s, err);
 		if (rc)
 			return rc;
 		(*n)++;
