@@ -19,7 +19,7 @@ STALL_KEYS = {"kind", "verdict", "pid", "tid", "comm", "blocked_ms", "blocked_be
 SOCKET_KEYS = {"inode", "local", "remote", "state", "send_queue", "recv_queue", "unacked", "retransmits", "last_send_ms",
                "last_recv_ms"}
 UNIX_KEYS = {"inode", "local", "remote", "state", "send_queue", "recv_queue", "peer_inode"}
-FRAME_KEYS = {"module", "build_id", "offset", "symbol", "file", "line", "inlined"}
+FRAME_KEYS = {"module", "build_id", "offset", "addr", "symbol", "file", "line", "inlined"}
 
 
 class Session:
@@ -218,6 +218,21 @@ def test_server_process(start_target):
         assert stalls[0]["socket"]["inode"] == truth["inode"]
         assert stalls[0]["blocked_before_session"] is (session is before)
     assert client.alive()
+
+
+def test_the_client_gave_up(start_target):
+    """The kernel counts the client's FIN as a byte that is not read: the request was read all the same, and its thread is stuck."""
+    server = start_target("--server-only")
+    client = start_target("--connect", f"127.0.0.1:{server.port}")
+    truth = server.fault("server-mutex")
+    client.stop()
+    time.sleep(1.2)
+    stalls, _, code = Session(server.pid, duration=0).wait_armed().end(interrupt=True)
+    assert code == 1
+    assert [s["verdict"] for s in stalls] == ["server-thread-blocked"]
+    assert stalls[0]["tid"] == truth["tid"] and stalls[0]["socket"]["inode"] == truth["inode"]
+    assert stalls[0]["socket"]["state"] == "CLOSE-WAIT" and stalls[0]["socket"]["recv_queue"] == 1
+    assert stalls[0]["request"].startswith("request read ") and "closed its side" in stalls[0]["request"]
 
 
 def test_late_answer(target):

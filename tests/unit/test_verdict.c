@@ -441,6 +441,28 @@ static void server_blocked(void **state)
 	SERVER(in, VERDICT_NONE); /* never answered anything: one-way messages */
 }
 
+/* The client gave up: its FIN counts as a byte of the receive queue, but is no request that nobody reads. */
+static void client_gone(void **state)
+{
+	struct stalls_sock flow;
+	struct verdict_in in = serving(&flow);
+	struct verdict_out out;
+
+	(void)state;
+	strcpy(in.sock.state, "CLOSE-WAIT");
+	in.sock.recv_queue = 1;
+	SERVER(in, VERDICT_SERVER_THREAD_BLOCKED);
+	assert_false(out.partial);
+	in.flow = NULL;
+	in.reader = in.writer = false;
+	in.has_handler = true; /* of a pool, begun before the session */
+	SERVER(in, VERDICT_SERVER_THREAD_BLOCKED);
+	assert_false(out.partial);
+	in = serving(&flow);
+	flow.last_send_ns = NOW - 4 * SEC;
+	SERVER(in, VERDICT_NONE); /* answered, then closed */
+}
+
 static void server_idle(void **state)
 {
 	struct stalls_sock flow;
@@ -542,14 +564,23 @@ static void unread_is_no_reply(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(peer_silent),	    cmocka_unit_test(idle_is_silent),
-		cmocka_unit_test(not_sockets),	    cmocka_unit_test(ambiguous_ages),
-		cmocka_unit_test(many_descriptors), cmocka_unit_test(send_path),
-		cmocka_unit_test(unsent),	    cmocka_unit_test(half_open),
-		cmocka_unit_test(connecting),	    cmocka_unit_test(dead_fd),
-		cmocka_unit_test(wrong_events),	    cmocka_unit_test(unix_sockets),
-		cmocka_unit_test(server_blocked),   cmocka_unit_test(server_idle),
-		cmocka_unit_test(reply_unread),	    cmocka_unit_test(unread_is_no_reply),
+		cmocka_unit_test(peer_silent),
+		cmocka_unit_test(idle_is_silent),
+		cmocka_unit_test(not_sockets),
+		cmocka_unit_test(ambiguous_ages),
+		cmocka_unit_test(many_descriptors),
+		cmocka_unit_test(send_path),
+		cmocka_unit_test(unsent),
+		cmocka_unit_test(half_open),
+		cmocka_unit_test(connecting),
+		cmocka_unit_test(dead_fd),
+		cmocka_unit_test(wrong_events),
+		cmocka_unit_test(unix_sockets),
+		cmocka_unit_test(server_blocked),
+		cmocka_unit_test(server_idle),
+		cmocka_unit_test(client_gone),
+		cmocka_unit_test(reply_unread),
+		cmocka_unit_test(unread_is_no_reply),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

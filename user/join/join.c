@@ -129,7 +129,7 @@ static struct session_conn conn_of(const struct pair *p)
 	return (struct session_conn){.accepted = s->accepted,
 				     .send_queue = s->send_queue,
 				     .unacked = s->unacked,
-				     .recv_queue = s->recv_queue,
+				     .recv_queue = sock_unread(s),
 				     .bytes_acked = s->bytes_acked,
 				     .bytes_received = s->bytes_received,
 				     .seen_ns = p->a->found_ns[p->j->stall]};

@@ -149,7 +149,7 @@ static void thread_lines(FILE *f, const struct replay *b, const struct joined *j
 static void answer_line(FILE *f, const struct replay *a, const struct joined *j)
 {
 	const struct sock_facts *s = &a->stall[j->stall].sock;
-	uint32_t unread = j->ca ? j->ca->recv_queue : s->recv_queue;
+	uint32_t unread = j->ca ? j->ca->recv_queue : sock_unread(s);
 	char x[16];
 
 	fprintf(f, "  answer    ");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "report/finding.h"
 
@@ -43,6 +44,21 @@ const char *verdict_name(enum verdict v)
 	};
 
 	return NAME(names, v);
+}
+
+bool sock_peer_closed(const struct sock_facts *s)
+{
+	static const char *const states[] = {"CLOSE-WAIT", "LAST-ACK", "CLOSING", "TIME-WAIT"};
+
+	for (size_t i = 0; s->family != AF_UNIX && i < sizeof(states) / sizeof(states[0]); i++)
+		if (!strcmp(s->state, states[i]))
+			return true;
+	return false;
+}
+
+uint32_t sock_unread(const struct sock_facts *s)
+{
+	return s->recv_queue - (s->recv_queue && sock_peer_closed(s));
 }
 
 void frames_deinit(struct frames *f)

@@ -152,7 +152,7 @@ struct sock_facts {
 	char local[64], remote[64];	 /* "10.0.0.1:4242", "[::1]:80", or a unix path */
 	char state[16];			 /* "ESTABLISHED", "SYN-SENT", ... */
 	bool accepted;			 /* our side is the server: the local port is listened on */
-	uint32_t recv_queue, send_queue; /* bytes */
+	uint32_t recv_queue, send_queue; /* bytes, as the kernel counts: sock_unread() */
 	uint32_t unacked;		 /* segments sent, not acknowledged */
 	uint32_t notsent;		 /* bytes queued, not sent yet */
 	uint32_t retransmits;		 /* of the oldest unacknowledged segment now */
@@ -166,6 +166,14 @@ struct sock_facts {
 	char timer[16];	      /* "keepalive", "on", "persist", "" */
 	uint64_t peer_inode;  /* AF_UNIX: the other end's inode; 0 none */
 };
+
+/* The peer has closed its side of this TCP connection (tcp(7): a FIN was received). */
+bool sock_peer_closed(const struct sock_facts *s);
+/*
+ * Bytes that came and were not read. recv_queue, as ss(8) shows it, counts an unread FIN as one byte, since
+ * it takes a sequence number (tcp_diag_get_info(): rcv_nxt - copied_seq).
+ */
+uint32_t sock_unread(const struct sock_facts *s);
 
 /* A thread on the way from a stuck one to what all of them wait for. */
 #define STEP_LEN 160

@@ -27,7 +27,7 @@ static void by_turn(const struct look *l, struct conn_view *v)
 	uint64_t owed_ns;
 	enum turn turn = verdict_turn(s, v->flow, l->now_ns, &owed_ns);
 
-	if (s->accepted && s->recv_queue && s->last_recv_ms >= 0)
+	if (s->accepted && sock_unread(s) && s->last_recv_ms >= 0)
 		owed_ns = (uint64_t)s->last_recv_ms * 1000000; /* not even read */
 	else if (turn != (s->accepted ? TURN_OURS : TURN_PEER))
 		return;

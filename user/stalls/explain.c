@@ -184,17 +184,21 @@ static void request_of_server(struct text *t, const struct stall *st, const stru
 		    a->n_rivals + 1);
 		return;
 	}
+	if (st->verdict == VERDICT_REPLY_UNREAD && !sock_unread(s)) {
+		add(t, "the peer has closed the connection, and the end of the stream is not read");
+		return;
+	}
 	if (st->verdict == VERDICT_REPLY_UNREAD) {
-		add(t, "%u bytes lie unread in the receive queue, the last came %s ago", s->recv_queue,
+		add(t, "%u bytes lie unread in the receive queue, the last came %s ago", sock_unread(s),
 		    ms_text(s->last_recv_ms, d));
 		return;
 	}
 	if (a->out.partial)
-		add(t, "request of %u bytes arrived %s ago from %s and is not read yet", s->recv_queue,
+		add(t, "request of %u bytes arrived %s ago from %s and is not read yet", sock_unread(s),
 		    ms_text(s->last_recv_ms, d), s->remote);
 	else
-		add(t, "request read %s ago from %s, not answered", text_duration(a->out.owed_ns, d),
-		    s->remote);
+		add(t, "request read %s ago from %s, not answered%s", text_duration(a->out.owed_ns, d),
+		    s->remote, sock_peer_closed(s) ? "; the client has closed its side since" : "");
 	if (!a->in.flow || !a->in.flow->recv_tid)
 		return;
 	add(t, "; thread %u reads this connection", a->in.flow->recv_tid);
@@ -241,7 +245,7 @@ static void explain_step(struct text *t, const struct stall *st, size_t i)
 	if (step->process[0])
 		add(t, " of process %d (%s)", (int)step->pid, step->process);
 	if (step->how[0])
-		add(t, " %s and", step->how);
+		add(t, strstr(step->how, "on CPU") ? " %s, and" : " %s and", step->how);
 	add(t, " %s", step->what);
 	if (step->next)
 		add(t, " %d", (int)step->next);
@@ -275,6 +279,10 @@ static void explain_why(struct text *t, const struct stall *st, const struct sub
 		    "a client waits: its request is not even read, because the thread that reads this "
 		    "connection is blocked in %s",
 		    st->syscall);
+	else if (a->out.verdict == VERDICT_REPLY_UNREAD && !sock_unread(&a->in.sock))
+		add(t,
+		    "the peer closed the connection instead of answering; the thread that should notice is "
+		    "blocked in something else");
 	else
 		add(t, "%s", why[a->out.verdict]);
 	if (a->computes)

@@ -89,13 +89,13 @@ static struct reader who_should_read(const struct chain_place *at, const struct 
 		snprintf(r.how, sizeof(r.how), "%s, and %u bytes lie there unread",
 			 flow && flow->recv_tid && flow->replies ? "reads and answers on this connection"
 								 : "is the only thread",
-			 end->recv_queue);
+			 sock_unread(end));
 	else
 		snprintf(r.unknown, sizeof(r.unknown),
 			 "%u bytes lie unread in process %d (%s); which of its %zu threads should read them "
 			 "cannot "
 			 "be known",
-			 end->recv_queue, (int)at->pid, at->comm, at->autopsy->n_threads);
+			 sock_unread(end), (int)at->pid, at->comm, at->autopsy->n_threads);
 	return r;
 }
 
@@ -113,7 +113,7 @@ static struct reader by_use(const struct chain_place *at, const struct stalls_so
 	text_duration(at->now_ns > last ? at->now_ns - last : 0, d);
 	r.t = autopsy_thread(at->autopsy, (pid_t)flow->recv_tid);
 	if (r.t && reader_cpu(r.t, flow, &cpu_ns))
-		snprintf(r.how, sizeof(r.how), "read the request %s ago, on CPU %s since,", d,
+		snprintf(r.how, sizeof(r.how), "read the request %s ago, on CPU %s since", d,
 			 text_duration(cpu_ns, c));
 	else if (r.t)
 		snprintf(r.how, sizeof(r.how), "read the request %s ago", d);
@@ -129,7 +129,7 @@ struct reader reader_of(struct stall_engine *e, const struct chain_place *at, co
 	const struct stalls_sock *flow = tables_sock(at->tables, end->inode);
 	struct reader r = {0};
 
-	if (end->recv_queue)
+	if (sock_unread(end))
 		return who_should_read(at, end, flow, alone);
 	if (flow && flow->recv_tid)
 		return by_use(at, flow);

@@ -33,7 +33,8 @@ static bool suspicious(const struct stall_engine *e, const struct look *l, const
 
 	if (!o->facts.known || !strcmp(o->facts.state, "LISTEN"))
 		return false;
-	if (o->facts.recv_queue)
+	/* of a connection that we made, the end of the stream is to be read, too */
+	if (o->facts.accepted ? sock_unread(&o->facts) : o->facts.recv_queue)
 		return o->facts.last_recv_ms < 0 ||
 		       old_enough(e, (uint64_t)o->facts.last_recv_ms * 1000000ULL);
 	if (!o->facts.accepted)

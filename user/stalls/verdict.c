@@ -34,7 +34,7 @@ static enum turn turn_by_counters(const struct sock_facts *s, uint64_t *owed_ns)
 {
 	/* the SYN is one of bytes_acked on a socket we connected */
 	bool sent = s->bytes_sent > 0 || s->bytes_acked > 1 || s->send_queue > 0;
-	bool received = s->bytes_received > 0 || s->recv_queue > 0;
+	bool received = s->bytes_received > sock_peer_closed(s) || sock_unread(s);
 	int64_t lead = s->last_recv_ms - s->last_send_ms;
 
 	if (!verdict_is_tcp(s))
@@ -252,12 +252,12 @@ enum verdict verdict_server(const struct verdict_in *in, struct verdict_out *out
 	*out = (struct verdict_out){0};
 	if (!s->known || !s->accepted || in->blocked_ns < in->threshold_ns)
 		return VERDICT_NONE;
-	if (waits_for_input(in->class) && (!in->elsewhere || s->recv_queue))
+	if (waits_for_input(in->class) && (!in->elsewhere || sock_unread(s)))
 		return VERDICT_NONE;
 	if (verdict_is_tcp(s) && !established(s))
 		return VERDICT_NONE;
 	out->turn = verdict_turn(s, in->flow, in->now_ns, &out->owed_ns);
-	if (s->recv_queue) {
+	if (sock_unread(s)) {
 		/* not read yet; nobody but its usual reader can be blamed */
 		if (!serves || !over(age_ns(s->last_recv_ms), in) ||
 		    !over(in->now_ns - in->flow->last_recv_ns, in))

@@ -147,7 +147,7 @@ static uint64_t client_waits(const struct about *a)
 {
 	uint64_t owed_ns;
 
-	if (!a->in.sock.known || !a->in.sock.accepted || a->in.sock.recv_queue || a->in.dead)
+	if (!a->in.sock.known || !a->in.sock.accepted || sock_unread(&a->in.sock) || a->in.dead)
 		return 0;
 	return verdict_turn(&a->in.sock, a->in.flow, a->in.now_ns, &owed_ns) == TURN_OURS ? owed_ns : 0;
 }

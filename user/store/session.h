@@ -28,7 +28,8 @@ struct session_conn {
 	bool gone;		    /* it was not open any more when the session last looked */
 	uint64_t first_ns, seen_ns; /* when the session first and last saw it open */
 	uint64_t last_send_ns, last_recv_ns;
-	uint32_t recv_queue, send_queue, unacked;
+	uint32_t recv_queue; /* bytes that nobody has read, without a FIN */
+	uint32_t send_queue, unacked;
 	uint64_t bytes_sent, bytes_acked, bytes_received; /* TCP: by the kernel's count */
 	pid_t recv_tid, send_tid; /* who last received and sent, as the session saw it; 0 not known */
 };

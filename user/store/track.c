@@ -144,7 +144,7 @@ static void update(struct track *t, struct tracked *k, const struct conn_view *v
 	memcpy(c->state, s->state, sizeof(c->state));
 	c->accepted = s->accepted;
 	c->peer_inode = s->peer_inode;
-	c->recv_queue = s->recv_queue;
+	c->recv_queue = sock_unread(s);
 	c->send_queue = s->send_queue;
 	c->unacked = s->unacked;
 	c->bytes_sent = s->bytes_sent;
@@ -158,7 +158,7 @@ static void update(struct track *t, struct tracked *k, const struct conn_view *v
 	if (f && f->last_recv_ns)
 		c->last_recv_ns = wall(t, f->last_recv_ns);
 	else if (!c->last_recv_ns || old.bytes_received != s->bytes_received ||
-		 old.recv_queue != s->recv_queue)
+		 old.recv_queue != c->recv_queue)
 		c->last_recv_ns = age_to_wall(t, s->last_recv_ms);
 	if (f) {
 		c->recv_tid = (pid_t)f->recv_tid;
@@ -231,7 +231,7 @@ static void follow_wait(struct track *t, struct tracked *k, const struct conn_vi
 	if (!lasts || (!same && !begin_wait(t, k, ours, since_ns)))
 		return;
 	k->w.seen_ns = now_ns;
-	k->w.unread = ours ? 0 : k->c.recv_queue;
+	k->w.unread = ours ? 0 : sock_unread(&v->o->facts);
 	k->w.rpc_id_known = v->on_wire;
 	k->w.rpc_id = v->on_wire ? v->wire.id : 0;
 	snprintf(k->w.method, sizeof(k->w.method), "%s", v->on_wire ? v->wire.method : "");
