@@ -77,19 +77,14 @@ int on_uretprobe(void *ctx)
 	return count(DOCTOR_URETPROBE, current_tgid());
 }
 
-SEC("tracepoint/syscalls/sys_enter_poll")
-int on_tracepoint(void *ctx)
+/* raw ones, as sessions take them */
+SEC("raw_tracepoint/sys_exit")
+int on_syscall_tracepoint(void *ctx)
 {
-	return count(DOCTOR_TRACEPOINT, current_tgid());
+	return count(DOCTOR_SYSCALL_TRACEPOINTS, current_tgid());
 }
 
-SEC("raw_tracepoint/sys_enter")
-int on_raw_tracepoint(void *ctx)
-{
-	return count(DOCTOR_RAW_TRACEPOINT, current_tgid());
-}
-
-SEC("tracepoint/sock/sock_send_length")
+SEC("raw_tracepoint/sock_send_length")
 int on_sock_tracepoint(void *ctx)
 {
 	return count(DOCTOR_SOCK_TRACEPOINT, current_tgid());

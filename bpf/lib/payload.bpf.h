@@ -13,10 +13,11 @@
 #define PAYLOAD_WAKE	(1 << 20) /* bytes that wait in the ring */
 #define PAYLOAD_SKIPPED 0x22	  /* MSG_PEEK: comes again; MSG_TRUNC: never reaches the buffer */
 
-/* The record that is being made, with room for a piece that begins right before the end. */
+/* The record that is being made, with room for a piece that begins right before the end and is as long as its
+ * mask lets it be. */
 struct payload_space {
 	struct payload_rec rec;
-	__u8 room[PAYLOAD_MAX];
+	__u8 room[2 * PAYLOAD_MAX];
 };
 
 struct {
@@ -190,6 +191,7 @@ static __always_inline void payload_emit(void *ctx, struct payload_rec *r, __u64
 {
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
+	MASK_NOW(size, 2 * PAYLOAD_MAX - 1);
 	if (!HAS_HELPER(ringbuf_output)) {
 		emit(ctx, r, size);
 		return;
@@ -204,17 +206,20 @@ static __always_inline void payload_emit(void *ctx, struct payload_rec *r, __u64
 static __always_inline bool payload_piece(struct payload_space *s, __u64 addr, __u64 len, __u32 want)
 {
 	__u64 at = s->rec.len, n;
+	__u8 *to;
 
 	if (at >= want || at >= PAYLOAD_MAX)
 		return false;
 	n = want - at;
 	if (n > len)
 		n = len;
-	/* the compiler must not know better than the verifier what these checks are about */
-	asm volatile("" : "+r"(n), "+r"(at));
-	if (n > PAYLOAD_MAX || at >= PAYLOAD_MAX)
+	if (n > PAYLOAD_MAX)
 		return false;
-	if (bpf_probe_read_user(&s->rec.data[at], n, (void *)addr)) {
+	MASK_NOW(at, PAYLOAD_MAX - 1);
+	to = &s->rec.data[at];
+	ADDRESS_NOW(to);
+	MASK_NOW(n, 2 * PAYLOAD_MAX - 1);
+	if (bpf_probe_read_user(to, n, (void *)addr)) {
 		lost_add(ABI_LOST_READ);
 		return false;
 	}
@@ -278,10 +283,7 @@ static __always_inline void payload_end(void *ctx, const struct payload_cfg *cfg
 	payload_who(&s->rec, op->sk);
 	want = ret < cfg->capture ? ret : cfg->capture;
 	payload_copy(s, op->addr, op->len, want, op->form);
-	len = s->rec.len;
-	if (len > PAYLOAD_MAX)
-		len = PAYLOAD_MAX;
-	len += sizeof(s->rec) - PAYLOAD_MAX;
+	len = s->rec.len + sizeof(s->rec) - PAYLOAD_MAX;
 	hdr_fill(&s->rec.h, PAYLOAD_BYTES, len);
 	payload_emit(ctx, &s->rec, len);
 }

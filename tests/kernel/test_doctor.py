@@ -46,11 +46,43 @@ def test_with_capabilities_only():
     """What is there with them works, whoever one is; what is not says which one it lacks."""
     keep = ["setpriv", "--bounding-set=-sys_admin,-syslog"]
     _, _, rows, _ = doctor(before=keep)
-    for name in ("multi-uprobe", "ring buffer", "perf buffer", "user memory", "kernel memory", "raw tracepoints", "process_vm_readv", "sock_diag"):
+    for name in ("multi-uprobe", "ring buffer", "perf buffer", "user memory", "kernel memory", "syscall tracepoints", "process_vm_readv", "sock_diag"):
         assert rows[name]["state"] == "works", rows[name]
     for name in ("uprobe", "BPF run time", "/proc/PID/stack"):
         assert rows[name]["why"] == "CAP_SYS_ADMIN is missing", rows[name]
     assert rows["/proc/kallsyms"]["why"] == "CAP_SYSLOG is missing"
+
+
+def test_rows_are_what_a_session_gets(start_target):
+    """Each source of calls and bytes: attached in a session's plan if and only if its row works."""
+    target = start_target()
+    _, _, rows, _ = doctor("-p", target.pid)
+
+    def plan(source):
+        done = subprocess.run([str(CULPRIT), "stalls", "-p", str(target.pid), "--source", source, "--dry-run", "-v"], capture_output=True, text=True,
+                              timeout=60)
+        return [line for line in (done.stdout + done.stderr).splitlines() if " attached " in line or " failed " in line]
+
+    for source, name in (("fentry", "fentry"), ("kprobe", "kprobe"), ("tracepoint", "syscall tracepoints")):
+        polls = [line for line in plan(source) if line.startswith("poll ")]
+        assert polls, plan(source)
+        assert all(" attached " in line for line in polls) == (rows[name]["state"] == "works"), (rows[name], polls)
+    sock = [line for line in plan("auto") if "sock_send_length" in line]
+    assert any(" attached " in line for line in sock) == (rows["sock tracepoints"]["state"] == "works"), (rows["sock tracepoints"], sock)
+
+
+@pytest.mark.parametrize("missing", ["sys_ptrace", "perfmon"])
+def test_a_missing_capability_is_no_session(start_target, missing):
+    """One that the session would refuse for: doctor ends with 3, too, and names it."""
+    target = start_target()
+    drop = ["setpriv", f"--bounding-set=-{missing},-sys_admin"]
+    done, summary, rows, _ = doctor("-p", target.pid, before=drop)
+    session = subprocess.run([*drop, str(CULPRIT), "stalls", "-p", str(target.pid), "-d", "1"], capture_output=True, text=True, timeout=60)
+    assert session.returncode == 3 and f"CAP_{missing.upper()}" in session.stderr
+    assert done.returncode == 3 and not summary["writes_can_run"] and not summary["stalls_can_run"]
+    assert rows["capabilities"]["state"] == "refused" and f"CAP_{missing.upper()}" in rows["capabilities"]["why"]
+    if missing == "sys_ptrace":
+        assert rows["process_vm_readv"]["why"] == "CAP_SYS_PTRACE is missing"
 
 
 def test_put_aside():
@@ -99,6 +131,22 @@ def test_target(target):
     assert plan["error"] is None and plan["sites"] > 20 and 0 < plan["inlined"] < plan["sites"]
     assert dry.returncode == 0
     assert row["hit_ns"] > 0 and row["budget_hits_per_s"] > 0
+
+
+def test_target_by_its_profile(target, tmp_path):
+    """The file is named, what it gives is planned with; one of another build is refused with both ids."""
+    profile = tmp_path / "daemon.profile"
+    subprocess.run([str(CULPRIT), "layout", str(BUILD / "target"), "--spec", "zbs", "-o", str(profile)], check=True, timeout=120)
+    _, _, _, by_debuginfo = doctor("-p", target.pid, "--spec", "zbs")
+    _, _, _, rows = doctor("-p", target.pid, "--profile", profile, "--spec", "zbs")
+    row, other = (next(row for row in r if row["kind"] == "target") for r in (rows, by_debuginfo))
+    assert (row["debuginfo"], row["profile"], row["debuginfo_path"]) == ("profile", str(profile), None)
+    assert (other["debuginfo"], other["profile"]) == ("found", None) and other["debuginfo_path"]
+    assert row["plan"]["error"] is None and row["plan"]["sites"] == other["plan"]["sites"]
+    text = subprocess.run([str(CULPRIT), "doctor", "-p", str(target.pid), "--profile", str(profile)], capture_output=True, text=True, timeout=120)
+    assert f"profile   {profile}, of this build-id" in text.stdout
+    wrong = subprocess.run([str(CULPRIT), "doctor", "-p", str(os.getpid()), "--profile", str(profile)], capture_output=True, text=True, timeout=120)
+    assert wrong.returncode == 3 and build_id(BUILD / "target") in wrong.stderr
 
 
 def test_target_without_that_type(target):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from conftest import BUILD, TARGET, wait_until
+from daemon_wire import NAMES, SPEC
 from test_stalls import Session, by_verdict
 
 PROGRAMS = Path(__file__).with_name("rpc_programs.py")
-METHODS = ["GetVExtentLease", "ListDb", "ListChunk", "Ping", "PutSnapshot"]
 
 
 class Program:
@@ -57,22 +57,10 @@ class Watch(Session):
         return rows["wire client"], rows["wire server"], stalls, summary
 
 
-def fnv1a(name):
-    value = 14695981039346656037
-    for c in name.encode():
-        value = ((value ^ c) * 1099511628211) % 2 ** 64
-    return value
-
-
 @pytest.fixture
 def daemon_spec(tmp_path):
-    """The test daemon's frames, as tests/target/rpc/wire.h has them."""
-    names = [f"zbs.meta.MetaService.{m}" for m in METHODS]
     path = tmp_path / "daemon.spec"
-    path.write_text("[rpc daemon]\nchannel = google::protobuf::RpcChannel::CallMethod\n"
-                    'magic = 0:"ZBSR"\nheader = 32\nlength = 8:u32le\nrequest = 6:u16le=1\nresponse = 6:u16le=2\n'
-                    "error = 12:u32le\nid = 16:u64le\nmethod = 24:u64le\n"
-                    + "".join(f"method_name = {fnv1a(n):#x} {n}\n" for n in names), encoding="ascii")
+    path.write_text(SPEC, encoding="ascii")
     return path
 
 
@@ -88,7 +76,7 @@ def test_described(start_target, daemon_spec):
     assert not stalls
     assert summary["complete"], summary["notes"]
     for rows in (clients, servers):
-        assert set(rows) <= {f"zbs.meta.MetaService.{m}" for m in METHODS}, rows
+        assert set(rows) <= set(NAMES), rows
         assert least <= sum(r["calls"] for r in rows.values()) <= most + 200
         assert all(r["unanswered"] == r["errors"] == r["timed_out"] == 0 for r in rows.values())
     assert all(r["peer"] == f"127.0.0.1:{target.port}" for r in clients.values())

@@ -15,7 +15,9 @@
 
 #include "doctor/explain.h"
 
-#define ALL_CAPS (1ull << NODE_CAP_BPF | 1ull << NODE_CAP_PERFMON | 1ull << NODE_CAP_SYS_ADMIN)
+#define ALL_CAPS                                                                                             \
+	(1ull << NODE_CAP_BPF | 1ull << NODE_CAP_PERFMON | 1ull << NODE_CAP_SYS_ADMIN |                      \
+	 1ull << NODE_CAP_SYS_PTRACE)
 
 struct tree {
 	char root[64];
@@ -81,6 +83,7 @@ static void test_node(void **state)
 	put(t, "/sys/fs/selinux/enforce", "1");
 	put(t, "/run/.containerenv", "");
 	put(t, "/proc/sys/kernel/perf_event_paranoid", "-1\n");
+	put(t, "/proc/sys/kernel/yama/ptrace_scope", "3\n");
 	node_read(&n, t->root);
 	assert_string_equal(n.release, "4.18.0-193.28.1.el7.smartx.14.x86_64");
 	assert_string_equal(n.lockdown, "integrity");
@@ -93,6 +96,7 @@ static void test_node(void **state)
 	assert_false(n.pid_ns);
 	assert_string_equal(n.container, "podman");
 	assert_int_equal(n.perf_paranoid, -1);
+	assert_int_equal(n.ptrace_scope, 3);
 	assert_true(node_older(&n, "5.8"));
 	assert_false(node_older(&n, "4.18"));
 	assert_false(node_older(&n, "4.9"));
@@ -109,6 +113,7 @@ static void test_nothing_to_read(void **state)
 	assert_string_equal(n.container, "");
 	assert_int_equal(n.selinux, -1);
 	assert_int_equal(n.perf_paranoid, INT_MIN);
+	assert_int_equal(n.ptrace_scope, -1);
 	assert_int_equal(node_config(&n, "CONFIG_KPROBES"), 0);
 }
 
@@ -158,6 +163,21 @@ static void test_missing_capability(void **state)
 	feature_explain(&f, FEATURE_VM_READV, &n);
 	assert_string_equal(f.why, "CAP_SYS_PTRACE is missing");
 	assert_non_null(strstr(f.change, "container"));
+	/* CAP_SYS_ADMIN stands for those that were parted from it, and for no other */
+	n.caps = 1ull << NODE_CAP_SYS_ADMIN;
+	f = refused(EPERM);
+	feature_explain(&f, FEATURE_VM_READV, &n);
+	assert_string_equal(f.why, "CAP_SYS_PTRACE is missing");
+	f = refused(EPERM);
+	feature_explain(&f, FEATURE_UPROBE_MULTI, &n);
+	assert_string_equal(f.why, strerror(EPERM));
+	n.caps = 0;
+	/* the row of them all says which itself */
+	f = refused(EPERM);
+	snprintf(f.why, sizeof(f.why), "uid 1 lacks CAP_X");
+	feature_explain(&f, FEATURE_CAPS, &n);
+	assert_string_equal(f.why, "uid 1 lacks CAP_X");
+	assert_non_null(strstr(f.change, "container"));
 	/* before 5.8 there was no CAP_BPF */
 	snprintf(n.release, sizeof(n.release), "4.18.0-193.el8");
 	f = refused(EPERM);
@@ -202,6 +222,10 @@ static void test_other_guards(void **state)
 	(void)state;
 	feature_explain(&f, FEATURE_UPROBE, &n);
 	assert_non_null(strstr(f.why, "seccomp"));
+	n.ptrace_scope = 3;
+	f = refused(EPERM);
+	feature_explain(&f, FEATURE_VM_READV, &n);
+	assert_non_null(strstr(f.why, "ptrace_scope"));
 	n.seccomp = 0;
 	n.selinux = 1;
 	f = refused(EACCES);

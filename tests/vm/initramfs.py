@@ -2,7 +2,11 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernel"))
+from daemon_wire import SPEC
 
 
 def libraries(binary):
@@ -33,6 +37,7 @@ def build(build_dir, kernel, guest, image):
     put(root, build_dir / "tests" / "dropcaps", "/vm/dropcaps")
     put(root, build_dir / "target", "/vm/target")
     put(root, build_dir / ".debug" / "target.debug", "/vm/.debug/target.debug", 0o644)
+    (root / "vm" / "daemon.spec").write_text(SPEC, encoding="ascii")
     for library in libraries(build_dir / "target"):
         # under its own name, which has the version, and the one that the loader looks for
         real = library.parent / library.resolve().name

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernel"))
+import daemon_wire
 import stuck
 
 
@@ -195,6 +196,29 @@ def judge_stall(verdict, prefix="", kernel_stack=True):
     return judge_it
 
 
+def judge_framing(facts):
+    """Each call of the daemon is seen at both of its ends, and named; as many as it counts itself."""
+    findings, summary = session(facts)
+    assert not findings, findings
+    before, after, end = (json.loads(facts.text(name))["rpc_done"] for name in ("before", "after", "end"))
+    assert after - before >= 20, f"the daemon made {after - before} calls only"
+    hooks = [line for line in facts.text("session").splitlines() if line.startswith("RPC frames")]
+    assert hooks and all("tracepoint" in line and " attached " in line for line in hooks), facts.text("session")[-900:]
+    for by in ("wire client", "wire server"):
+        rows = {row["method"]: row["calls"] for row in summary["rpcs"] if row["by"] == by}
+        assert rows and set(rows) <= set(daemon_wire.NAMES), (by, rows, summary["notes"])
+        assert after - before <= sum(rows.values()) <= end - before + 200, (by, before, after, end, rows)
+
+
+def judge_no_diag(facts):
+    """Refused, with the modules' names; and a session that has no sockets does not pass for complete."""
+    row = capabilities(facts, "doctor")[0]["sock_diag"]
+    assert row["state"] == "refused" and "TCP" in row["why"] or "any sockets" in row["why"], row
+    assert "tcp_diag" in row["change"], row
+    _, summary = session(facts)
+    assert not summary["complete"] and any("sockets are not told" in note for note in summary["notes"]), summary["notes"]
+
+
 def judge_sources(facts):
     """The same stuck calls, told of by fentry, by kprobes and by tracepoints."""
     lines = facts.text("threads").splitlines()
@@ -216,7 +240,7 @@ def judge_sources(facts):
 
 JUDGES = {"doctor": judge_doctor, "load": judge_load, "threads": judge_threads, "writes": judge_writes, "writer": judge_writer, "healthy": judge_healthy, "no-btf": judge_no_btf,
           "perf-writes": judge_writes, "perf-stall": judge_stall("peer-silent"), "old-stall": judge_stall("peer-silent", kernel_stack=False),
-          "old-writes": judge_writes, "old-threads": judge_threads, "sources": judge_sources,
+          "old-writes": judge_writes, "old-threads": judge_threads, "old-framing": judge_framing, "no-diag": judge_no_diag, "sources": judge_sources,
           "killed": judge_killed, "container": judge_container,
           "silent-server": judge_stall("peer-silent"), "dead-fd": judge_stall("polling-dead-fd"),
           "server-mutex": judge_stall("server-thread-blocked", "other_"),

@@ -93,6 +93,8 @@ int common_targets(struct common_opts *o, struct err *err);
 int common_profile_open(struct common_opts *o, struct err *err);
 int common_profile_check(const struct common_opts *o, const char *binary, struct err *err);
 int common_profile_check_process(const struct common_opts *o, pid_t pid, struct err *err);
+/* The opened profile of this build-id: its file as --profile named it; NULL = none. */
+const char *common_profile_of(const struct common_opts *o, const char *build_id);
 /* Where kernel types come from (trace/btf.h): o->btf becomes what the loaders take. -EINVAL, -ENOENT with
  * what to do. */
 int common_btf(struct common_opts *o, struct err *err);

@@ -23,13 +23,15 @@ static const char HELP[] =
 	"inlined\n"
 	"      --max-overhead PCT  the budget to tell in probe hits (default 3, of one CPU)\n"
 	"      --debuginfo DIR   where separate debuginfo files are\n"
+	"      --profile FILE    instead of it: what `culprit layout` made; may be repeated, for libraries\n"
 	"      --btf FILE        kernel types, where the kernel has no /sys/kernel/btf/vmlinux\n"
 	"      --json            one JSON object per line\n"
 	"  -v, --verbose         what libbpf says when a probe is refused\n\n"
 	"Exit code: 0 writes and stalls can both run; 3 one of them cannot\n\n"
 	"Examples:\n"
 	"  culprit doctor\n"
-	"  culprit doctor -n zbs-chunkd --debuginfo /root/debug\n";
+	"  culprit doctor -n zbs-chunkd --debuginfo /root/debug\n"
+	"  culprit doctor -n zbs-chunkd --profile zbs-chunkd.profile --spec zbs\n";
 
 struct doctor_opts {
 	struct common_opts c;
@@ -60,9 +62,18 @@ static int parse(int argc, char **argv, struct doctor_opts *o, struct err *err)
 	}
 	if (optind < argc)
 		return err_set(err, -EINVAL, "unexpected argument '%s'", argv[optind]);
-	return o->spec && !o->c.pid && !o->c.comm
-		       ? err_set(err, -EINVAL, "--spec goes with a target: -p PID or -n NAME")
-		       : 0;
+	if (!o->c.pid && !o->c.comm && (o->spec || o->c.n_profiles))
+		return err_set(err, -EINVAL, "%s goes with a target: -p PID or -n NAME",
+			       o->spec ? "--spec" : "--profile");
+	return 0;
+}
+
+/* Which of the profiles stands for what. */
+static void name_profiles(const struct common_opts *c, struct target_facts *t)
+{
+	t->profile = common_profile_of(c, t->exe.build_id);
+	for (size_t i = 0; i < t->n_libs; i++)
+		t->lib[i].profile = common_profile_of(c, t->lib[i].build_id);
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -71,6 +82,7 @@ int cmd_doctor(int argc, char **argv)
 	struct target_facts target = {0};
 	struct feature f[FEATURE_MAX];
 	struct doctor_report r = {.feature = f};
+	bool known;
 	char missing[256];
 	struct err err = {0};
 	struct node node;
@@ -92,17 +104,17 @@ int cmd_doctor(int argc, char **argv)
 	if (caps_check(CAPS_TRACE, &err)) /* said at once; each row shows what that means */
 		fail(EXIT_CANNOT_RUN, &err);
 	trace_verbose(o.c.verbose);
-	if (o.c.pid && target_facts_read(&target, o.c.pid, o.c.debuginfo, o.spec, &err)) {
-		target_facts_free(&target);
-		return fail(EXIT_CANNOT_RUN, &err);
-	}
+	known = o.c.pid && !target_facts_read(&target, o.c.pid, o.c.debuginfo, o.spec, &err);
+	if (o.c.pid && !known) /* the rows say what is missing */
+		fail(EXIT_CANNOT_RUN, &err);
+	name_profiles(&o.c, &target);
 	node_read(&node, "");
-	features_probe(f, o.c.btf, &node);
+	features_probe(f, o.c.pid, o.c.btf, &node);
 	r.node = &node;
 	r.virtual_machine = cpu_is_virtual();
 	r.forced = force_text();
 	r.pid = o.c.pid;
-	r.target = o.c.pid ? &target : NULL;
+	r.target = known ? &target : NULL;
 	r.spec = o.spec;
 	r.max_overhead_pct = o.c.max_overhead_pct;
 	if (r.target && f[FEATURE_UPROBE].state == FEATURE_WORKS)
@@ -112,7 +124,7 @@ int cmd_doctor(int argc, char **argv)
 	else
 		doctor_text(&r);
 	target_facts_free(&target);
-	if (rc)
+	if (rc || (o.c.pid && !known))
 		return EXIT_CANNOT_RUN;
 	return features_allow(f, true, missing, sizeof(missing)) &&
 			       features_allow(f, false, missing, sizeof(missing))

@@ -139,3 +139,11 @@ int common_profile_check_process(const struct common_opts *o, pid_t pid, struct 
 				profile_binary(opened[i]), o->profile[i]);
 	return rc;
 }
+
+const char *common_profile_of(const struct common_opts *o, const char *build_id)
+{
+	for (size_t i = 0; i < n_opened; i++)
+		if (!strcmp(build_id, profile_build_id(opened[i])))
+			return o->profile[i];
+	return NULL;
+}

@@ -26,8 +26,6 @@ static struct wants wants_of(enum feature_id id)
 		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_UPROBE_EVENTS"};
 	case FEATURE_WATCHPOINT:
 		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_HAVE_HW_BREAKPOINT"};
-	case FEATURE_SYSCALL_TP:
-		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_FTRACE_SYSCALLS"};
 	case FEATURE_KPROBE:
 		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_KPROBE_EVENTS"};
 	case FEATURE_FENTRY:
@@ -37,12 +35,13 @@ static struct wants wants_of(enum feature_id id)
 	case FEATURE_USER_READ:
 	case FEATURE_RINGBUF:
 	case FEATURE_PERFBUF:
-	case FEATURE_RAW_TP:
+	case FEATURE_SYSCALL_TP:
 	case FEATURE_SOCK_TP:
 	case FEATURE_ITER_TASK:
 		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_BPF_EVENTS"};
 	case FEATURE_SOCK_DIAG:
-		return (struct wants){.cap = NODE_CAP_NET_ADMIN, .config = "CONFIG_INET_DIAG"};
+		/* setns(), where the target has a network namespace of its own */
+		return (struct wants){.cap = NODE_CAP_SYS_ADMIN, .config = "CONFIG_INET_DIAG"};
 	case FEATURE_VM_READV:
 		return (struct wants){.cap = NODE_CAP_SYS_PTRACE, .config = "CONFIG_CROSS_MEMORY_ATTACH"};
 	case FEATURE_TASK_STACK:
@@ -51,7 +50,9 @@ static struct wants wants_of(enum feature_id id)
 		return (struct wants){.cap = NODE_CAP_SYSLOG, .config = "CONFIG_KALLSYMS"};
 	case FEATURE_WRITES:
 	case FEATURE_STALLS:
+	case FEATURE_FRAMING:
 		return (struct wants){NODE_CAP_BPF, NODE_CAP_PERFMON, "CONFIG_BPF_EVENTS"};
+	case FEATURE_CAPS:
 	case FEATURE_MAX:
 		break;
 	}
@@ -71,11 +72,10 @@ static bool locked_down(enum feature_id id, const struct node *n)
 	case FEATURE_KPROBE:
 	case FEATURE_FENTRY:
 	case FEATURE_ITER_TASK:
-	case FEATURE_SYSCALL_TP:
-	case FEATURE_SOCK_TP:
 	case FEATURE_KALLSYMS:
 	case FEATURE_PERFBUF:
 	case FEATURE_STALLS:
+	case FEATURE_FRAMING:
 		return true;
 	default:
 		return false;
@@ -84,12 +84,23 @@ static bool locked_down(enum feature_id id, const struct node *n)
 
 static bool lacks(const struct node *n, int cap)
 {
-	return cap && !node_has_cap(n, (enum node_cap)cap) && !node_has_cap(n, NODE_CAP_SYS_ADMIN);
+	bool parted =
+		cap == NODE_CAP_BPF || cap == NODE_CAP_PERFMON; /* from CAP_SYS_ADMIN, which still has them */
+
+	return cap && !node_has_cap(n, (enum node_cap)cap) &&
+	       !(parted && node_has_cap(n, NODE_CAP_SYS_ADMIN));
 }
 
 static bool in_container(const struct node *n)
 {
 	return n->container[0] || n->user_ns || n->pid_ns;
+}
+
+static const char *what_to_give(const struct node *n)
+{
+	return in_container(n) ? "run it on the host, or give the container CAP_BPF, CAP_PERFMON, "
+				 "CAP_SYS_PTRACE and CAP_NET_ADMIN (before 5.8 CAP_SYS_ADMIN)"
+			       : "run it as root, with all capabilities";
 }
 
 /* Refused by somebody: who it was. False: nobody is seen. */
@@ -105,10 +116,7 @@ static bool explain_permission(struct feature *f, enum feature_id id, const stru
 			one && node_older(n, "5.8") ? "CAP_SYS_ADMIN" : node_cap_name((enum node_cap)missing);
 
 		snprintf(f->why, sizeof(f->why), "%s is missing", name);
-		snprintf(f->change, sizeof(f->change), "%s",
-			 in_container(n) ? "run it on the host, or give the container CAP_BPF, CAP_PERFMON, "
-					   "CAP_SYS_PTRACE and CAP_NET_ADMIN (before 5.8 CAP_SYS_ADMIN)"
-					 : "run it as root, with all capabilities");
+		snprintf(f->change, sizeof(f->change), "%s", what_to_give(n));
 	} else if (locked_down(id, n)) {
 		snprintf(f->why, sizeof(f->why), "the kernel is locked down (confidentiality)");
 		snprintf(f->change, sizeof(f->change), "%s",
@@ -117,6 +125,10 @@ static bool explain_permission(struct feature *f, enum feature_id id, const stru
 	} else if (n->user_ns) {
 		snprintf(f->why, sizeof(f->why), "in a user namespace: root here is not root on the node");
 		snprintf(f->change, sizeof(f->change), "run it on the host");
+	} else if (id == FEATURE_VM_READV && n->ptrace_scope == 3) {
+		snprintf(f->why, sizeof(f->why),
+			 "kernel.yama.ptrace_scope is 3: nobody may read another process");
+		snprintf(f->change, sizeof(f->change), "only a reboot takes it back");
 	} else if (n->seccomp == 2) {
 		snprintf(f->why, sizeof(f->why), "%s; system calls of this process are filtered (seccomp)",
 			 strerror(-f->error));
@@ -149,6 +161,10 @@ void feature_explain(struct feature *f, enum feature_id id, const struct node *n
 {
 	if (f->state == FEATURE_WORKS || f->put_aside)
 		return;
+	if (id == FEATURE_CAPS) { /* why names them */
+		snprintf(f->change, sizeof(f->change), "%s", what_to_give(n));
+		return;
+	}
 	switch (-f->error) {
 	case EPERM:
 	case EACCES:

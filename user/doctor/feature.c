@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <stdio.h>
+#include <string.h>
 
 #include "doctor/feature.h"
 
@@ -8,6 +9,13 @@ const char *feature_state_name(enum feature_state s)
 	static const char *const names[] = {"works", "refused", "silent", "limited"};
 
 	return names[s];
+}
+
+void feature_refuse(struct feature *f, int err)
+{
+	f->state = FEATURE_REFUSED;
+	f->error = err < 0 ? err : -err;
+	snprintf(f->why, sizeof(f->why), "%s", strerror(-f->error));
 }
 
 bool features_allow(const struct feature *f, bool writes, char *missing, unsigned len)

@@ -16,6 +16,7 @@ enum feature_state {
 const char *feature_state_name(enum feature_state s);
 
 enum feature_id {
+	FEATURE_CAPS,
 	FEATURE_BTF,
 	FEATURE_KERNEL_READ,
 	FEATURE_USER_READ,
@@ -27,7 +28,6 @@ enum feature_id {
 	FEATURE_URETPROBE,
 	FEATURE_WATCHPOINT,
 	FEATURE_SYSCALL_TP,
-	FEATURE_RAW_TP,
 	FEATURE_SOCK_TP,
 	FEATURE_KPROBE,
 	FEATURE_FENTRY,
@@ -39,6 +39,7 @@ enum feature_id {
 	FEATURE_KALLSYMS,
 	FEATURE_WRITES,
 	FEATURE_STALLS,
+	FEATURE_FRAMING,
 	FEATURE_MAX,
 };
 
@@ -57,6 +58,9 @@ struct feature {
 	char change[ERR_MSG_LEN]; /* what the operator can change so that it works; empty: nothing, or not
 				     needed */
 };
+
+/* Refused with this errno, of either sign; why is its text. */
+void feature_refuse(struct feature *f, int err);
 
 /* Can the engine run with these? missing gets the names of what it lacks, "" if nothing. */
 bool features_allow(const struct feature *f, bool writes, char *missing, unsigned len);

@@ -173,6 +173,7 @@ void node_read(struct node *n, const char *root)
 	n->chroot = other_root(n);
 	container(n);
 	n->perf_paranoid = number_of(n, "/proc/sys/kernel/perf_event_paranoid", INT_MIN);
+	n->ptrace_scope = number_of(n, "/proc/sys/kernel/yama/ptrace_scope", -1);
 	n->bpf_jit = number_of(n, "/proc/sys/net/core/bpf_jit_enable", -1);
 	n->secure_boot = secure_boot(n);
 }

@@ -34,6 +34,7 @@ struct node {
 	bool chroot;	    /* what is / here is not what init has, or cannot be seen */
 	char container[32]; /* "docker", "podman", ...; "" = no sign of one */
 	int perf_paranoid;  /* kernel.perf_event_paranoid; INT_MIN = not known */
+	int ptrace_scope;   /* kernel.yama.ptrace_scope; -1 = no Yama */
 	int bpf_jit;	    /* net.core.bpf_jit_enable; -1 = not known */
 	bool secure_boot;
 };

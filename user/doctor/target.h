@@ -18,12 +18,14 @@ struct target_lib {
 	bool readable; /* its file can be opened here */
 	char build_id[2 * ELF_BUILD_ID_MAX + 1]; /* "" = none */
 	enum elf_debug_state debug;
+	const char *profile; /* file that stands for its debuginfo; NULL. The caller's */
 };
 
 struct target_facts {
 	struct proc_status status;
 	struct proc_exe exe;
 	struct elf_debug debug;
+	const char *profile; /* the same for the program */
 	struct target_lib *lib;
 	size_t n_libs;
 	char namespaces[64]; /* "pid, mnt, net": those that are not ours; "" = none */

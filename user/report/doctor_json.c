@@ -17,16 +17,22 @@ static json_t *feature_json(const struct feature *f)
 			 text_or_null(f->change));
 }
 
+static const char *debug_name(enum elf_debug_state state, const char *profile)
+{
+	return profile ? "profile" : elf_debug_state_name(state);
+}
+
 static json_t *libs_json(const struct target_facts *t)
 {
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < t->n_libs; i++)
-		json_array_append_new(a,
-				      json_pack("{s:o, s:o, s:s, s:b, s:b}", "path", json_str(t->lib[i].path),
-						"build_id", text_or_null(t->lib[i].build_id), "debuginfo",
-						elf_debug_state_name(t->lib[i].debug), "replaced",
-						t->lib[i].deleted, "readable", t->lib[i].readable));
+		json_array_append_new(a, json_pack("{s:o, s:o, s:s, s:o, s:b, s:b}", "path",
+						   json_str(t->lib[i].path), "build_id",
+						   text_or_null(t->lib[i].build_id), "debuginfo",
+						   debug_name(t->lib[i].debug, t->lib[i].profile), "profile",
+						   json_str(t->lib[i].profile), "replaced", t->lib[i].deleted,
+						   "readable", t->lib[i].readable));
 	return a;
 }
 
@@ -53,12 +59,13 @@ static json_t *plan_json(const struct doctor_report *r)
 static json_t *target_json(const struct doctor_report *r)
 {
 	const struct target_facts *t = r->target;
-	json_t *v =
-		json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:s, s:o}", "kind", "target", "pid", r->pid, "comm",
-			  json_str(t->status.comm), "threads", (int)t->status.threads, "binary",
-			  json_str(t->exe.path), "build_id", json_str(t->exe.build_id), "debuginfo",
-			  elf_debug_state_name(t->debug.state), "debuginfo_path", json_str(t->debug.path));
+	json_t *v = json_pack("{s:s, s:i, s:o, s:i, s:o, s:o, s:s, s:o}", "kind", "target", "pid", r->pid,
+			      "comm", json_str(t->status.comm), "threads", (int)t->status.threads, "binary",
+			      json_str(t->exe.path), "build_id", json_str(t->exe.build_id), "debuginfo",
+			      debug_name(t->debug.state, t->profile), "debuginfo_path",
+			      text_or_null(t->profile ? NULL : t->debug.path));
 
+	json_object_set_new(v, "profile", json_str(t->profile));
 	json_object_set_new(v, "libraries", libs_json(t));
 	json_object_set_new(v, "namespaces", text_or_null(t->namespaces));
 	json_object_set_new(v, "pid_inside",

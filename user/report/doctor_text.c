@@ -67,6 +67,8 @@ static void libs_text(const struct target_facts *t)
 	for (size_t i = 0; i < t->n_libs; i++) {
 		const struct target_lib *l = &t->lib[i];
 
+		if (l->profile)
+			printf("          %s: by profile %s\n", l->path, l->profile);
 		if (l->deleted)
 			printf("          %s was replaced or deleted since it was mapped\n", l->path);
 		else if (!l->readable)
@@ -113,11 +115,14 @@ static void target_text(const struct doctor_report *r)
 	printf("binary    %s%s, build-id %s\n", t->exe.path,
 	       t->exe.deleted ? " (replaced or deleted since it was started)" : "",
 	       t->exe.build_id[0] ? t->exe.build_id : "none");
-	printf("debuginfo %s%s%s\n", elf_debug_state_name(t->debug.state), t->debug.path[0] ? ": " : "",
-	       t->debug.path);
+	if (t->profile)
+		printf("profile   %s, of this build-id: stands for the debuginfo\n", t->profile);
+	else
+		printf("debuginfo %s%s%s\n", elf_debug_state_name(t->debug.state),
+		       t->debug.path[0] ? ": " : "", t->debug.path);
 	if (t->debug.state == ELF_DEBUG_NONE || t->debug.state == ELF_DEBUG_MISMATCH)
 		printf("%s\n          writes needs it: bring the debuginfo of this build-id and give "
-		       "--debuginfo DIR\n",
+		       "--debuginfo DIR, or --profile FILE\n",
 		       t->debug.reason);
 	libs_text(t);
 	if (t->namespaces[0]) {

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
-#include <bpf/bpf.h>
 #include <cpuid.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "doctor/explain.h"
@@ -29,6 +21,8 @@ bool cpu_is_virtual(void)
 }
 
 static const struct feature table[FEATURE_MAX] = {
+	[FEATURE_CAPS] = {"capabilities", "reading the target, loading and attaching programs", NULL, true,
+			  true},
 	[FEATURE_BTF] = {"kernel BTF", "relocating the BPF programs",
 			 "--btf FILE, made by tools/add-btf where the kernel's vmlinux is", true, true},
 	[FEATURE_KERNEL_READ] = {"kernel memory", "which file, socket and thread it is",
@@ -47,8 +41,7 @@ static const struct feature table[FEATURE_MAX] = {
 	[FEATURE_WATCHPOINT] = {"watchpoint + BPF", "catching the writer in the act",
 				"checks at every touch: what and when, not who"},
 	[FEATURE_SYSCALL_TP] = {"syscall tracepoints", "poll, recv, send, connect, close",
-				"autopsy only: no following"},
-	[FEATURE_RAW_TP] = {"raw tracepoints", "low-cost events", "syscall tracepoints"},
+				"fentry or kprobes; without them the look at each tick, no following"},
 	[FEATURE_SOCK_TP] = {"sock tracepoints", "who last sent or read on a socket", "system call exits",
 			     false, false, 0, "6.3"},
 	[FEATURE_KPROBE] = {"kprobe", "poll and socket functions", "tracepoints"},
@@ -57,7 +50,8 @@ static const struct feature table[FEATURE_MAX] = {
 			       "/proc/PID/task/TID/syscall: sp and pc only", false, false, 0, "5.8"},
 	[FEATURE_RUN_TIME] = {"BPF run time", "what the probes cost, and the budget", "an estimate by hits",
 			      false, false, 0, "5.8"},
-	[FEATURE_SOCK_DIAG] = {"sock_diag", "a socket's queues and ages", NULL, false, true},
+	[FEATURE_SOCK_DIAG] = {"sock_diag", "a socket's queues and ages",
+			       "none: what sockets hold is not told, coverage is incomplete"},
 	[FEATURE_VM_READV] = {"process_vm_readv", "reading the target without stopping it", NULL, true, true},
 	[FEATURE_TASK_STACK] = {"/proc/PID/stack", "kernel stacks of blocked threads", "task iterator"},
 	[FEATURE_KALLSYMS] = {"/proc/kallsyms", "names in kernel stacks", "addresses"},
@@ -65,14 +59,9 @@ static const struct feature table[FEATURE_MAX] = {
 			    false},
 	[FEATURE_STALLS] = {"programs of stalls", "all of them, loaded as a session loads them", NULL, false,
 			    true},
+	[FEATURE_FRAMING] = {"programs of --framing", "RPC names and times from the bytes on the sockets",
+			     "names by CallMethod"},
 };
-
-static void refuse(struct feature *f, int err)
-{
-	f->state = FEATURE_REFUSED;
-	f->error = err < 0 ? err : -err;
-	snprintf(f->why, sizeof(f->why), "%s", strerror(-f->error));
-}
 
 static void put_aside(struct feature *f)
 {
@@ -102,63 +91,11 @@ static const char *try_btf(struct feature *f, const char *file)
 	return path;
 }
 
-/* Addresses are 0 for those who may not know. Those of variables of a CPU are small anyway. */
-static int try_kallsyms(void)
-{
-	unsigned long long addr = 0;
-	char line[256], type = 0;
-	FILE *f = fopen("/proc/kallsyms", "re");
-	int rc = -EPERM;
-
-	if (!f)
-		return -errno;
-	while (type != 'T' && type != 't' && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%llx %c", &addr, &type) == 2 && (type == 'T' || type == 't') && addr)
-			rc = 0;
-	fclose(f);
-	return rc;
-}
-
-static void try_files(struct feature f[FEATURE_MAX])
-{
-	static volatile uint64_t remote_word = 1;
-	struct iovec local, remote;
-	uint64_t word = 0;
-	int fd, rc;
-
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	if (fd < 0)
-		refuse(&f[FEATURE_SOCK_DIAG], errno);
-	else
-		close(fd);
-
-	local = (struct iovec){&word, sizeof(word)};
-	remote = (struct iovec){(void *)(uintptr_t)&remote_word, sizeof(remote_word)};
-	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != sizeof(word))
-		refuse(&f[FEATURE_VM_READV], errno);
-
-	fd = open("/proc/self/stack", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, &word, sizeof(word)) < 0)
-		refuse(&f[FEATURE_TASK_STACK], errno);
-	if (fd >= 0)
-		close(fd);
-
-	rc = try_kallsyms();
-	if (rc)
-		refuse(&f[FEATURE_KALLSYMS], rc);
-
-	fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
-	if (fd < 0)
-		refuse(&f[FEATURE_RUN_TIME], fd);
-	else
-		close(fd);
-}
-
 static void try_engine(struct feature *f, int rc, const struct err *err)
 {
 	if (!rc)
 		return;
-	refuse(f, rc);
+	feature_refuse(f, rc);
 	snprintf(f->why, sizeof(f->why), "%s", err->msg);
 }
 
@@ -176,8 +113,7 @@ static const struct {
 	{FEATURE_COOKIE, DOCTOR_COOKIE, FORCE_NOCOOKIE},
 	{FEATURE_URETPROBE, DOCTOR_URETPROBE, 0},
 	{FEATURE_WATCHPOINT, DOCTOR_WATCHPOINT, 0},
-	{FEATURE_SYSCALL_TP, DOCTOR_TRACEPOINT, 0},
-	{FEATURE_RAW_TP, DOCTOR_RAW_TRACEPOINT, 0},
+	{FEATURE_SYSCALL_TP, DOCTOR_SYSCALL_TRACEPOINTS, 0},
 	{FEATURE_SOCK_TP, DOCTOR_SOCK_TRACEPOINT, FORCE_NOSOCKTP},
 	{FEATURE_KPROBE, DOCTOR_KPROBE, FORCE_NOKPROBE},
 	{FEATURE_FENTRY, DOCTOR_FENTRY, FORCE_NOFENTRY},
@@ -209,13 +145,13 @@ static void explain(struct feature f[FEATURE_MAX], const struct node *node)
 	}
 }
 
-void features_probe(struct feature f[FEATURE_MAX], const char *btf, const struct node *node)
+void features_probe(struct feature f[FEATURE_MAX], pid_t pid, const char *btf, const struct node *node)
 {
 	struct err err = {0};
 
 	memcpy(f, table, sizeof(table));
 	btf = try_btf(&f[FEATURE_BTF], btf);
-	try_files(f);
+	features_read(f, pid);
 	if (forced(FORCE_NOSTATS))
 		put_aside(&f[FEATURE_RUN_TIME]);
 	for (size_t i = 0; i < sizeof(probes) / sizeof(probes[0]); i++) {
@@ -229,7 +165,7 @@ void features_probe(struct feature f[FEATURE_MAX], const char *btf, const struct
 		}
 		rc = feature_try(probes[i].what, btf, &fired);
 		if (rc) {
-			refuse(one, rc);
+			feature_refuse(one, rc);
 		} else if (!fired) {
 			one->state = FEATURE_SILENT;
 			snprintf(one->why, sizeof(one->why), "attached, but it did not fire");
@@ -237,5 +173,6 @@ void features_probe(struct feature f[FEATURE_MAX], const char *btf, const struct
 	}
 	try_engine(&f[FEATURE_WRITES], engine_try_writes(btf, &err), &err);
 	try_engine(&f[FEATURE_STALLS], engine_try_stalls(btf, &err), &err);
+	try_engine(&f[FEATURE_FRAMING], engine_try_framing(btf, &err), &err);
 	explain(f, node);
 }

@@ -20,6 +20,7 @@
 #include "trace/features.h"
 #include "trace/features_try.h"
 #include "trace/force.h"
+#include "trace/payload.h"
 #include "trace/stalls.h"
 #include "trace/writes.h"
 
@@ -78,8 +79,7 @@ static struct bpf_program *program(struct doctor_bpf *s, enum abi_doctor_probe w
 		[DOCTOR_UPROBE] = s->progs.on_uprobe,
 		[DOCTOR_UPROBE_MULTI] = s->progs.on_uprobe_multi,
 		[DOCTOR_URETPROBE] = s->progs.on_uretprobe,
-		[DOCTOR_TRACEPOINT] = s->progs.on_tracepoint,
-		[DOCTOR_RAW_TRACEPOINT] = s->progs.on_raw_tracepoint,
+		[DOCTOR_SYSCALL_TRACEPOINTS] = s->progs.on_syscall_tracepoint,
 		[DOCTOR_SOCK_TRACEPOINT] = s->progs.on_sock_tracepoint,
 		[DOCTOR_KPROBE] = s->progs.on_kprobe,
 		[DOCTOR_FENTRY] = s->progs.on_fentry,
@@ -106,8 +106,7 @@ static struct bpf_link *attach(struct bpf_program *prog, enum abi_doctor_probe w
 	int rc;
 
 	switch (what) {
-	case DOCTOR_TRACEPOINT:
-	case DOCTOR_RAW_TRACEPOINT:
+	case DOCTOR_SYSCALL_TRACEPOINTS:
 	case DOCTOR_KERNEL_READ:
 	case DOCTOR_USER_READ:
 	case DOCTOR_RING:
@@ -286,6 +285,17 @@ int engine_try_stalls(const char *btf, struct err *err)
 
 	if (!rc)
 		stalls_trace_close(t);
+	return rc;
+}
+
+int engine_try_framing(const char *btf, struct err *err)
+{
+	const struct payload_opts opts = {.pid = getpid(), .btf = btf};
+	struct payload *p = NULL;
+	int rc = payload_open(&p, &opts, err);
+
+	if (!rc)
+		payload_close(p);
 	return rc;
 }
 

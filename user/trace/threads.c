@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -313,6 +314,22 @@ struct sock_table *threads_socks(struct threads *t)
 	return t->socks;
 }
 
+/* What the kernel does not tell of is said: a stall on such a socket has no verdict. */
+static int look_sockets(struct threads *t, struct err *err)
+{
+	int rc = t->socks ? sock_table_dump(t->socks, err) : 0;
+
+	if (!t->socks || rc)
+		return rc;
+	if (!sock_table_has(t->socks, AF_INET) || !sock_table_has(t->socks, AF_UNIX))
+		snprintf(t->socks_why, sizeof(t->socks_why),
+			 "sock_diag does not tell of %s (modules tcp_diag, unix_diag)",
+			 sock_table_has(t->socks, AF_INET)   ? "unix sockets"
+			 : sock_table_has(t->socks, AF_UNIX) ? "TCP sockets"
+							     : "any sockets");
+	return 0;
+}
+
 static int confirm(struct threads *t, struct autopsy *a, struct err *err)
 {
 	struct thread_raw *again = NULL;
@@ -338,8 +355,8 @@ int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err)
 	if (rc)
 		return rc;
 	rc = look_files(t, err);
-	if (!rc && t->socks)
-		rc = sock_table_dump(t->socks, err);
+	if (!rc)
+		rc = look_sockets(t, err);
 	if (rc) {
 		thread_raw_free(raw, n);
 		return rc;

@@ -28,7 +28,8 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 void threads_close(struct threads *t); /* NULL is fine */
 enum autopsy_source threads_source(const struct threads *t);
 const char *threads_source_why(const struct threads *t); /* why not the iterator; NULL with it */
-const char *threads_socks_why(const struct threads *t);	 /* why sockets cannot be told; NULL if they can */
+const char *
+threads_socks_why(const struct threads *t); /* why sockets, or some, cannot be told; NULL if they can */
 /* The raw look: one record per thread; brief leaves out stacks and poll tables. *out is freed with
  * thread_raw_free. */
 int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t *n, struct err *err);
