@@ -1,4 +1,7 @@
 """culprit writes --heap: whose block it was before the damaged object got it, with the allocators daemons use."""
+import os
+import signal
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -133,3 +136,23 @@ def test_without_it_nothing_is_probed(start_target):
     writes.result()
     assert "heap_calls" not in writes.summary["counters"]
     assert not any(n.startswith("--heap") for n in writes.summary["notes"])
+
+
+def test_an_owner_from_before_a_gap_is_not_named(start_target):
+    """The probes slept between the free and the damage: the block may have had any owner since."""
+    target = start_target("--rate", 1000)
+    writes = Writes(target, *HEAP, seconds=14)
+    injecting = threading.Thread(target=target.fault, args=("stale-pointer", ), kwargs={"settle_ms": 7500})
+    injecting.start()
+    time.sleep(1.5)  # freed, and a chunk by now
+    os.kill(writes.process.pid, signal.SIGSTOP)
+    time.sleep(4)
+    os.kill(writes.process.pid, signal.SIGCONT)
+    injecting.join()
+    assert writes.result() == 1, (writes.stderr, writes.summary)
+    (truth, ) = target.truth("fault", "stale-pointer")
+    found = [f for f in writes.findings if f["addr"] == truth["addr"]]
+    assert found and all(f["previous_owner"] is None for f in found), found
+    assert any("held up" in note for note in writes.summary["notes"])
+    target.heal()
+    assert target.stop() == 0
