@@ -171,6 +171,11 @@ static void test_fields(void **state)
 	assert_null(p->info[1].cache);
 	assert_int_equal(p->type[0].n_vptrs, 2);
 	assert_int_equal(p->type[0].vptr[1], 0x400200);
+	/* a file that is loaded elsewhere takes its vtables along, and no others */
+	assert_false(writes_plan_move(p, 0x500000, 0x1000, 0x600000));
+	assert_true(writes_plan_move(p, 0x400200, 0x100, 0x300200));
+	assert_int_equal(p->type[0].vptr[1], 0x300200);
+	assert_true(p->type[0].vptr[0] >= 0x400000);
 	assert_int_equal(named(p, "_vptr")->kind, WR_F_VPTR);
 	assert_int_equal(named(p, "_has_bits_")->max, 0x3f);
 	assert_int_equal(named(p, "exact_")->kind, WR_F_ENUM_SET);

@@ -24,6 +24,7 @@
 #include "proc/fd.h"
 #include "proc/holders.h"
 #include "proc/kin.h"
+#include "proc/loaded.h"
 #include "proc/maps.h"
 #include "proc/mem.h"
 #include "proc/process.h"
@@ -68,6 +69,71 @@ static void test_maps_parse(void **state)
 	assert_int_equal(proc_maps_parse(&m, f, &err), -EBADMSG);
 	fclose(f);
 	assert_int_equal(m.n, 0);
+}
+
+static void maps_of(struct proc_maps *ret, const char *text)
+{
+	FILE *f = fmemopen((void *)text, strlen(text), "r");
+
+	assert_non_null(f);
+	assert_int_equal(proc_maps_parse(ret, f, NULL), 0);
+	fclose(f);
+}
+
+static void write_change(void *ctx, const struct loaded_change *c)
+{
+	char *out = ctx;
+
+	snprintf(out + strlen(out), 256 - strlen(out), "%s %llx %llx %llx\n", c->map->path,
+		 (unsigned long long)c->map->start, (unsigned long long)c->from, (unsigned long long)c->size);
+}
+
+/* Compares with what is mapped now; what was told, line by line. */
+static const char *changes(struct loaded *l, const char *now, bool moves)
+{
+	static char out[256];
+	struct proc_maps maps;
+
+	out[0] = '\0';
+	maps_of(&maps, now);
+	assert_int_equal(loaded_compare(l, &maps, moves, write_change, out), 0);
+	proc_maps_deinit(&maps);
+	return out;
+}
+
+#define EXE "400000-401000 r--p 00000000 08:01 5 /bin/x\n"
+#define LIB "700000-701000 r--p 00000000 08:01 7 /lib/a.so\n701000-704000 r-xp 00001000 08:01 7 /lib/a.so\n"
+
+static void test_loaded(void **state)
+{
+	struct proc_maps maps;
+	struct loaded *l;
+
+	(void)state;
+	maps_of(&maps, EXE);
+	assert_int_equal(loaded_create(&l, &maps), 0);
+	proc_maps_deinit(&maps);
+	assert_string_equal(changes(l, EXE "500000-501000 rw-p 00000000 00:00 0 \n", true), "");
+	/* new, once; another file of its number on another device is another file */
+	assert_string_equal(changes(l, EXE LIB, true), "/lib/a.so 700000 0 4000\n");
+	assert_string_equal(changes(l, EXE LIB, true), "");
+	assert_string_equal(changes(l, EXE LIB "780000-781000 r--p 00000000 08:02 7 /mnt/a.so\n", true),
+			    "/mnt/a.so 780000 0 1000\n");
+	/* not from its start: not loaded as a library is */
+	assert_string_equal(changes(l, EXE LIB "790000-791000 r--p 00001000 08:01 9 /lib/b.so\n", true), "");
+	/* gone, then elsewhere: told when moves are, once */
+	assert_string_equal(changes(l, EXE, true), "");
+	assert_string_equal(changes(l, EXE "720000-721000 r--p 00000000 08:01 7 /lib/a.so\n", false), "");
+	assert_string_equal(changes(l, EXE "720000-721000 r--p 00000000 08:01 7 /lib/a.so\n", true),
+			    "/lib/a.so 720000 700000 1000\n");
+	assert_string_equal(changes(l, EXE "720000-721000 r--p 00000000 08:01 7 /lib/a.so\n", true), "");
+	/* a second time beside the first: it has not moved */
+	assert_string_equal(changes(l,
+				    EXE "720000-721000 r--p 00000000 08:01 7 /lib/a.so\n"
+					"740000-741000 r--p 00000000 08:01 7 /lib/a.so\n",
+				    true),
+			    "");
+	loaded_free(l);
 }
 
 static void test_maps_self(void **state)
@@ -452,6 +518,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kin),
 		cmocka_unit_test(test_maps_parse),
+		cmocka_unit_test(test_loaded),
 		cmocka_unit_test(test_maps_self),
 		cmocka_unit_test(test_mem_partial),
 		cmocka_unit_test(test_mem_many),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/writes_report.h"
+#include "proc/loaded.h"
 #include "util/grow.h"
 
 #define SECOND_NS 1000000000ull
@@ -42,44 +43,15 @@ struct job {
 	int ret;
 };
 
-struct seen {
-	dev_t dev;
-	ino_t inode;
-	uint64_t start;
-};
-
 struct late {
 	struct run *r;
-	struct seen *seen;
-	size_t n_seen;
+	struct loaded *loaded;
 	struct lib **lib;
 	size_t n_libs;
 	struct job *job; /* NULL: none */
 	bool moved;	 /* a library was loaded again, elsewhere */
 	uint64_t look_ns, look_cost_ns;
 };
-
-static bool is_file(const struct proc_map *m)
-{
-	return m->path && m->path[0] == '/' && !m->offset && m->inode;
-}
-
-static struct seen *seen_at(const struct late *l, const struct proc_map *m)
-{
-	for (size_t i = 0; i < l->n_seen; i++) {
-		if (l->seen[i].inode == m->inode && l->seen[i].dev == m->dev)
-			return &l->seen[i];
-	}
-	return NULL;
-}
-
-static int see(struct late *l, const struct proc_map *m)
-{
-	if (GROW(&l->seen, l->n_seen))
-		return -ENOMEM;
-	l->seen[l->n_seen++] = (struct seen){.dev = m->dev, .inode = m->inode, .start = m->start};
-	return 0;
-}
 
 int late_create(struct late **ret, struct run *r)
 {
@@ -90,13 +62,7 @@ int late_create(struct late **ret, struct run *r)
 		return -ENOMEM;
 	l->r = r;
 	l->look_ns = mono_now_ns();
-	for (size_t i = 0; i < r->p->maps.n; i++) {
-		const struct proc_map *m = &r->p->maps.v[i];
-
-		if (is_file(m) && !seen_at(l, m) && see(l, m))
-			return -ENOMEM;
-	}
-	return 0;
+	return loaded_create(&l->loaded, &r->p->maps);
 }
 
 /* A library's load bias in the job's eyes: it is in none of the prep's lists yet. */
@@ -202,37 +168,12 @@ static void add_lib(struct late *l, const struct proc_map *m, uint64_t before_ns
 		(int)l->r->pid, lib->name);
 }
 
-static bool still_there(const struct proc_maps *maps, const struct seen *s)
-{
-	const struct proc_map *m = proc_maps_find(maps, s->start);
-
-	return m && m->start == s->start && m->inode == s->inode && m->dev == s->dev;
-}
-
-/* A file that was unloaded and is elsewhere now: its vtables have moved along, its probes stand in the file.
- */
-static void moved(struct late *l, struct seen *s, const struct proc_map *m, const struct proc_maps *maps)
+/* Its vtables have moved along, its probes stand in the file. */
+static void moved(struct late *l, const struct loaded_change *c)
 {
 	struct writes_prep *p = l->r->p;
-	uint64_t shift = m->start - s->start, size = 0;
-	bool any = false;
 
-	for (size_t i = 0; i < maps->n; i++) {
-		if (maps->v[i].inode == m->inode && maps->v[i].dev == m->dev)
-			size = maps->v[i].end - m->start;
-	}
-	for (size_t t = 0; t < p->plan->n_types; t++) {
-		for (uint32_t i = 0; i < p->plan->type[t].n_vptrs; i++) {
-			__u64 *v = &p->plan->type[t].vptr[i];
-
-			if (*v - s->start >= size)
-				continue;
-			*v += shift;
-			any = true;
-		}
-	}
-	s->start = m->start;
-	if (!any)
+	if (!writes_plan_move(p->plan, c->from, c->size, c->map->start))
 		return;
 	l->moved = true;
 	writes_trace_hold(l->r->trace);
@@ -240,27 +181,31 @@ static void moved(struct late *l, struct seen *s, const struct proc_map *m, cons
 		writes_trace_extend(l->r->trace, p->plan->n_probes, true, NULL);
 }
 
+struct look {
+	struct late *l;
+	uint64_t before_ns, now_ns;
+};
+
+static void changed(void *ctx, const struct loaded_change *c)
+{
+	const struct look *k = ctx;
+
+	if (c->from)
+		moved(k->l, c);
+	else
+		add_lib(k->l, c->map, k->before_ns, k->now_ns);
+}
+
 static void look(struct late *l, uint64_t now_ns)
 {
-	uint64_t before = l->look_ns;
+	struct look k = {.l = l, .before_ns = l->look_ns, .now_ns = now_ns};
 	struct proc_maps maps;
 
 	l->look_ns = now_ns;
 	if (proc_maps_read(&maps, l->r->pid, NULL))
 		return;
-	for (size_t i = 0; i < maps.n; i++) {
-		const struct proc_map *m = &maps.v[i];
-		struct seen *s = is_file(m) ? seen_at(l, m) : NULL;
-
-		if (is_file(m) && !s) {
-			if (!see(l, m))
-				add_lib(l, m, before, now_ns);
-		} else if (s && !l->job && s->start != m->start && !still_there(&maps, s)) {
-			/* not while a thread reads the plan: all is on hold then, and the next look sees it
-			 */
-			moved(l, s, m, &maps);
-		}
-	}
+	/* nothing moves while a thread reads the plan: all is on hold then, and the next look sees it */
+	loaded_compare(l->loaded, &maps, !l->job, changed, &k);
 	proc_maps_deinit(&maps);
 	l->look_cost_ns = mono_now_ns() - now_ns;
 }
@@ -425,7 +370,7 @@ bool late_destroy(struct late *l)
 	for (size_t i = 0; i < l->n_libs; i++)
 		free(l->lib[i]);
 	free(l->lib);
-	free(l->seen);
+	loaded_free(l->loaded);
 	free(l);
 	return true;
 }

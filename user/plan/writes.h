@@ -127,6 +127,9 @@ void plan_addition_free(struct plan_addition *a); /* NULL is fine */
 /* Makes a part of p, which takes it over: types, fields and probes grow in place, p's first probes stay what
  * they are. -E2BIG: too many probes; then p is as it was and a still the caller's. -ENOMEM. */
 int writes_plan_join(struct writes_plan *p, struct plan_addition *a, struct err *err);
+/* A file of the plan that took [from, from + size) is loaded at `to` now: its vtables move along. False: it
+ * has none. */
+bool writes_plan_move(struct writes_plan *p, uint64_t from, uint64_t size, uint64_t to);
 /* Does it end objects, where that was not seen before? */
 bool plan_addition_destroys(const struct plan_addition *a);
 

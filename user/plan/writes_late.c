@@ -284,3 +284,20 @@ int writes_plan_join(struct writes_plan *p, struct plan_addition *a, struct err 
 	p->additions = a;
 	return 0;
 }
+
+bool writes_plan_move(struct writes_plan *p, uint64_t from, uint64_t size, uint64_t to)
+{
+	bool any = false;
+
+	for (size_t t = 0; t < p->n_types; t++) {
+		for (uint32_t i = 0; i < p->type[t].n_vptrs; i++) {
+			__u64 *v = &p->type[t].vptr[i];
+
+			if (*v - from >= size)
+				continue;
+			*v += to - from;
+			any = true;
+		}
+	}
+	return any;
+}
