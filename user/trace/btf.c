@@ -142,8 +142,10 @@ static int choose(const char *file, const char **path, enum btf_source *source, 
 		"kernel %s does not tell its types (no /sys/kernel/btf/vmlinux), and none are built in for "
 		"it",
 		u.release);
-	err_hint(err, "where its vmlinux with debuginfo is: tools/add-btf VMLINUX; then use the file it "
-		      "makes: --btf FILE");
+	err_hint(err,
+		 "where its vmlinux with debuginfo is: tools/add-btf --release %s VMLINUX; then use the file "
+		 "it makes: --btf FILE, or build anew: make static",
+		 u.release);
 	return -ENOENT;
 }
 
