@@ -13,7 +13,7 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
            -Wundef -Wvla -Wwrite-strings -Wno-missing-field-initializers
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) -Iuser -I$(BUILD)/bpf -I$(BUILD)/gen -I. -fno-omit-frame-pointer $(CFLAGS)
-CORE_LIBS  := -pthread -ldw -lelf -ljansson -lcapstone -liberty -lnghttp2 -llzma -lcap -lsqlite3 -lz
+CORE_LIBS  := -pthread -ldw -lelf -ljansson -lcapstone -liberty -lnghttp2 -llzma -ldeflate -lzstd -lcap -lsqlite3 -lz
 TRACE_LIBS := -lbpf
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_x86 -D__bpf__ -Wall -Wextra -Werror -Wno-unused-parameter \
               -Wno-address-of-packed-member -Ivmlinux/$(ARCH) -I. -Ibpf -include bpf/lib/compat.bpf.h

@@ -5,7 +5,8 @@
 set -euo pipefail
 
 build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-dev libjansson-dev libcapstone-dev
-	libiberty-dev libnghttp2-dev libsqlite3-dev libcap-dev uthash-dev pkg-config binutils liblzma-dev libbz2-dev libzstd-dev)
+	libiberty-dev libnghttp2-dev libsqlite3-dev libcap-dev uthash-dev pkg-config binutils liblzma-dev libbz2-dev libzstd-dev
+	libdeflate-dev)
 target=(libprotobuf-dev protobuf-compiler)
 # programs that tests stall, and what they are held against; the tests start them by themselves, as private instances
 real=(mariadb-server-core mariadb-client-core redis-server redis-tools postgresql nginx-light wrk lsof nftables python3-grpcio

@@ -2,7 +2,6 @@
 #include <libiberty/demangle.h>
 #include <elf.h>
 #include <errno.h>
-#include <gelf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +9,7 @@
 
 #include "dwarf/dbg_priv.h"
 #include "dwarf/lazy.h"
-#include "util/pages.h"
+#include "elf/inflate.h"
 
 static int collect(void *ctx, const struct elf_sym *s)
 {
@@ -68,25 +67,9 @@ static int no_debuginfo(const struct dbg *d, const char *binary, struct err *err
 	return -ENODATA;
 }
 
-/* libdw would do it, one section after the other, with the compressed ones staying in memory. */
-static void inflate_sections(Elf *elf)
+Elf *dbg_elf(const struct dbg *d)
 {
-	const char *name, *raw;
-	Elf_Scn *scn = NULL;
-	size_t strndx, size;
-	GElf_Shdr sh;
-
-	raw = elf_rawfile(elf, &size);
-	if (!raw || elf_getshdrstrndx(elf, &strndx))
-		return;
-	while ((scn = elf_nextscn(elf, scn))) {
-		name = gelf_getshdr(scn, &sh) ? elf_strptr(elf, strndx, sh.sh_name) : NULL;
-		if (!name || strncmp(name, ".debug_", 7) != 0 || !(sh.sh_flags & SHF_COMPRESSED) ||
-		    elf_compress(scn, 0, 0) < 0)
-			continue;
-		if (sh.sh_offset < size && sh.sh_size <= size - sh.sh_offset)
-			pages_forget(raw + sh.sh_offset, raw + sh.sh_offset + sh.sh_size);
-	}
+	return d->inflated ? inflate_elf(d->inflated) : elf_file_elf(d->sep ? d->sep : d->bin);
 }
 
 int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct err *err)
@@ -110,8 +93,10 @@ int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct
 		if (rc)
 			goto out;
 	}
-	inflate_sections(elf_file_elf(d->sep ? d->sep : d->bin));
-	d->dw = dwarf_begin_elf(elf_file_elf(d->sep ? d->sep : d->bin), DWARF_C_READ, NULL);
+	rc = inflate_open(&d->inflated, d->sep ? d->sep : d->bin, err);
+	if (rc)
+		goto out;
+	d->dw = dwarf_begin_elf(dbg_elf(d), DWARF_C_READ, NULL);
 	if (!d->dw) {
 		rc = err_set(err, -EINVAL, "cannot read the debuginfo in %s: %s", d->debug.path,
 			     dwarf_errmsg(-1));
@@ -123,8 +108,6 @@ int dbg_open(struct dbg **ret, const char *binary, const char *debuginfo, struct
 	if (rc)
 		err_set(err, rc, "out of memory");
 	rc = rc ? rc : index_build(d, err);
-	if (!rc && index_functions(d))
-		rc = err_set(err, -ENOMEM, "out of memory");
 	if (rc)
 		goto out;
 	*ret = d;
@@ -146,11 +129,13 @@ void dbg_close(struct dbg *d)
 	for (size_t i = 0; i < d->n_strings; i++)
 		free(d->strings[i]);
 	free(d->strings);
+	free(d->hashed);
 	free(d->func_sym);
 	if (d->cfi_eh)
 		dwarf_cfi_end(d->cfi_eh);
 	if (d->dw)
 		dwarf_end(d->dw); /* ends cfi_debug and closes nothing of the ELF */
+	inflate_close(d->inflated);
 	elf_file_close(d->sep);
 	elf_file_close(d->bin);
 	free(d);

@@ -76,6 +76,7 @@ struct dbg {
 	struct elf_file *bin;
 	struct elf_file *sep; /* separate debuginfo; NULL if the binary has its own */
 	struct elf_debug debug;
+	struct inflated *inflated; /* NULL: dw reads the file itself */
 	Dwarf *dw, *alt;
 	struct node *node;
 	size_t n_node;
@@ -91,6 +92,9 @@ struct dbg {
 	struct elf_sym *func_sym; /* defined function symbols by address */
 	size_t n_func_sym;
 	struct type_entry *types;
+	struct hashed *hashed; /* 2^hashed_bits of them: what names_hash() told */
+	unsigned hashed_bits;
+	size_t n_hashed;
 	char **strings; /* names made here */
 	size_t n_strings;
 	Dwarf_CFI *cfi_eh, *cfi_debug;
@@ -104,6 +108,9 @@ struct dbg {
 	bool have_cfi;
 	bool have_code;
 };
+
+/* The file that dw reads: its sections. */
+Elf *dbg_elf(const struct dbg *d);
 
 /* index.c */
 int index_build(struct dbg *d, struct err *err);
@@ -142,6 +149,9 @@ size_t name_canonical(const char *s, size_t len, char *out, size_t max);
 
 /* names.c: spaces and the spelling of template arguments do not count */
 uint64_t name_hash(uint64_t seed, const char *s, size_t len);
+/* name_hash(NAME_SEED, ...) of a name that stays where it is as long as d: units share their strings, so each
+ * is hashed once. */
+uint64_t names_hash(struct dbg *d, const char *name);
 uint64_t bytes_hash(uint64_t seed, const void *bytes, size_t len);
 #define NAME_SEED 0xcbf29ce484222325ULL
 bool name_eq(const char *a, size_t na, const char *b, size_t nb);

@@ -195,8 +195,10 @@ int func_make(struct dbg *d, uint32_t decl, struct dbg_func **ret)
 	int rc = 0;
 
 	*ret = NULL;
-	if (!f)
+	if (!f || index_functions(d)) {
+		free(f);
 		return -ENOMEM;
+	}
 	p = pairs_find(&d->by_key, func_key(d, decl), &n);
 	f->die = d->node[p[0].node].die;
 	f->name = node_qualified(d, decl);
@@ -235,7 +237,7 @@ uint32_t func_definition(struct dbg *d, const struct dbg_func *f)
 	const struct pair *p, *q;
 	int rank = 0;
 
-	if (!first)
+	if (!first || index_functions(d))
 		return 0;
 	p = pairs_find(&d->by_key, func_key(d, first), &n);
 	for (size_t i = 0; i < n; i++) {
@@ -502,6 +504,8 @@ static int find_function(struct dbg *d, const char *name, struct dbg_func **ret,
 	int rc;
 
 	*ret = NULL;
+	if (index_functions(d))
+		return err_set(err, -ENOMEM, "out of memory");
 	if (!strncmp(name, "_Z", 2))
 		return find_mangled(d, name, ret, err);
 	rc = split_wanted(name, &w, err);

@@ -102,7 +102,7 @@ const char *node_name(const struct dbg *d, uint32_t n)
 static uint64_t hash_below(struct dbg *d, uint32_t n, int depth)
 {
 	struct node *x;
-	uint64_t h;
+	uint64_t h, own;
 
 	n = node_origin(d, n);
 	x = &d->node[n];
@@ -111,11 +111,8 @@ static uint64_t hash_below(struct dbg *d, uint32_t n, int depth)
 	if (x->hash)
 		return x->hash;
 	h = hash_below(d, x->parent, depth + 1);
-	h = name_hash(h, "::", 2);
-	if (x->name)
-		h = name_hash(h, x->name, strlen(x->name));
-	else
-		h = bytes_hash(h, &x->die, sizeof(x->die));
+	own = x->name ? names_hash(d, x->name) : x->die;
+	h = bytes_hash(h, &own, sizeof(own));
 	x->hash = h ? h : 1;
 	return x->hash;
 }
@@ -128,7 +125,7 @@ uint64_t node_hash(struct dbg *d, uint32_t n)
 uint64_t func_key(struct dbg *d, uint32_t canon)
 {
 	const struct node *x = &d->node[canon];
-	uint64_t h = x->linkage ? name_hash(NAME_SEED, x->linkage, strlen(x->linkage)) : node_hash(d, canon);
+	uint64_t h = x->linkage ? names_hash(d, x->linkage) : node_hash(d, canon);
 
 	/* a file's own function is not the one of the same name in another file */
 	if (!(x->flags & NODE_EXTERNAL) && !(d->node[x->parent].flags & NODE_CLASS))
@@ -366,7 +363,7 @@ static int make_class_tables(struct dbg *d)
 		if (!*name)
 			continue;
 		rc = pairs_add(&d->by_hash, node_hash(d, i), i);
-		rc = rc ? rc : pairs_add(&d->cls_name, name_hash(NAME_SEED, name, strlen(name)), i);
+		rc = rc ? rc : pairs_add(&d->cls_name, names_hash(d, name), i);
 	}
 	pairs_sort(&d->by_hash);
 	pairs_sort(&d->cls_name);
@@ -390,7 +387,7 @@ int index_functions(struct dbg *d)
 		if (x->canon != i)
 			rc = pairs_add(&d->by_canon, x->canon, i);
 		else if (*name)
-			rc = pairs_add(&d->by_name, name_hash(NAME_SEED, name, strlen(name)), i);
+			rc = pairs_add(&d->by_name, names_hash(d, name), i);
 		if (!rc && x->canon == i)
 			rc = pairs_add(&d->by_key, func_key(d, i), i);
 	}
@@ -404,7 +401,7 @@ int index_functions(struct dbg *d)
 int index_build(struct dbg *d, struct err *err)
 {
 	uint32_t root;
-	int rc = add_node(d, NULL, 0, 0, &root);
+	int rc = add_node(d, NULL, 0, 0, &root), why;
 
 	rc = rc ? rc : walk_units(d, d->dw);
 	if (!rc && d->alt)
@@ -412,9 +409,12 @@ int index_build(struct dbg *d, struct err *err)
 	rc = rc ? rc : make_class_tables(d);
 	if (rc == -ENOMEM)
 		return err_set(err, rc, "out of memory");
+	why = rc ? dwarf_errno() : 0; /* asking takes it away */
 	if (rc)
-		return err_set(err, rc, "the debuginfo in %s is damaged: %s", d->debug.path,
-			       dwarf_errno() ? dwarf_errmsg(-1) : "entries out of order");
+		return err_set(err, rc,
+			       "the debuginfo in %s is damaged: %s, after the entry at offset 0x%llx",
+			       d->debug.path, why ? dwarf_errmsg(why) : "entries out of order",
+			       d->node[d->n_node - 1].die & ~(DIE_ALT | DIE_TYPES));
 	return 0;
 }
 
@@ -470,8 +470,10 @@ static int inlined_cmp(const void *a, const void *b)
 int index_inlined(struct dbg *d, struct err *err)
 {
 	Dwarf_Die die;
-	int rc = 0;
+	int rc = index_functions(d);
 
+	if (rc)
+		return err_set(err, rc, "out of memory");
 	if (d->have_inlined)
 		return 0;
 	for (uint32_t i = 1; i < d->n_node && !rc; i++) {

@@ -125,7 +125,7 @@ static int read_units(struct lazy *l, Dwarf *dw)
 
 int lazy_open(struct lazy **ret, struct dbg *d)
 {
-	Elf *elf = elf_file_elf(d->sep ? d->sep : d->bin);
+	Elf *elf = dbg_elf(d);
 	struct section info, str, abbrev, types;
 	struct lazy *l;
 	uint64_t key;
@@ -147,7 +147,7 @@ int lazy_open(struct lazy **ret, struct dbg *d)
 	}
 	l->m.abbrev = abbrev;
 	l->m.str = str;
-	l->m.mapped = is_mapped(elf, &info) && is_mapped(elf, &str);
+	l->m.mapped = !d->inflated && is_mapped(elf, &info) && is_mapped(elf, &str);
 	l->m.n_units = l->n;
 	key = bytes_hash(bytes_hash(NAME_SEED, &info.size, sizeof(info.size)), &str.size, sizeof(str.size));
 	rc = unit_cache_open(&l->cache, elf_file_build_id_hex(d->bin), key, l->n);
@@ -274,8 +274,7 @@ static bool mark(struct lazy *l, char (*name)[MENTION_MAX], size_t n)
 	return news;
 }
 
-/* Everything that was made of the nodes is made again, but for the functions' tables: no class is looked for
- * in them. */
+/* Everything that was made of the nodes is made again; the functions' tables at their next need. */
 static int walk_again(struct dbg *d)
 {
 	int rc;
@@ -294,12 +293,6 @@ static int walk_again(struct dbg *d)
 	return rc;
 }
 
-/* What the callers of this file count on. */
-static int done(struct dbg *d, int rc)
-{
-	return rc ? rc : index_functions(d);
-}
-
 int lazy_want(struct dbg *d, const struct part *parts, size_t n)
 {
 	char name[MAX_DEPTH][MENTION_MAX];
@@ -312,7 +305,7 @@ int lazy_want(struct dbg *d, const struct part *parts, size_t n)
 	rc = learn(d->lazy, name, n);
 	if (rc)
 		return rc;
-	return done(d, mark(d->lazy, name, n) ? walk_again(d) : 0);
+	return mark(d->lazy, name, n) ? walk_again(d) : 0;
 }
 
 int lazy_want_all(struct dbg *d)
@@ -325,7 +318,7 @@ int lazy_want_all(struct dbg *d)
 		news |= !d->lazy->unit[i].loaded;
 		d->lazy->unit[i].loaded = true;
 	}
-	return done(d, news ? walk_again(d) : 0);
+	return news ? walk_again(d) : 0;
 }
 
 /* Classes to be looked for in other units, by their qualified names. */
@@ -506,5 +499,5 @@ int lazy_want_below(struct dbg *d, struct dbg_type cls)
 			break;
 		rc = want_names(d, b.want, b.n);
 	}
-	return done(d, rc);
+	return rc;
 }

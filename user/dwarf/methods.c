@@ -24,6 +24,8 @@ int dbg_methods(struct dbg *d, struct dbg_type cls, int (*fn)(void *ctx, const s
 
 	if (!n)
 		return err_set(err, -EINVAL, "no such class");
+	if (index_functions(d))
+		return err_set(err, -ENOMEM, "out of memory");
 	p = pairs_find(&d->by_hash, node_hash(d, n), &count);
 	for (size_t i = 0; i < count && !rc; i++) {
 		const struct node *c = &d->node[p[i].node];

@@ -38,6 +38,55 @@ uint64_t name_hash(uint64_t seed, const char *s, size_t len)
 	return seed;
 }
 
+struct hashed {
+	const char *name;
+	uint64_t hash;
+};
+
+static struct hashed *hashed_at(struct hashed *v, unsigned bits, const char *name)
+{
+	size_t mask = ((size_t)1 << bits) - 1,
+	       i = (size_t)((uintptr_t)name * 0x9e3779b97f4a7c15ULL >> (64 - bits));
+
+	while (v[i].name && v[i].name != name)
+		i = (i + 1) & mask;
+	return &v[i];
+}
+
+/* false: no memory for a larger table. */
+static bool make_room(struct dbg *d)
+{
+	unsigned bits = d->hashed ? d->hashed_bits + 1 : 12;
+	struct hashed *v;
+
+	if (d->hashed && d->n_hashed < (size_t)1 << d->hashed_bits >> 1)
+		return true;
+	v = calloc((size_t)1 << bits, sizeof(*v));
+	if (!v)
+		return false;
+	for (size_t i = 0; d->hashed && i < (size_t)1 << d->hashed_bits; i++)
+		if (d->hashed[i].name)
+			*hashed_at(v, bits, d->hashed[i].name) = d->hashed[i];
+	free(d->hashed);
+	d->hashed = v;
+	d->hashed_bits = bits;
+	return true;
+}
+
+uint64_t names_hash(struct dbg *d, const char *name)
+{
+	struct hashed *x;
+
+	if (!make_room(d))
+		return name_hash(NAME_SEED, name, strlen(name));
+	x = hashed_at(d->hashed, d->hashed_bits, name);
+	if (!x->name) {
+		*x = (struct hashed){name, name_hash(NAME_SEED, name, strlen(name))};
+		d->n_hashed++;
+	}
+	return x->hash;
+}
+
 bool name_eq(const char *a, size_t na, const char *b, size_t nb)
 {
 	char ta[MAX_CANONICAL], tb[MAX_CANONICAL];

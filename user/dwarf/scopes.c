@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dwarf/dbg_priv.h"
+#include "elf/inflate.h"
 #include "util/grow.h"
 
 static int by_low(const void *a, const void *b)
@@ -123,6 +124,8 @@ const char *dbg_line(struct dbg *d, uint64_t vaddr, int *line)
 
 	*line = 0;
 	if (!node || !die_at(d, d->node[node].die, &die) || !dwarf_diecu(&die, &cu, NULL, NULL))
+		return NULL;
+	if (inflate_lines(d->inflated, NULL))
 		return NULL;
 	l = dwarf_getsrc_die(&cu, vaddr);
 	if (!l || dwarf_lineno(l, line))
