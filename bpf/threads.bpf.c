@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Looks at every thread and every open file of one process, from iterators: nothing is attached to the target
- * and nothing of it runs. What it says of a thread is consistent in itself, except that a running thread
- * moves on.
+ * Looks at every thread and every open file of one process, and at who has which socket, from iterators:
+ * nothing is attached to the target and nothing of it runs. What it says of a thread is consistent in itself,
+ * except that a running thread moves on.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -324,14 +324,17 @@ int look_files(struct bpf_iter__task_file *ctx)
 	__u32 zero = 0;
 
 	cfg = bpf_map_lookup_elem(&settings, &zero);
-	if (!t || !f || !cfg || (__u32)t->tgid != cfg->tgid || t->pid != t->tgid)
+	if (!t || !f || !cfg || t->pid != t->tgid || (!cfg->all && (__u32)t->tgid != cfg->tgid))
+		return 0;
+	rec.is_sock = (BPF_CORE_READ(f, f_inode, i_mode) & 0170000) == 0140000;
+	if (cfg->all && !rec.is_sock)
 		return 0;
 	rec.file = (__u64)f;
 	rec.inode = BPF_CORE_READ(f, f_inode, i_ino);
 	rec.fd = ctx->fd;
 	rec.tgid = t->tgid;
 	rec.ticks[0] = rec.ticks[1] = -1;
-	if ((BPF_CORE_READ(f, f_inode, i_mode) & 0170000) == 0140000) {
+	if (rec.is_sock && !cfg->all) {
 		sock = BPF_CORE_READ(f, private_data);
 		sk = sock ? BPF_CORE_READ(sock, sk) : NULL;
 		rec.ticks[0] = sk ? BPF_CORE_READ(sk, sk_rcvtimeo) : -1;

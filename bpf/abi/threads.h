@@ -29,17 +29,19 @@ struct threads_polled {
 };
 _Static_assert(sizeof(struct threads_polled) == 24, "threads_polled");
 
-/* One open descriptor of the process, written by a task_file iterator. */
+/* One open descriptor, written by a task_file iterator. */
 struct threads_file {
 	__u64 file;
 	__u64 inode;
 	__s32 fd;
 	__u32 tgid;
+	__u32 is_sock;
+	__u32 pad;
 	/* SO_RCVTIMEO, SO_SNDTIMEO of a socket in ticks of the kernel's timer, LONG_MAX infinite; -1: no
 	 * socket */
 	__s64 ticks[2];
 };
-_Static_assert(sizeof(struct threads_file) == 40, "threads_file");
+_Static_assert(sizeof(struct threads_file) == 48, "threads_file");
 
 struct threads_rec {
 	struct abi_hdr h;     /* tgid, tid and comm are the thread's own, not the reader's */
@@ -77,7 +79,9 @@ _Static_assert(sizeof(struct threads_rec) == 48 + 8 + 16 + 24 + 8 + ABI_REGS * 8
 struct threads_cfg {
 	__u32 tgid;
 	__u32 brief; /* 1: no stacks and no poll tables, only what tells whether a thread has run */
+	__u32 all;   /* 1: of descriptors, the sockets of all processes instead of all that tgid has */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct threads_cfg) == 8, "threads_cfg");
+_Static_assert(sizeof(struct threads_cfg) == 16, "threads_cfg");
 
 #endif

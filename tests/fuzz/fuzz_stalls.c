@@ -262,7 +262,8 @@ static void tables(struct input *in, struct stalls_tables *t)
 		t->open[i] = (struct open_sock){.fd = take_u8(in), .inode = take_u8(in) & 7};
 		sock(in, t->open[i].inode, &t->open[i].facts);
 	}
-	stalls_tables_sort(t);
+	if (stalls_tables_sort(t))
+		abort();
 }
 
 static void event(struct input *in, struct stall_engine *e)

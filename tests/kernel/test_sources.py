@@ -4,11 +4,13 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
+from datetime import datetime
 
 import pytest
 
-from conftest import BUILD, CULPRIT, ROOT
+from conftest import BUILD, CULPRIT, ROOT, wait_until
 from stuck import unnoticed, wrong
 from test_stalls import Session
 
@@ -171,23 +173,57 @@ def test_full_load(load, load_spec):
         print(f"{by}: {made / seconds:.0f} RPCs a second, {lost} records lost, {summary['overhead']['rss_kib'] >> 10} MiB")
 
 
+class Timed:
+    """Reads a session's findings and keeps when each came. Both run before all other programs of the machine, so that what is
+    measured is what culprit takes by itself."""
+
+    def __init__(self, session):
+        os.sched_setscheduler(session.process.pid, os.SCHED_FIFO, os.sched_param(1))
+        self.session, self.came = session, []
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
+        for line in self.session.process.stdout:
+            self.came.append((time.time(), json.loads(line)))
+
+    def first(self, verdict, after):
+        """Seconds from the moment at which the call passed a threshold of one second, by its own age, to its finding."""
+        found = lambda: [(when, s) for when, s in self.came if when > after and s.get("verdict") == verdict]
+        wait_until(found, timeout=30)
+        when, stall = found()[0]
+        since = datetime.fromisoformat(stall["time"].replace("Z", "+00:00")).timestamp() - stall["blocked_ms"] / 1000
+        return when - since - 1
+
+    def end(self):
+        """The summary."""
+        self.session.process.send_signal(signal.SIGINT)
+        self.session.process.wait(timeout=60)
+        self.thread.join()
+        return self.came[-1][1]
+
+
 @pytest.mark.parametrize("source", ["auto", "tracepoint"])
 def test_how_soon(load, source):
-    """A server that stops while a thousand threads call it: told while it lasts. How long after the threshold is printed; what the
-    engine waits for itself is for test_pace.c and test_loop.c, on a clock of their own."""
+    """A server that stops while a thousand threads call it over ten thousand connections, again and again: the first of them is told
+    within 200 ms of the threshold."""
     if source not in ["auto", *offered()]:
         pytest.skip("not on this kernel")
     client, server = load.pids
     session = Session.__new__(Session)
     session.start("-p", client, "-d", 0, "--max-overhead", 100, "--source", source)
-    session.wait_armed()
-    load.stdin.write("60000\n")
+    timed = Timed(session.wait_armed())
+    load.stdin.write("100000\n")
     load.stdin.flush()
-    time.sleep(1.5)
-    os.kill(server, signal.SIGSTOP)
-    stopped = time.monotonic()
-    session.wait_found("peer-silent")
-    told = time.monotonic() - stopped
-    os.kill(server, signal.SIGCONT)
-    print(f"by {source}, 1,001 threads: {(told - 1) * 1000:.0f} ms after the threshold")
-    assert session.end(interrupt=True)[2] == 1
+    late = []
+    for _ in range(5):
+        time.sleep(3)
+        os.kill(server, signal.SIGSTOP)
+        stopped = time.time()
+        late.append(round(timed.first("peer-silent", stopped + 0.9) * 1000))
+        os.kill(server, signal.SIGCONT)
+    summary = timed.end()
+    print(f"by {source}, 1,001 threads, 10,000 connections: {late} ms after the threshold")
+    assert summary["kind"] == "summary" and summary["complete"], summary["notes"]
+    assert sorted(late)[len(late) // 2] <= 200, late

@@ -222,7 +222,7 @@ static int open_all(struct stalls_run *r, struct err *err)
 	rc = threads_open(&r->threads, &to, err);
 	if (rc)
 		return rc;
-	no.socks = threads_socks(r->threads);
+	no.target = r->threads;
 	rc = neighbours_open(&r->neighbours, &no, err);
 	if (!rc)
 		rc = stalls_trace_open(&r->trace, &so, err);

@@ -93,6 +93,17 @@ static uint64_t cpu_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* Symbols and unwind tables are read when a stack is taken first: not when a stall has to be told. */
+static void warm_up(struct stalls_run *r, struct autopsy *a)
+{
+	for (size_t i = a->n_threads; i > 0; i--) {
+		if (!a->thread[i - 1].in_call || a->thread[i - 1].moved)
+			continue;
+		autopsy_stacks(&a->thread[i - 1], threads_ops(r->threads));
+		return;
+	}
+}
+
 static int look(struct stalls_run *r, bool first, bool last, struct err *err)
 {
 	uint64_t begin = mono_now_ns(), cpu = cpu_now_ns(), seen;
@@ -110,10 +121,12 @@ static int look(struct stalls_run *r, bool first, bool last, struct err *err)
 	}
 	if (!rc && first)
 		rc = stalls_trace_seed(r->trace, a, threads_ops(r->threads));
-	if (!rc && first)
+	if (!rc && first) {
 		stalls_wire_seed(r, a);
+		warm_up(r, a);
+	}
 	if (!rc)
-		rc = stalls_trace_tables(r->trace, threads_socks(r->threads), &tables, err);
+		rc = stalls_trace_tables(r->trace, r->threads, &tables, err);
 	neighbours_forget(r->neighbours);
 	seen = cpu_now_ns() - cpu;
 	if (!rc) {

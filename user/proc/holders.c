@@ -7,6 +7,14 @@
 #include "proc/holders.h"
 #include "util/grow.h"
 
+int proc_holders_add(struct proc_holders *h, uint64_t inode, pid_t pid, int fd)
+{
+	if (GROW(&h->v, h->n))
+		return -ENOMEM;
+	h->v[h->n++] = (struct proc_holder){inode, pid, fd};
+	return 0;
+}
+
 static int take_process(struct proc_holders *h, pid_t pid)
 {
 	struct proc_fds fds;
@@ -21,9 +29,7 @@ static int take_process(struct proc_holders *h, pid_t pid)
 	for (size_t i = 0; !rc && i < fds.n; i++) {
 		if (fds.v[i].kind != PROC_FD_SOCKET)
 			continue;
-		rc = GROW(&h->v, h->n);
-		if (!rc)
-			h->v[h->n++] = (struct proc_holder){fds.v[i].inode, pid, fds.v[i].fd};
+		rc = proc_holders_add(h, fds.v[i].inode, pid, fds.v[i].fd);
 	}
 	proc_fds_deinit(&fds);
 	return rc;
@@ -40,7 +46,7 @@ static int order(const void *a, const void *b)
 	return (x->fd > y->fd) - (x->fd < y->fd);
 }
 
-static void sort_and_join(struct proc_holders *h)
+void proc_holders_sort(struct proc_holders *h)
 {
 	size_t kept = 0;
 
@@ -73,7 +79,7 @@ int proc_holders_read(struct proc_holders *ret)
 	if (rc)
 		proc_holders_deinit(ret);
 	else
-		sort_and_join(ret);
+		proc_holders_sort(ret);
 	return rc;
 }
 

@@ -23,6 +23,9 @@ struct proc_holders {
 int proc_holders_read(struct proc_holders *ret);
 /* Those of one socket; *n may be 0. */
 const struct proc_holder *proc_holders_find(const struct proc_holders *h, uint64_t inode, size_t *n);
+/* Another one, in any order; then proc_holders_sort. -ENOMEM. */
+int proc_holders_add(struct proc_holders *h, uint64_t inode, pid_t pid, int fd);
+void proc_holders_sort(struct proc_holders *h);
 void proc_holders_deinit(struct proc_holders *h);
 
 #endif

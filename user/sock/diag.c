@@ -60,15 +60,62 @@ static bool is_any(int family, const uint32_t addr[4])
 	return !addr[0] && (family == AF_INET || (!addr[1] && !addr[2] && !addr[3]));
 }
 
+static char *put_number(char *p, unsigned v)
+{
+	char digit[12];
+	size_t n = 0;
+
+	do
+		digit[n++] = (char)('0' + v % 10);
+	while (v /= 10);
+	while (n)
+		*p++ = digit[--n];
+	return p;
+}
+
+/* Addresses of a dump are many, and by printf they cost more than the dump. */
+static void addr4(char *buf, size_t len, const uint8_t ip[4], uint16_t port)
+{
+	char text[sizeof("255.255.255.255:65535")], *p = text;
+
+	for (int i = 0; i < 4; i++) {
+		p = put_number(p, ip[i]);
+		*p++ = i < 3 ? '.' : ':';
+	}
+	if (port)
+		p = put_number(p, ntohs(port));
+	else
+		*p++ = '*';
+	*p = '\0';
+	strncat(buf, text, len - 1);
+}
+
 void diag_addr(char *buf, size_t len, int family, const uint32_t addr[4], uint16_t port)
 {
 	char ip[INET6_ADDRSTRLEN], num[8] = "*";
-	bool v4 = family == AF_INET || is_mapped(addr);
 
+	buf[0] = '\0';
+	if (family == AF_INET || is_mapped(addr)) {
+		addr4(buf, len, (const uint8_t *)(family == AF_INET ? addr : addr + 3), port);
+		return;
+	}
 	if (port)
 		snprintf(num, sizeof(num), "%u", ntohs(port));
-	inet_ntop(v4 ? AF_INET : AF_INET6, family == AF_INET ? addr : v4 ? addr + 3 : addr, ip, sizeof(ip));
-	snprintf(buf, len, v4 ? "%s:%s" : "[%s]:%s", ip, num);
+	inet_ntop(AF_INET6, addr, ip, sizeof(ip));
+	snprintf(buf, len, "[%s]:%s", ip, num);
+}
+
+/* FNV-1a */
+uint64_t diag_ends_hash(const char *local, const char *remote)
+{
+	uint64_t h = 14695981039346656037ULL;
+
+	for (; *local; local++)
+		h = (h ^ (uint8_t)*local) * 1099511628211ULL;
+	h *= 1099511628211ULL;
+	for (; *remote; remote++)
+		h = (h ^ (uint8_t)*remote) * 1099511628211ULL;
+	return h;
 }
 
 /* Finds attribute `type`; returns its payload and length, or NULL. */
@@ -142,8 +189,8 @@ int diag_parse_inet(const void *body, size_t len, struct diag_sock *out)
 	f->retransmits = m.idiag_timer == 1 ? m.idiag_retrans : 0;
 	diag_addr(f->local, sizeof(f->local), m.idiag_family, m.id.idiag_src, m.id.idiag_sport);
 	diag_addr(f->remote, sizeof(f->remote), m.idiag_family, m.id.idiag_dst, m.id.idiag_dport);
-	snprintf(f->state, sizeof(f->state), "%s", state_name(m.idiag_state));
-	snprintf(f->timer, sizeof(f->timer), "%s", timer_name(m.idiag_timer));
+	strncpy(f->state, state_name(m.idiag_state), sizeof(f->state) - 1);
+	strncpy(f->timer, timer_name(m.idiag_timer), sizeof(f->timer) - 1);
 	out->listening = m.idiag_state == ST_LISTEN;
 	a = attr_find(body, len, sizeof(m), INET_DIAG_SKV6ONLY, &n);
 	out->v6only = a && n >= 1 && *(const uint8_t *)a;

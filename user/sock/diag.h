@@ -32,6 +32,8 @@ int diag_parse_unix(const void *body, size_t len, struct diag_sock *out);
 void diag_tcp_info(struct sock_facts *f, const void *info, size_t len);
 /* "10.0.0.1:80", "[::1]:80"; v4-mapped addresses as v4. port in network order; port 0 is "*". */
 void diag_addr(char *buf, size_t len, int family, const uint32_t addr[4], uint16_t port);
+/* Of a connection's two addresses as text, to look it up by. */
+uint64_t diag_ends_hash(const char *local, const char *remote);
 /* Whether s, not listening itself, is the server's end of a connection to the listening socket l. */
 bool diag_accepted_by(const struct diag_sock *s, const struct diag_sock *l);
 

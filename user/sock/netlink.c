@@ -38,14 +38,31 @@ static void *socket_there(void *arg)
 	return NULL;
 }
 
-bool diag_elsewhere(pid_t pid)
+static bool net_of(pid_t pid, struct stat *st)
 {
 	char path[64];
-	struct stat a, b;
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	return !stat(path, &a) && !stat("/proc/self/ns/net", &b) &&
-	       (a.st_ino != b.st_ino || a.st_dev != b.st_dev);
+	return !stat(path, st);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+bool diag_same_net(pid_t a, pid_t b)
+{
+	struct stat x, y;
+
+	return net_of(a, &x) && net_of(b, &y) && same_file(&x, &y);
+}
+
+bool diag_elsewhere(pid_t pid)
+{
+	struct stat a, b;
+
+	return net_of(pid, &a) && net_of(getpid(), &b) && !same_file(&a, &b);
 }
 
 int diag_open(pid_t pid, struct err *err)

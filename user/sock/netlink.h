@@ -12,6 +12,8 @@
 
 /* The process is in another network namespace than this one: diag_open() needs CAP_SYS_ADMIN for it. */
 bool diag_elsewhere(pid_t pid);
+/* Both processes are in the same network namespace. false where that cannot be read. */
+bool diag_same_net(pid_t a, pid_t b);
 /* A file descriptor, or -errno and err. */
 int diag_open(pid_t pid, struct err *err);
 /* Called with the body of each answer. Negative ends the exchange with that error. */

@@ -41,8 +41,7 @@ enum sock_peer {
 };
 /* The other end of a connection, if it is in the same network namespace: TCP by both addresses, AF_UNIX by
  * inode. As of the last dump. */
-enum sock_peer sock_table_peer(const struct sock_table *t, const struct sock_facts *of,
-			       struct sock_facts *out);
+enum sock_peer sock_table_peer(struct sock_table *t, const struct sock_facts *of, struct sock_facts *out);
 size_t sock_table_count(const struct sock_table *t);
 /* Whether that family was readable at the last dump: AF_INET, AF_INET6, AF_UNIX. */
 bool sock_table_has(const struct sock_table *t, int family);

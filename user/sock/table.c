@@ -18,6 +18,7 @@
 struct entry {
 	uint64_t inode;
 	struct diag_sock s;
+	struct entry *next; /* of those to be used again */
 	UT_hash_handle hh;
 };
 
@@ -32,7 +33,8 @@ enum { FAM_INET, FAM_INET6, FAM_UNIX, FAM_MAX };
 struct sock_table {
 	int fd;
 	struct entry *by_inode;
-	struct addressed *by_address; /* sorted by hash */
+	struct entry *spare;	      /* of earlier dumps: one as large as the last needs no memory */
+	struct addressed *by_address; /* sorted by hash; made when it is asked for first */
 	size_t n_addressed;
 	struct diag_sock *listener;
 	size_t n_listeners;
@@ -74,7 +76,8 @@ static void table_clear(struct sock_table *t)
 	while (e) {
 		struct entry *next = e->hh.next;
 
-		free(e);
+		e->next = t->spare;
+		t->spare = e;
 		e = next;
 	}
 	free(t->by_address);
@@ -90,6 +93,12 @@ void sock_table_close(struct sock_table *t)
 	if (!t)
 		return;
 	table_clear(t);
+	while (t->spare) {
+		struct entry *next = t->spare->next;
+
+		free(t->spare);
+		t->spare = next;
+	}
 	close(t->fd);
 	free(t);
 }
@@ -127,7 +136,11 @@ static int table_add(struct sock_table *t, const struct diag_sock *s)
 		e->s = *s;
 		return 0;
 	}
-	e = calloc(1, sizeof(*e));
+	e = t->spare;
+	if (e)
+		t->spare = e->next;
+	else
+		e = malloc(sizeof(*e));
 	if (!e)
 		return -ENOMEM;
 	e->inode = inode;
@@ -189,19 +202,6 @@ static void complete(const struct sock_table *t, struct diag_sock *s)
 			 (unsigned long long)s->f.peer_inode);
 }
 
-/* FNV-1a */
-static uint64_t address_hash(const char *local, const char *remote)
-{
-	uint64_t h = 14695981039346656037ULL;
-
-	for (; *local; local++)
-		h = (h ^ (uint8_t)*local) * 1099511628211ULL;
-	h *= 1099511628211ULL;
-	for (; *remote; remote++)
-		h = (h ^ (uint8_t)*remote) * 1099511628211ULL;
-	return h;
-}
-
 static int by_hash(const void *a, const void *b)
 {
 	const struct addressed *x = a, *y = b;
@@ -209,17 +209,19 @@ static int by_hash(const void *a, const void *b)
 	return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
-static int table_sort(struct sock_table *t)
+static int index_addresses(struct sock_table *t)
 {
 	struct entry *e, *tmp;
 
+	if (t->by_address)
+		return 0;
 	t->by_address = calloc(HASH_COUNT(t->by_inode) + 1, sizeof(*t->by_address));
 	if (!t->by_address)
 		return -ENOMEM;
 	HASH_ITER (hh, t->by_inode, e, tmp)
 		if (e->s.family != AF_UNIX && !e->s.listening)
 			t->by_address[t->n_addressed++] =
-				(struct addressed){address_hash(e->s.f.local, e->s.f.remote), e};
+				(struct addressed){diag_ends_hash(e->s.f.local, e->s.f.remote), e};
 	qsort(t->by_address, t->n_addressed, sizeof(*t->by_address), by_hash);
 	return 0;
 }
@@ -240,7 +242,7 @@ int sock_table_dump(struct sock_table *t, struct err *err)
 	}
 	HASH_ITER (hh, t->by_inode, e, tmp)
 		complete(t, &e->s);
-	return table_sort(t) ? err_set(err, -ENOMEM, "out of memory") : 0;
+	return 0;
 }
 
 bool sock_table_find(const struct sock_table *t, uint64_t inode, struct sock_facts *out)
@@ -258,12 +260,14 @@ static bool mirrors(const struct diag_sock *s, const struct sock_facts *of)
 	       !strcmp(s->f.local, of->remote) && !strcmp(s->f.remote, of->local);
 }
 
-static enum sock_peer peer_tcp(const struct sock_table *t, const struct sock_facts *of,
-			       struct sock_facts *out)
+static enum sock_peer peer_tcp(struct sock_table *t, const struct sock_facts *of, struct sock_facts *out)
 {
-	uint64_t hash = address_hash(of->remote, of->local);
-	size_t n = 0, lo = 0, hi = t->n_addressed;
+	uint64_t hash = diag_ends_hash(of->remote, of->local);
+	size_t n = 0, lo = 0, hi;
 
+	if (index_addresses(t))
+		return SOCK_PEER_NONE;
+	hi = t->n_addressed;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
@@ -293,8 +297,7 @@ static enum sock_peer peer_tcp(const struct sock_table *t, const struct sock_fac
 	return n == 1 ? SOCK_PEER_QUEUED : SOCK_PEER_NONE;
 }
 
-enum sock_peer sock_table_peer(const struct sock_table *t, const struct sock_facts *of,
-			       struct sock_facts *out)
+enum sock_peer sock_table_peer(struct sock_table *t, const struct sock_facts *of, struct sock_facts *out)
 {
 	const struct entry *e;
 

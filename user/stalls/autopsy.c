@@ -108,6 +108,13 @@ static int take_waits(struct thread_facts *t, const struct call_set *set, struct
 	return err;
 }
 
+static int by_tid(const void *a, const void *b)
+{
+	const struct thread_raw *x = a, *y = b;
+
+	return (x->rec.h.tid > y->rec.h.tid) - (x->rec.h.tid < y->rec.h.tid);
+}
+
 static int take_thread(struct thread_facts *t, const struct thread_raw *raw, const struct report_clock *now,
 		       const struct autopsy_ops *ops, struct fds *fds)
 {
@@ -222,6 +229,8 @@ int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_
 		thread_raw_free(raw, n);
 		return err_set(err, rc, "out of memory");
 	}
+	if (n)
+		qsort(raw, n, sizeof(*raw), by_tid);
 	a->pid = pid;
 	a->taken = *taken;
 	a->raw = raw;
@@ -254,13 +263,6 @@ static void thread_deinit(struct thread_facts *t)
 	for (size_t i = 0; i < t->n_kernel; i++)
 		free(t->kernel_stack[i]);
 	free(t->kernel_stack);
-}
-
-static int by_tid(const void *a, const void *b)
-{
-	const struct thread_raw *x = a, *y = b;
-
-	return (x->rec.h.tid > y->rec.h.tid) - (x->rec.h.tid < y->rec.h.tid);
 }
 
 static void mark_moved(struct thread_facts *t)
@@ -335,11 +337,17 @@ int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 
 struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid)
 {
-	for (size_t i = 0; i < a->n_threads; i++) {
-		if (a->thread[i].tid == tid)
-			return &a->thread[i];
+	size_t low = 0, high = a->n_threads;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (a->thread[mid].tid < tid)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	return NULL;
+	return low < a->n_threads && a->thread[low].tid == tid ? &a->thread[low] : NULL;
 }
 
 void autopsy_free(struct autopsy *a)

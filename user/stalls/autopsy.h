@@ -108,8 +108,8 @@ struct autopsy {
 	pid_t pid;
 	struct report_clock taken; /* the first look */
 	enum autopsy_source source;
-	char *source_why; /* why not the iterator, NULL with it */
-	struct thread_facts *thread;
+	char *source_why;	     /* why not the iterator, NULL with it */
+	struct thread_facts *thread; /* by tid */
 	size_t n_threads;
 	size_t n_skipped; /* threads that went away between the looks */
 	size_t n_moved;

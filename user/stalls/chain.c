@@ -119,19 +119,11 @@ static const struct sock_facts *connection_of(const struct chain_place *at, cons
 
 static bool other_end_here(const struct chain_place *at, const struct sock_facts *s, struct chain_peer *out)
 {
-	const struct stalls_tables *t = at->tables;
+	const struct open_sock *o = verdict_is_tcp(s) ? tables_ends(at->tables, s->remote, s->local) : NULL;
 
-	for (size_t i = 0; i < t->n_open; i++) {
-		const struct sock_facts *o = &t->open[i].facts;
-
-		if (!o->known || !verdict_is_tcp(o) || strcmp(o->local, s->remote) != 0 ||
-		    strcmp(o->remote, s->local) != 0)
-			continue;
-		*out = (struct chain_peer){
-			.state = PEER_HELD, .pid = at->pid, .fd = t->open[i].fd, .sock = *o};
-		return true;
-	}
-	return false;
+	if (o)
+		*out = (struct chain_peer){.state = PEER_HELD, .pid = at->pid, .fd = o->fd, .sock = o->facts};
+	return o;
 }
 
 static bool same_host(const struct sock_facts *s)

@@ -39,15 +39,12 @@ static void forget(struct stall_engine *e, bool all)
 
 void stall_engine_destroy(struct stall_engine *e)
 {
-	struct found *f, *next;
-
 	if (!e)
 		return;
 	forget(e, true);
-	for (f = e->found; f; f = next) {
-		next = f->next;
-		found_free(f);
-	}
+	for (size_t i = 0; i < e->n_found; i++)
+		found_free(e->found[i]);
+	free(e->found);
 	free(e->closed);
 	free(e);
 }

@@ -24,14 +24,19 @@ struct memo {
 	UT_hash_handle hh;
 };
 
+/* A finding stays with the live ones for so many looks after it is over: its end may be told again, exactly.
+ */
+#define ENGINE_LIVE_ON 2
+
 struct found {
-	struct found *next;
+	struct found *live; /* next of those that last, or have just ended */
 	struct stall stall;
 	uint64_t start_ns; /* when the call began, at the latest */
 	uint64_t entry_ns; /* as in the table of calls; 0: not from there */
 	uint64_t key;	   /* inode, or the descriptor if there is none */
 	uint64_t look;	   /* that saw it last */
 	bool over;
+	uint64_t over_look; /* that found it over, or came before it was told */
 	/* about a connection of an event loop: lasts until the connection is answered, whatever calls the
 	 * loop makes
 	 */
@@ -44,8 +49,9 @@ struct stall_engine {
 	struct stall_engine_cfg cfg;
 	struct stall_engine_ops ops;
 	struct memo *memo;
-	struct found *found, *found_last; /* in the order found */
+	struct found **found; /* all, in the order found */
 	size_t n_found;
+	struct found *live;
 	struct stalls_closed *closed; /* ring of ENGINE_CLOSED_KEPT */
 	size_t n_closed;
 	uint64_t look; /* number of the current or last look */

@@ -10,6 +10,7 @@
 #include "stalls/engine_priv.h"
 #include "stalls/explain.h"
 #include "stalls/lock.h"
+#include "util/grow.h"
 
 void found_free(struct found *f)
 {
@@ -65,7 +66,7 @@ static struct found *same(struct stall_engine *e, const struct subject *s, enum 
 {
 	uint64_t entry = s->call ? s->call->entry_ns : 0;
 
-	for (struct found *f = e->found; f; f = f->next) {
+	for (struct found *f = e->live; f; f = f->live) {
 		if (f->over || f->stall.tid != s->t->tid)
 			continue;
 		if (entry && f->entry_ns == entry && (!is_news(v) || f->stall.verdict == v))
@@ -140,19 +141,12 @@ static void other_end(struct stall_engine *e, struct stall *st, const struct sub
 		      const struct about *a)
 {
 	const struct stalls_tables *t = s->l->tables;
+	const struct open_sock *o =
+		verdict_is_tcp(&a->in.sock) ? tables_ends(t, a->in.sock.remote, a->in.sock.local) : NULL;
+	const struct stalls_sock *flow = o ? tables_sock(t, o->inode) : NULL;
 
-	for (size_t i = 0; i < t->n_open; i++) {
-		const struct sock_facts *o = &t->open[i].facts;
-		const struct stalls_sock *flow;
-
-		if (!o->known || !verdict_is_tcp(o) || strcmp(o->local, a->in.sock.remote) != 0 ||
-		    strcmp(o->remote, a->in.sock.local) != 0)
-			continue;
-		flow = tables_sock(t, t->open[i].inode);
-		if (flow && flow->recv_tid)
-			other_thread(e, st, s, (pid_t)flow->recv_tid, "other end read by");
-		return;
-	}
+	if (flow && flow->recv_tid)
+		other_thread(e, st, s, (pid_t)flow->recv_tid, "other end read by");
 }
 
 static void fill_other(struct stall_engine *e, struct stall *st, const struct subject *s,
@@ -267,7 +261,7 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 
 bool found_in_look(const struct stall_engine *e, uint64_t inode)
 {
-	for (const struct found *f = e->found; f; f = f->next)
+	for (const struct found *f = e->live; f; f = f->live)
 		if (!f->over && f->look == e->look && f->key == inode)
 			return true;
 	return false;
@@ -287,6 +281,8 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 			f->start_ns = s->start_ns;
 		return 0;
 	}
+	if (GROW(&e->found, e->n_found))
+		return -ENOMEM;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
@@ -303,12 +299,9 @@ int found_report(struct stall_engine *e, struct subject *s, const struct about *
 		found_free(f);
 		return rc;
 	}
-	if (e->found_last)
-		e->found_last->next = f;
-	else
-		e->found = f;
-	e->found_last = f;
-	e->n_found++;
+	f->live = e->live;
+	e->live = f;
+	e->found[e->n_found++] = f;
 	e->ops.found(e->ops.ctx, &f->stall);
 	return 0;
 }
@@ -324,9 +317,22 @@ static const char *answered(struct found *f, const struct stalls_tables *t)
 	return "answered late";
 }
 
+static void drop_old(struct stall_engine *e)
+{
+	struct found **at = &e->live;
+
+	while (*at) {
+		if ((*at)->over && (*at)->over_look + ENGINE_LIVE_ON <= e->look)
+			*at = (*at)->live;
+		else
+			at = &(*at)->live;
+	}
+}
+
 void found_settle(struct stall_engine *e, const struct look *l)
 {
-	for (struct found *f = e->found; f; f = f->next) {
+	drop_old(e);
+	for (struct found *f = e->live; f; f = f->live) {
 		const struct stalls_call *c;
 		const struct thread_facts *t;
 
@@ -339,6 +345,7 @@ void found_settle(struct stall_engine *e, const struct look *l)
 		if (t && t->moved && !f->by_conn)
 			continue; /* this look could not tell */
 		f->over = true;
+		f->over_look = e->look;
 		f->end_ns = l->now_ns;
 		f->outcome = t ? answered(f, l->tables) : "thread exited";
 	}
@@ -369,11 +376,12 @@ static const char *outcome(const struct stalls_ended *ev, const struct stall *st
 
 void found_ended(struct stall_engine *e, const struct stalls_ended *ev)
 {
-	for (struct found *f = e->found; f; f = f->next) {
+	for (struct found *f = e->live; f; f = f->live) {
 		/* a look may have noticed it first, with a coarser time */
 		if (f->stall.tid != (pid_t)ev->h.tid || f->entry_ns != ev->entry_ns || f->by_conn)
 			continue;
 		f->over = true;
+		f->over_look = e->look;
 		f->end_ns = ev->h.ts_ns;
 		f->outcome = outcome(ev, &f->stall);
 	}
@@ -386,12 +394,10 @@ size_t stall_engine_count(const struct stall_engine *e)
 
 struct stall_life stall_engine_life(const struct stall_engine *e, size_t i, uint64_t now_ns)
 {
-	const struct found *f = e->found;
+	const struct found *f = e->found[i];
 	struct stall_life life;
 	uint64_t end;
 
-	while (i--)
-		f = f->next;
 	end = f->over ? f->end_ns : now_ns;
 	life = (struct stall_life){
 		.stall = &f->stall, .over = f->over, .start_ns = f->start_ns, .end_ns = end};

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
+#include "sock/diag.h"
 #include "stalls/tables.h"
 
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
@@ -32,11 +36,39 @@ static const void *find(const void *key, const void *v, size_t n, size_t size,
 	return n ? bsearch(key, v, n, size, cmp) : NULL;
 }
 
-void stalls_tables_sort(struct stalls_tables *t)
+static int by_hash(const void *a, const void *b)
+{
+	return ORDER(((const struct open_ends *)a)->hash, ((const struct open_ends *)b)->hash);
+}
+
+static bool is_tcp(const struct sock_facts *s)
+{
+	return s->known && (s->family == AF_INET || s->family == AF_INET6);
+}
+
+static int index_ends(struct stalls_tables *t)
+{
+	free(t->ends);
+	t->n_ends = 0;
+	t->ends = calloc(t->n_open + 1, sizeof(*t->ends));
+	if (!t->ends)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->n_open; i++) {
+		const struct sock_facts *s = &t->open[i].facts;
+
+		if (is_tcp(s))
+			t->ends[t->n_ends++] = (struct open_ends){diag_ends_hash(s->local, s->remote), i};
+	}
+	sort(t->ends, t->n_ends, sizeof(*t->ends), by_hash);
+	return 0;
+}
+
+int stalls_tables_sort(struct stalls_tables *t)
 {
 	sort(t->call, t->n_calls, sizeof(*t->call), by_call_tid);
 	sort(t->sock, t->n_socks, sizeof(*t->sock), by_inode);
 	sort(t->rpc, t->n_rpcs, sizeof(*t->rpc), by_rpc_tid);
+	return index_ends(t);
 }
 
 void stalls_tables_deinit(struct stalls_tables *t)
@@ -46,6 +78,7 @@ void stalls_tables_deinit(struct stalls_tables *t)
 	free(t->rpc);
 	free(t->method);
 	free(t->open);
+	free(t->ends);
 	*t = (struct stalls_tables){0};
 }
 
@@ -71,4 +104,26 @@ const struct stalls_rpc *tables_rpc(const struct stalls_tables *t, pid_t tid)
 	const struct rpc_row *r = find(&key, t->rpc, t->n_rpcs, sizeof(key), by_rpc_tid);
 
 	return r ? &r->rpc : NULL;
+}
+
+const struct open_sock *tables_ends(const struct stalls_tables *t, const char *local, const char *remote)
+{
+	uint64_t hash = diag_ends_hash(local, remote);
+	size_t low = 0, high = t->n_ends;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (t->ends[mid].hash < hash)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < t->n_ends && t->ends[low].hash == hash; low++) {
+		const struct open_sock *o = &t->open[t->ends[low].at];
+
+		if (!strcmp(o->facts.local, local) && !strcmp(o->facts.remote, remote))
+			return o;
+	}
+	return NULL;
 }

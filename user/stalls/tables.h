@@ -38,6 +38,12 @@ struct open_sock {
 	struct sock_facts facts; /* .known only for sockets that sock_diag knows */
 };
 
+/* A TCP connection that is open, by both of its addresses. */
+struct open_ends {
+	uint64_t hash;
+	size_t at; /* in open[] */
+};
+
 struct stalls_tables {
 	struct call_row *call;
 	size_t n_calls;
@@ -49,14 +55,19 @@ struct stalls_tables {
 	size_t n_methods;
 	struct open_sock *open;
 	size_t n_open;
+	struct open_ends *ends; /* by hash; stalls_tables_sort makes it */
+	size_t n_ends;
 };
 
-/* Sorts what was filled in; the lookups need it. */
-void stalls_tables_sort(struct stalls_tables *t);
+/* Sorts what was filled in, and frees and makes ends[]; the lookups need it. -ENOMEM. */
+int stalls_tables_sort(struct stalls_tables *t);
 void stalls_tables_deinit(struct stalls_tables *t);
 /* NULL: not there, or no call in flight. */
 const struct stalls_call *tables_call(const struct stalls_tables *t, pid_t tid);
 const struct stalls_sock *tables_sock(const struct stalls_tables *t, uint64_t inode);
+/* The connection of this process with these ends: the other end of one that it has with itself. NULL: none.
+ */
+const struct open_sock *tables_ends(const struct stalls_tables *t, const char *local, const char *remote);
 const struct stalls_rpc *tables_rpc(const struct stalls_tables *t, pid_t tid);
 
 #endif

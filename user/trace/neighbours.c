@@ -5,6 +5,7 @@
 
 #include "proc/holders.h"
 #include "proc/process.h"
+#include "sock/netlink.h"
 #include "symbol/image.h"
 #include "trace/neighbours.h"
 #include "trace/session.h"
@@ -19,6 +20,7 @@ struct neighbour {
 	struct stalls_trace *trace; /* NULL: not followed */
 	bool trace_tried;
 	struct session_usage usage; /* of trace */
+	bool shares;		    /* the target's table of sockets, being in its network namespace */
 	bool dumped;		    /* its sockets, in this look */
 	/* of this look */
 	struct autopsy *autopsy;
@@ -52,7 +54,7 @@ static void forget_look(struct neighbour *p)
 	stalls_tables_deinit(&p->tables);
 	autopsy_free(p->autopsy);
 	p->autopsy = NULL;
-	p->dumped = false;
+	p->dumped = p->shares;
 }
 
 static uint64_t bpf_ns(const struct neighbour *p)
@@ -121,6 +123,9 @@ static struct neighbour *neighbour_of(struct neighbours *n, pid_t pid)
 		return NULL; /* those that have ended make room when the next look begins */
 	p = &n->v[n->n];
 	*p = (struct neighbour){.pid = pid};
+	to.kin = n->opts.target;
+	to.same_net = diag_same_net(pid, n->opts.pid);
+	p->shares = p->dumped = to.same_net && threads_socks(n->opts.target);
 	if (proc_start_ticks(pid, &p->start) || proc_status_read(&st, pid, NULL))
 		return NULL;
 	memcpy(p->comm, st.comm, sizeof(p->comm));
@@ -168,7 +173,7 @@ static struct sock_table *socks_of(struct neighbours *n, pid_t pid)
 	struct sock_table *t;
 
 	if (pid == n->opts.pid)
-		return n->opts.socks;
+		return threads_socks(n->opts.target);
 	p = neighbour_of(n, pid);
 	t = p ? threads_socks(p->threads) : NULL;
 	if (!t || p->dumped || !sock_table_dump(t, NULL)) {
@@ -182,13 +187,12 @@ static struct sock_table *socks_of(struct neighbours *n, pid_t pid)
 static bool holders(struct neighbours *n)
 {
 	if (!n->has_holders)
-		n->has_holders = !proc_holders_read(&n->holders);
+		n->has_holders = !threads_holders(n->opts.target, &n->holders);
 	return n->has_holders;
 }
 
-bool neighbours_peer(void *neighbours, pid_t of, const struct sock_facts *s, struct chain_peer *out)
+static bool peer_of(struct neighbours *n, pid_t of, const struct sock_facts *s, struct chain_peer *out)
 {
-	struct neighbours *n = neighbours;
 	struct sock_table *socks = socks_of(n, of);
 	const struct proc_holder *h;
 	enum sock_peer found;
@@ -214,13 +218,28 @@ bool neighbours_peer(void *neighbours, pid_t of, const struct sock_facts *s, str
 	return true;
 }
 
+bool neighbours_peer(void *neighbours, pid_t of, const struct sock_facts *s, struct chain_peer *out)
+{
+	struct sock_table *socks = socks_of(neighbours, of);
+	struct sock_facts now;
+
+	if (!peer_of(neighbours, of, s, out))
+		return false;
+	/* the table may be older than what else is known of that process */
+	if (out->state == PEER_HELD && socks && !sock_table_query(socks, out->sock.inode, &now, NULL))
+		out->sock = now;
+	return true;
+}
+
+/* Of the descriptors as they were read last. */
 static int take_tables(struct neighbour *p)
 {
-	struct sock_table *socks = threads_socks(p->threads);
+	int rc;
 
 	if (p->trace)
-		return stalls_trace_tables(p->trace, socks, &p->tables, NULL);
-	return stalls_open_socks(p->pid, socks, &p->tables);
+		return stalls_trace_tables(p->trace, p->threads, &p->tables, NULL);
+	rc = threads_open_socks(p->threads, &p->tables.open, &p->tables.n_open);
+	return rc ? rc : stalls_tables_sort(&p->tables);
 }
 
 bool neighbours_place(void *neighbours, pid_t pid, struct chain_place *out)
@@ -262,7 +281,7 @@ static void follow_peers_of(struct neighbours *n, pid_t pid, const struct stalls
 		struct neighbour *p;
 
 		if (!s->known || s->accepted || !s->remote[0] || !strcmp(s->state, "LISTEN") ||
-		    !neighbours_peer(n, pid, s, &peer) || peer.state != PEER_HELD || peer.pid == n->opts.pid)
+		    !peer_of(n, pid, s, &peer) || peer.state != PEER_HELD || peer.pid == n->opts.pid)
 			continue;
 		p = neighbour_of(n, peer.pid);
 		if (p)
@@ -275,14 +294,14 @@ void neighbours_find(struct neighbours *n)
 	struct stalls_tables target = {0};
 
 	neighbours_forget(n);
-	if (n->opts.socks && !stalls_open_socks(n->opts.pid, n->opts.socks, &target))
+	if (!threads_open_socks(n->opts.target, &target.open, &target.n_open))
 		follow_peers_of(n, n->opts.pid, &target);
 	stalls_tables_deinit(&target);
 	/* grows meanwhile: those that these ask in turn */
 	for (size_t i = 0; i < n->n; i++) {
 		struct neighbour *p = &n->v[i];
 
-		if (!socks_of(n, p->pid) || take_tables(p))
+		if (!socks_of(n, p->pid) || threads_look_files(p->threads, NULL) || take_tables(p))
 			continue;
 		follow_peers_of(n, p->pid, &p->tables);
 		if (p->trace)

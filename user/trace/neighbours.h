@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-#include "sock/sock.h"
+#include "trace/threads.h"
 #include "stalls/chain.h"
 #include "util/err.h"
 
@@ -18,13 +18,12 @@
 struct neighbours;
 
 struct neighbours_opts {
-	pid_t pid;	       /* the target */
-	const char *btf;       /* NULL = the kernel's own */
-	const char *debuginfo; /* directory; may be NULL */
-	bool no_iter;	       /* threads by /proc only */
-	bool no_follow;	       /* do not follow sends and receives */
-	struct sock_table
-		*socks; /* of the target, dumped by others; borrowed. NULL: no other end is ever found */
+	pid_t pid;		/* the target */
+	struct threads *target; /* its sockets, dumped by others; borrowed */
+	const char *btf;	/* NULL = the kernel's own */
+	const char *debuginfo;	/* directory; may be NULL */
+	bool no_iter;		/* threads by /proc only */
+	bool no_follow;		/* do not follow sends and receives */
 };
 
 int neighbours_open(struct neighbours **ret, const struct neighbours_opts *opts, struct err *err);

@@ -70,13 +70,9 @@ int stalls_trace_add_to(const struct stalls_trace *t, struct transport *to, stru
 int stalls_trace_seed(struct stalls_trace *t, const struct autopsy *a, const struct autopsy_ops *ops);
 /* Calls in flight only: cheap, for every tick. */
 int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct err *err);
-/* All tables and the open sockets of the process, whose facts come from the last dump of socks (NULL:
- * without). */
-int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret,
+/* All tables, and the sockets that the process has open, as threads has them (NULL: without). */
+int stalls_trace_tables(struct stalls_trace *t, struct threads *threads, struct stalls_tables *ret,
 			struct err *err);
-/* Only the open sockets of a process, into *ret, with their facts of the last dump of socks (NULL: without).
- * -ENOMEM. */
-int stalls_open_socks(pid_t pid, struct sock_table *socks, struct stalls_tables *ret);
 /* Drops sockets from the table that the process does not have open any more. */
 void stalls_trace_forget(struct stalls_trace *t, const struct stalls_tables *now, uint64_t now_ns);
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proc/fd.h"
 #include "trace/force.h"
 #include "trace/stalls_priv.h"
 
@@ -204,30 +203,7 @@ int stalls_trace_calls(struct stalls_trace *t, struct stalls_tables *ret, struct
 	return rc ? err_set(err, rc, "out of memory") : 0;
 }
 
-int stalls_open_socks(pid_t pid, struct sock_table *socks, struct stalls_tables *ret)
-{
-	struct proc_fds fds;
-
-	/* a process that is ending has no descriptors to read: that is no error here */
-	if (proc_fds_read(&fds, pid, NULL))
-		return 0;
-	ret->open = calloc(fds.n + 1, sizeof(*ret->open));
-	for (size_t i = 0; ret->open && i < fds.n; i++) {
-		struct open_sock *o = &ret->open[ret->n_open];
-
-		if (fds.v[i].kind != PROC_FD_SOCKET)
-			continue;
-		o->fd = fds.v[i].fd;
-		o->inode = fds.v[i].inode;
-		if (socks)
-			sock_table_find(socks, o->inode, &o->facts);
-		ret->n_open++;
-	}
-	proc_fds_deinit(&fds);
-	return ret->open ? 0 : -ENOMEM;
-}
-
-int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct stalls_tables *ret,
+int stalls_trace_tables(struct stalls_trace *t, struct threads *threads, struct stalls_tables *ret,
 			struct err *err)
 {
 	int rc;
@@ -243,9 +219,10 @@ int stalls_trace_tables(struct stalls_trace *t, struct sock_table *socks, struct
 	if (!rc)
 		rc = map_read(t->skel->maps.methods, put_method, sizeof(*ret->method), (void **)&ret->method,
 			      &ret->n_methods);
+	if (!rc && threads)
+		rc = threads_open_socks(threads, &ret->open, &ret->n_open);
 	if (!rc)
-		rc = stalls_open_socks(t->opts.pid, socks, ret);
-	stalls_tables_sort(ret);
+		rc = stalls_tables_sort(ret);
 	return rc ? err_set(err, rc, "out of memory") : 0;
 }
 

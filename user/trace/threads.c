@@ -21,9 +21,11 @@ struct threads {
 	pid_t pid;
 	struct image *image;
 	struct threads_bpf *skel; /* NULL: /proc serves */
-	struct bpf_link *look, *files;
+	struct bpf_link *look, *files, *all_files;
 	char why[ERR_MSG_LEN];
 	struct sock_table *socks;
+	struct threads *kin;
+	bool borrowed; /* socks: kin dumps them */
 	char socks_why[ERR_MSG_LEN];
 	struct kernel_syms *syms;
 	bool syms_tried;
@@ -56,15 +58,19 @@ static int open_iterators(struct threads *t, const char *btf)
 	if (!t->look)
 		return -errno;
 	t->files = attach(t->skel->progs.look_files, t->pid);
-	return t->files ? 0 : -errno;
+	if (!t->files)
+		return -errno;
+	t->all_files = attach(t->skel->progs.look_files, 0);
+	return t->all_files ? 0 : -errno;
 }
 
 static void close_iterators(struct threads *t)
 {
 	bpf_link__destroy(t->look);
 	bpf_link__destroy(t->files);
+	bpf_link__destroy(t->all_files);
 	threads_bpf__destroy(t->skel);
-	t->look = t->files = NULL;
+	t->look = t->files = t->all_files = NULL;
 	t->skel = NULL;
 }
 
@@ -107,9 +113,9 @@ static int read_iterator(struct bpf_link *link, size_t size, char **ret, size_t 
 	return 0;
 }
 
-static int set_brief(struct threads *t, bool brief)
+static int set_up(struct threads *t, bool brief, bool all)
 {
-	const struct threads_cfg cfg = {.tgid = (__u32)t->pid, .brief = brief};
+	const struct threads_cfg cfg = {.tgid = (__u32)t->pid, .brief = brief, .all = all};
 	const __u32 zero = 0;
 
 	return bpf_map__update_elem(t->skel->maps.settings, &zero, sizeof(zero), &cfg, sizeof(cfg), BPF_ANY);
@@ -125,7 +131,7 @@ int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t 
 	*n = 0;
 	if (!t->skel)
 		return threads_proc_look(t->pid, brief, out, n, err);
-	rc = set_brief(t, brief);
+	rc = set_up(t, brief, false);
 	if (!rc)
 		rc = read_iterator(t->look, sizeof(*rec), &buf, n);
 	if (rc)
@@ -153,8 +159,7 @@ static int by_fd(const void *a, const void *b)
 	return (x->fd > y->fd) - (x->fd < y->fd);
 }
 
-/* Only once per autopsy, and only if a poll table is to be compared with it. */
-static int look_files(struct threads *t, struct err *err)
+int threads_look_files(struct threads *t, struct err *err)
 {
 	char *buf = NULL;
 	int rc;
@@ -164,13 +169,71 @@ static int look_files(struct threads *t, struct err *err)
 	t->n_files = 0;
 	if (!t->skel)
 		return 0;
-	rc = read_iterator(t->files, sizeof(*t->file), &buf, &t->n_files);
+	rc = set_up(t, true, false);
+	if (!rc)
+		rc = read_iterator(t->files, sizeof(*t->file), &buf, &t->n_files);
 	if (rc)
 		return err_set(err, rc, "file iterator: %s", strerror(-rc));
 	t->file = (void *)buf;
 	if (t->n_files)
 		qsort(t->file, t->n_files, sizeof(*t->file), by_fd);
 	return 0;
+}
+
+static int open_socks_proc(struct threads *t, struct open_sock **v, size_t *n)
+{
+	struct proc_fds fds;
+
+	if (proc_fds_read(&fds, t->pid, NULL))
+		return 0;
+	*v = calloc(fds.n + 1, sizeof(**v));
+	for (size_t i = 0; *v && i < fds.n; i++)
+		if (fds.v[i].kind == PROC_FD_SOCKET)
+			(*v)[(*n)++] = (struct open_sock){.fd = fds.v[i].fd, .inode = fds.v[i].inode};
+	proc_fds_deinit(&fds);
+	return *v ? 0 : -ENOMEM;
+}
+
+int threads_open_socks(struct threads *t, struct open_sock **v, size_t *n)
+{
+	int rc = 0;
+
+	*v = NULL;
+	*n = 0;
+	if (!t->skel)
+		rc = open_socks_proc(t, v, n);
+	else
+		*v = calloc(t->n_files + 1, sizeof(**v));
+	for (size_t i = 0; t->skel && *v && i < t->n_files; i++)
+		if (t->file[i].is_sock)
+			(*v)[(*n)++] = (struct open_sock){.fd = t->file[i].fd, .inode = t->file[i].inode};
+	for (size_t i = 0; t->socks && i < *n; i++)
+		sock_table_find(t->socks, (*v)[i].inode, &(*v)[i].facts);
+	return t->skel && !*v ? -ENOMEM : rc;
+}
+
+int threads_holders(struct threads *t, struct proc_holders *ret)
+{
+	const struct threads_file *f;
+	char *buf = NULL;
+	size_t n = 0;
+	int rc;
+
+	*ret = (struct proc_holders){0};
+	if (!t->skel)
+		return proc_holders_read(ret);
+	rc = set_up(t, true, true);
+	if (!rc)
+		rc = read_iterator(t->all_files, sizeof(*f), &buf, &n);
+	f = (void *)buf;
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = proc_holders_add(ret, f[i].inode, (pid_t)f[i].tgid, f[i].fd);
+	free(buf);
+	if (rc)
+		proc_holders_deinit(ret);
+	else
+		proc_holders_sort(ret);
+	return rc;
 }
 
 static int op_read_mem(void *ctx, uint64_t addr, void *buf, size_t len)
@@ -233,6 +296,8 @@ static const char *op_ksym(void *ctx, uint64_t addr)
 {
 	struct threads *t = ctx;
 
+	if (t->kin)
+		return op_ksym(t->kin, addr);
 	if (!t->syms_tried && kernel_syms_open(&t->syms, NULL))
 		t->syms = NULL;
 	t->syms_tried = true;
@@ -261,7 +326,10 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 		snprintf(t->why, sizeof(t->why), "%s", opts->proc_only ? "not asked for" : strerror(-rc));
 		close_iterators(t);
 	}
-	if (sock_table_open(&t->socks, t->pid, &e)) {
+	t->kin = opts->kin;
+	t->borrowed = opts->kin && opts->same_net && opts->kin->socks;
+	t->socks = t->borrowed ? opts->kin->socks : NULL;
+	if (!t->borrowed && sock_table_open(&t->socks, t->pid, &e)) {
 		t->socks = NULL;
 		snprintf(t->socks_why, sizeof(t->socks_why), "%s", e.msg);
 	}
@@ -283,7 +351,8 @@ void threads_close(struct threads *t)
 	if (!t)
 		return;
 	close_iterators(t);
-	sock_table_close(t->socks);
+	if (!t->borrowed)
+		sock_table_close(t->socks);
 	kernel_syms_close(t->syms);
 	free(t->file);
 	free(t);
@@ -317,9 +386,12 @@ struct sock_table *threads_socks(struct threads *t)
 /* What the kernel does not tell of is said: a stall on such a socket has no verdict. */
 static int look_sockets(struct threads *t, struct err *err)
 {
-	int rc = t->socks ? sock_table_dump(t->socks, err) : 0;
+	int rc;
 
-	if (!t->socks || rc)
+	if (!t->socks || t->borrowed)
+		return 0;
+	rc = sock_table_dump(t->socks, err);
+	if (rc)
 		return rc;
 	if (!sock_table_has(t->socks, AF_INET) || !sock_table_has(t->socks, AF_UNIX))
 		snprintf(t->socks_why, sizeof(t->socks_why),
@@ -354,7 +426,7 @@ int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err)
 	rc = threads_look(t, false, &raw, &n, err);
 	if (rc)
 		return rc;
-	rc = look_files(t, err);
+	rc = threads_look_files(t, err);
 	if (!rc)
 		rc = look_sockets(t, err);
 	if (rc) {

@@ -9,8 +9,10 @@
 
 #include <sys/types.h>
 
+#include "proc/holders.h"
 #include "sock/sock.h"
 #include "stalls/autopsy.h"
+#include "stalls/tables.h"
 #include "symbol/image.h"
 #include "util/err.h"
 
@@ -21,6 +23,9 @@ struct threads_opts {
 	struct image *image; /* for user stacks; borrowed, may be NULL: then no user stacks */
 	const char *btf;     /* --btf FILE, NULL = the kernel's own */
 	bool proc_only;	     /* do not try the iterator */
+	struct threads *kin; /* of another process, outlives this one; borrowed, NULL: none. It has the
+				symbols of the kernel */
+	bool same_net; /* kin is in the same network namespace: its sockets serve, which it alone dumps */
 };
 
 /* Never fails because the iterator is refused: threads_source says what serves, and why. */
@@ -38,5 +43,15 @@ int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err);
 /* The readers, for autopsy_stacks and for the stall engine. Valid until threads_close. */
 const struct autopsy_ops *threads_ops(struct threads *t);
 struct sock_table *threads_socks(struct threads *t); /* NULL: see threads_socks_why */
+/* Reads its descriptors anew, as threads_autopsy does; for threads_open_socks. */
+int threads_look_files(struct threads *t, struct err *err);
+/*
+ * Its descriptors that are sockets, as of the last threads_look_files, with their facts as of the last dump;
+ * *v for free(). A process that is ending has none. -ENOMEM.
+ */
+int threads_open_socks(struct threads *t, struct open_sock **v, size_t *n);
+/* Who has which socket, on the whole machine. As proc_holders_read, and at once where there is an iterator.
+ */
+int threads_holders(struct threads *t, struct proc_holders *ret);
 
 #endif
