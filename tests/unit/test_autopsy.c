@@ -495,9 +495,9 @@ static void test_table_text(void **state)
 	assert_int_equal(thread_rows(a, true, &rows, &n), 0);
 	text_threads(f, a, rows, n, true, 0);
 	fclose(f);
-	assert_non_null(strstr(
-		text, "     10    1 a?[2Jb          S    10.0 s  recvfrom     3  10.0.0.1:103 -> 10.0.0.2:80 "
-		      "ESTABLISHED  zbs::(anonymous namespace)::Wait\n"));
+	assert_non_null(strstr(text,
+			       "     10 a?[2Jb S    10.0 s  recvfrom     3  10.0.0.1:103 -> 10.0.0.2:80 "
+			       "ESTABLISHED  zbs::(anonymous namespace)::Wait\n"));
 	assert_non_null(strstr(text, "kernel: do_sys_poll\n"));
 	assert_non_null(strstr(text, "#0  __poll"));
 	assert_null(strchr(text, '\033'));
@@ -509,6 +509,72 @@ static void test_table_text(void **state)
 		assert_true(strlen(line) <= 40);
 	free(text);
 	free(rows);
+	autopsy_free(a);
+}
+
+/* Where this word stands in the line that holds `of`; -1 if it does not. */
+static int column(const char *text, const char *of, const char *word)
+{
+	const char *at = strstr(text, of), *line = at, *end, *found;
+
+	if (!at)
+		return -1;
+	while (line > text && line[-1] != '\n')
+		line--;
+	end = strchrnul(line, '\n');
+	found = strstr(line, word);
+	return found && found < end ? (int)(found - line) : -1;
+}
+
+static char *table(const struct autopsy *a, size_t width)
+{
+	struct thread_row *rows;
+	size_t n, size;
+	char *text;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_int_equal(thread_rows(a, true, &rows, &n), 0);
+	text_threads(f, a, rows, n, false, width);
+	fclose(f);
+	free(rows);
+	return text;
+}
+
+/* A dead descriptor has two sockets to tell of: all of it is readable at any width, and the stacks stand in
+ * one column. */
+static void test_table_fits(void **state)
+{
+	static const char stack[] = "zbs::(anonymous";
+	struct thread_raw raw[2] = {raw_of(10, SYS_recvfrom, ARGS(3)), raw_of(11, SYS_recvfrom, ARGS(4))};
+	struct thread_wait *w;
+	struct autopsy *a;
+
+	(void)state;
+	open_socket(3, 103);
+	open_socket(4, 104);
+	a = build(raw, 2);
+	take_stacks(a);
+	w = &a->thread[0].wait[0];
+	w->dead = true;
+	w->held_sock = a->fd[w->fd].sock;
+	strcpy(w->held_sock.local, "10.0.0.1:77");
+	for (size_t width = 80; width <= 240; width++) {
+		char *text = table(a, width), *line;
+		bool below = column(text, "TID", "SOCKET/FILE") < 0;
+
+		assert_int_equal(below, width < 42 + 48 + 2 + 32);
+		assert_true(column(text, "SOCKET/FILE", "STACK") > 0);
+		assert_int_equal(column(text, "DEAD", stack), column(text, "SOCKET/FILE", "STACK"));
+		assert_int_equal(column(text, "10.0.0.1:104 ->", stack), column(text, "DEAD", stack));
+		for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+			assert_true(strlen(line) <= width);
+		free(text);
+		/* nothing of it is lost, on whatever lines it stands */
+		text = table(a, width);
+		assert_non_null(strstr(text, "DEAD 10.0.0.1:77"));
+		assert_non_null(strstr(text, "10.0.0.1:103"));
+		free(text);
+	}
 	autopsy_free(a);
 }
 
@@ -559,6 +625,7 @@ int main(void)
 		cmocka_unit_test_setup(test_states, reset),
 		cmocka_unit_test_setup(test_rows_are_sorted_and_folded, reset),
 		cmocka_unit_test_setup(test_table_text, reset),
+		cmocka_unit_test_setup(test_table_fits, reset),
 		cmocka_unit_test_setup(test_json, reset),
 	};
 

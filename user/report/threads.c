@@ -30,7 +30,7 @@ const char *text_call(const struct thread_facts *t, char *buf, size_t len)
 }
 
 /* The one to show where there is room for one: what is wrong comes first. n > 0. */
-static const struct thread_wait *foremost(const struct thread_wait *v, size_t n)
+const struct thread_wait *thread_foremost(const struct thread_wait *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].dead)
@@ -53,7 +53,7 @@ static void text_fd(const struct fd_facts *d, char *buf, size_t len)
 		str_append(buf, len, "%s", d->target);
 }
 
-static void text_wait(const struct autopsy *a, const struct thread_wait *w, char *buf, size_t len)
+void text_wait(const struct autopsy *a, const struct thread_wait *w, char *buf, size_t len)
 {
 	char sock[256];
 
@@ -85,12 +85,12 @@ const char *text_waits(const struct autopsy *a, const struct thread_facts *t, ch
 		snprintf(buf, len, "(arguments not readable)");
 	if (!t->n_wait)
 		return buf;
-	w = foremost(t->wait, t->n_wait);
+	w = thread_foremost(t->wait, t->n_wait);
 	d = &a->fd[w->fd];
 	text_wait(a, w, buf, len);
 	if (t->n_wait == 1 && !w->dead && d->n_members) {
 		str_append(buf, len, ": ");
-		text_wait(a, foremost(d->member, d->n_members), buf, len);
+		text_wait(a, thread_foremost(d->member, d->n_members), buf, len);
 		more(buf, len, d->n_members);
 	}
 	more(buf, len, t->n_wait);
@@ -270,107 +270,4 @@ int thread_rows(const struct autopsy *a, bool fold, struct thread_row **ret, siz
 	}
 	*ret = rows;
 	return 0;
-}
-
-static void wide_part(FILE *f, const struct autopsy *a, const struct thread_facts *t)
-{
-	char text[512];
-
-	for (size_t i = 0; i < t->n_wait; i++) {
-		const struct fd_facts *d = &a->fd[t->wait[i].fd];
-		const struct sock_facts *sock;
-
-		text[0] = '\0';
-		text_wait(a, &t->wait[i], text, sizeof(text));
-		fprintf(f, "        fd %d: %s\n", d->fd, text);
-		sock = t->wait[i].dead ? &t->wait[i].held_sock : &d->sock;
-		if (sock->known) {
-			fprintf(f, "            ");
-			text_sock_detail(f, sock);
-		}
-		for (size_t k = 0; k < d->n_members; k++) {
-			text[0] = '\0';
-			text_wait(a, &d->member[k], text, sizeof(text));
-			fprintf(f, "            fd %d: %s\n", a->fd[d->member[k].fd].fd, text);
-		}
-	}
-	if (t->n_kernel) {
-		fprintf(f, "        kernel: ");
-		text_kernel_stack(f, t->kernel_stack, t->n_kernel);
-	}
-	text_frames(f, &t->user_stack, 8, 0);
-}
-
-#define CALL_LEN 40
-#define WHAT_LEN 256
-
-struct cells {
-	char call[CALL_LEN], fd[16], what[WHAT_LEN], blocked[16];
-};
-
-static void fill_cells(const struct autopsy *a, const struct thread_row *r, struct cells *c)
-{
-	const struct thread_facts *t = r->t;
-
-	text_call(t, c->call, sizeof(c->call));
-	text_waits(a, t, c->what, sizeof(c->what));
-	c->fd[0] = '\0';
-	if (t->n_wait)
-		snprintf(c->fd, sizeof(c->fd), "%d", a->fd[foremost(t->wait, t->n_wait)->fd].fd);
-	if (t->blocked_known)
-		text_duration(t->blocked_ns, c->blocked);
-	else
-		snprintf(c->blocked, sizeof(c->blocked), t->state == 'R' ? "-" : "?");
-}
-
-static void widen(size_t *width, const char *text, size_t most)
-{
-	size_t n = strlen(text);
-
-	if (n > *width)
-		*width = n < most ? n : most;
-}
-
-/* One line, cut at the terminal's edge. Thread and file names are the target's: nothing of them may steer the
- * terminal. */
-static void put_line(FILE *f, char *line, size_t width)
-{
-	size_t n = strlen(line);
-
-	for (size_t i = 0; i < n; i++) {
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
-	}
-	while (n && line[n - 1] == ' ')
-		n--;
-	fprintf(f, "%.*s\n", (int)(width && n > width ? width : n), line);
-}
-
-void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide,
-		  size_t width)
-{
-	size_t call = 4, what = 11;
-	char line[8192], stack[4096];
-	struct cells c;
-
-	for (size_t i = 0; i < n; i++) {
-		fill_cells(a, &rows[i], &c);
-		widen(&call, c.call, 24);
-		widen(&what, c.what, 64);
-	}
-	snprintf(line, sizeof(line), "%7s %4s %-15s %c %9s  %-*s %5s  %-*s  %s", "TID", "N", "COMM", 'S',
-		 "BLOCKED", (int)call, "CALL", "FD", (int)what, "SOCKET/FILE", "STACK");
-	put_line(f, line, width);
-	for (size_t i = 0; i < n; i++) {
-		const struct thread_facts *t = rows[i].t;
-
-		fill_cells(a, &rows[i], &c);
-		text_stack_line(t, stack, sizeof(stack));
-		snprintf(line, sizeof(line), "%7d %4zu %-15s %c %9s  %-*s %5s  %-*s  %s", (int)t->tid,
-			 rows[i].count, t->comm, t->state, c.blocked, (int)call, c.call, c.fd, (int)what,
-			 c.what, stack);
-		put_line(f, line, wide ? 0 : width);
-		if (wide)
-			wide_part(f, a, t);
-	}
 }

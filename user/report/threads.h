@@ -25,7 +25,16 @@ const char *text_waits(const struct autopsy *a, const struct thread_facts *t, ch
 /* "f <- g <- h": the program's own functions, without those of the C and C++ libraries; the kernel's if there
  * are none. */
 const char *text_stack_line(const struct thread_facts *t, char *buf, size_t len);
-/* width: of the terminal, 0 = do not cut. wide: every descriptor and both stacks below each row. */
+/* One thing that a call waits for, appended to buf: a socket or file, or a dead one and what its number is
+ * now. */
+void text_wait(const struct autopsy *a, const struct thread_wait *w, char *buf, size_t len);
+/* Of several, the one to show where there is room for one: what is wrong comes first. n > 0. */
+const struct thread_wait *thread_foremost(const struct thread_wait *v, size_t n);
+/*
+ * The table (threads_table.c). width: of the terminal; text that does not fit goes on below in its own
+ * column, the stack is cut, and where there is no room for both they get a line of their own. 0: no terminal,
+ * one line for each row. wide: every descriptor and both stacks below each row.
+ */
 void text_threads(FILE *f, const struct autopsy *a, const struct thread_row *rows, size_t n, bool wide,
 		  size_t width);
 
