@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,7 @@ int output_open(struct output *o, const struct common_opts *c, char **argv, stru
 	o->path = c->output;
 	if (!o->path)
 		return 0;
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
 	rc = store_create(&o->store, o->path, err);
 	if (rc)
 		return rc;
