@@ -160,6 +160,31 @@ static void unread(void **state)
 	session_free(s);
 }
 
+/* The kernel does not tell when bytes came to a unix socket: from the first look that saw them. */
+static void unread_unix(void **state)
+{
+	struct sock_facts *f = connection();
+	struct stalls_sock *use;
+	struct session *s;
+
+	(void)state;
+	thread(CALL_FUTEX, "futex", SYS_futex, 5 * SEC);
+	f->family = AF_UNIX;
+	f->accepted = true;
+	f->recv_queue = 8;
+	f->last_recv_ms = f->last_send_ms = -1;
+	use = flow(0, START, 100, START - SEC, 100);
+	track_at(START + SEC, false);
+	use->last_recv_ns = START + SEC + MS; /* those were read, and there are others */
+	use->last_send_ns = START + SEC + 2 * MS;
+	track_at(START + 2 * SEC, false);
+	track_at(START + 3 * SEC, true);
+	s = finish();
+	assert_int_equal(s->n_waits, 1);
+	assert_true(s->wait[0].since_ns == wall(START + 2 * SEC));
+	session_free(s);
+}
+
 /* Closed while it waits; and the number is used again by another connection. */
 static void closed(void **state)
 {
@@ -193,6 +218,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(asked, track_setup, track_teardown),
 		cmocka_unit_test_setup_teardown(asks, track_setup, track_teardown),
 		cmocka_unit_test_setup_teardown(unread, track_setup, track_teardown),
+		cmocka_unit_test_setup_teardown(unread_unix, track_setup, track_teardown),
 		cmocka_unit_test_setup_teardown(closed, track_setup, track_teardown),
 	};
 

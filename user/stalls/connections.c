@@ -27,9 +27,13 @@ static void by_turn(const struct look *l, struct conn_view *v)
 	uint64_t owed_ns;
 	enum turn turn = verdict_turn(s, v->flow, l->now_ns, &owed_ns);
 
-	if (s->accepted && sock_unread(s) && s->last_recv_ms >= 0)
-		owed_ns = (uint64_t)s->last_recv_ms * 1000000; /* not even read */
-	else if (turn != (s->accepted ? TURN_OURS : TURN_PEER))
+	if (s->accepted && sock_unread(s)) { /* not even read */
+		v->turn = CONN_OWES;
+		owed_ns = s->last_recv_ms < 0 ? 0 : (uint64_t)s->last_recv_ms * 1000000;
+		v->since_ns = s->last_recv_ms < 0 || l->now_ns <= owed_ns ? 0 : l->now_ns - owed_ns;
+		return;
+	}
+	if (turn != (s->accepted ? TURN_OURS : TURN_PEER))
 		return;
 	v->turn = s->accepted ? CONN_OWES : CONN_ASKED;
 	v->since_ns = l->now_ns > owed_ns ? l->now_ns - owed_ns : 1;

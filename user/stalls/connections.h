@@ -18,7 +18,8 @@ struct conn_view {
 	const struct open_sock *o;	/* facts.known, a connection */
 	const struct stalls_sock *flow; /* NULL: not used in this session, or not followed */
 	enum conn_turn turn;
-	uint64_t since_ns; /* CLOCK_MONOTONIC: request sent, or read; unread: came. 0 with CONN_IDLE */
+	uint64_t since_ns; /* CLOCK_MONOTONIC: request sent, or read; unread: came, 0 not known. 0 with
+			      CONN_IDLE */
 	bool on_wire;	   /* by its frames: */
 	struct wire_pending wire;
 };

@@ -15,6 +15,7 @@ struct tracked {
 	uint64_t inode;
 	struct session_conn c;
 	struct session_wait w; /* id 0: none so far; end NULL: it goes on */
+	uint64_t unread_ns;    /* unread bytes were first seen, and nobody has read since; 0 none */
 	uint64_t taken_ns;     /* when w.thread was looked at */
 	uint64_t look;
 	bool dirty;
@@ -219,9 +220,22 @@ static uint64_t answered_at(const struct track *t, const struct tracked *k, cons
 	return at > k->w.since_ns ? at : 0;
 }
 
+/* The kernel does not tell when what lies unread in a unix socket came: at the latest when it was first seen.
+ */
+static uint64_t since(const struct track *t, struct tracked *k, const struct conn_view *v)
+{
+	bool unread = v->turn == CONN_OWES && !v->since_ns;
+
+	if (!unread)
+		k->unread_ns = 0;
+	else if (!k->unread_ns || (v->flow && v->flow->last_recv_ns > k->unread_ns))
+		k->unread_ns = t->l->now_ns;
+	return unread ? k->unread_ns : v->since_ns;
+}
+
 static void follow_wait(struct track *t, struct tracked *k, const struct conn_view *v)
 {
-	uint64_t since_ns = wall(t, v->since_ns), now_ns = wall(t, t->l->now_ns);
+	uint64_t since_ns = wall(t, since(t, k, v)), now_ns = wall(t, t->l->now_ns);
 	bool lasts = v->turn != CONN_IDLE && now_ns >= since_ns + t->threshold_ns / 2,
 	     ours = v->turn == CONN_ASKED;
 	bool same = k->w.id && !k->w.end && lasts && k->w.ours == ours && since_ns <= k->w.seen_ns;
