@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import sqlite3
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -120,3 +121,42 @@ def test_doctor_knows_the_build_id():
     assert target["build_id"] == (ids[0] if ids else None) or (not ids and not target["build_id"])
     assert target["pid"] == os.getpid()
     assert target["threads"] == len(os.listdir("/proc/self/task"))
+
+
+def test_report_options_and_errors(tmp_path):
+    """What a user meets who has no session file, or not quite."""
+    for bad in ([], ["--json", "--html", "a.db"], ["--nonsense"], ["-p", "1", "a.db"]):
+        r = run("report", *bad)
+        assert r.returncode == 2 and "culprit report --help" in r.stderr and r.stdout == "", bad
+    r = run("report", str(tmp_path / "none.db"))
+    assert r.returncode == 3 and "none.db" in r.stderr and "No such file" in r.stderr
+    r = run("report", str(tmp_path))
+    assert r.returncode == 3 and r.stdout == ""
+    text = tmp_path / "text.db"
+    text.write_text("some text, and more of it " * 50)
+    r = run("report", str(text))
+    assert r.returncode == 3 and "no session file of culprit" in r.stderr and r.stdout == ""
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE t(x)")
+    r = run("report", str(other))
+    assert r.returncode == 3 and "some other SQLite file" in r.stderr
+    # what makes a file one of culprit's is not its name
+    fuzz = ROOT / "tests" / "fuzz" / "corpus" / "session" / "file"
+    good = tmp_path / "good.db"
+    good.write_bytes(fuzz.read_bytes()[1:])
+    r = run("report", str(good))
+    assert r.returncode == 1 and "STALL  peer-silent" in r.stdout, r.stderr
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(good.read_bytes()[:3000])
+    r = run("report", str(broken))
+    assert r.returncode == 3 and "damaged" in r.stderr and r.stdout == ""
+    r = run("report", str(good), str(broken))  # one bad file, and nothing is said
+    assert r.returncode == 3 and r.stdout == ""
+
+
+def test_sessions_are_for_sessions():
+    for c in ("doctor", "threads", "find", "inspect"):
+        assert run(c, "-p", "1", "-o", "x.db").returncode == 2
+    for c in ("stalls", "writes"):
+        assert "--output FILE.db" in run(c, "--help").stdout

@@ -32,6 +32,7 @@ static void once_until_the_end(void **state)
 	look(START + 9 * SEC);
 	assert_int_equal(n_found, 1);
 	assert_int_equal(found[0]->verdict, VERDICT_PEER_SILENT);
+	assert_non_null(strstr(found[0]->next, "on 10.0.0.2: culprit stalls -p PID -o b.db"));
 	assert_int_equal(found[0]->tid, 100);
 	assert_int_equal(found[0]->fd, 20);
 	assert_int_equal(found[0]->sock.inode, 70);

@@ -105,6 +105,8 @@ static int read_line(struct replay *r, const struct session_line *l, struct err 
 	if (!strcmp(kind, "log"))
 		return read_log(r, l, err);
 	if (!strcmp(kind, "summary")) {
+		if (r->has_summary)
+			return err_set(err, -EBADMSG, "a second summary");
 		r->has_summary = true;
 		return summary_from_json(l->json, &r->summary, err);
 	}

@@ -314,18 +314,26 @@ static void next_peer(struct text *t, const struct sock_facts *s)
 {
 	int n = host_len(s->remote);
 	bool here = n == host_len(s->local) && !strncmp(s->remote, s->local, (size_t)n);
+	const char *port;
 
 	if (s->family == AF_UNIX) {
 		add(t,
 		    "`ss -xp` names the process at the other end; then: culprit stalls -p of that process");
 		return;
 	}
+	port = s->remote[n] ? s->remote + n + 1 : "?";
 	if (here)
-		add(t, "the peer is on this machine: ");
+		add(t,
+		    "the peer is on this machine: `ss -ltnp 'sport = :%s'` names the process, then: culprit "
+		    "stalls "
+		    "-p of that process",
+		    port);
 	else
-		add(t, "on %.*s: ", n, s->remote);
-	add(t, "`ss -ltnp 'sport = :%s'` names the process, then: culprit stalls -p of that process",
-	    s->remote[n] ? s->remote + n + 1 : "?");
+		add(t,
+		    "on %.*s: culprit stalls -p PID -o b.db (`ss -ltnp 'sport = :%s'` names PID), at the "
+		    "same time "
+		    "here with -o a.db; then: culprit report a.db b.db",
+		    n, s->remote, port);
 }
 
 static void explain_next(struct text *t, const struct stall *st, const struct about *a)
