@@ -3,6 +3,7 @@ import json
 import lzma
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -137,3 +138,29 @@ def test_built_in_by_release(target, made, tmp_path):
     assert done.returncode == 0, done.stderr + done.stdout
     assert "built in" in capability(done, "kernel BTF")["used_for"]
     attached(hidden(program, "writes", "-p", target.pid, "--spec", "zbs", "-d", "2", "--json"))
+
+
+@pytest.mark.parametrize("tool", ["gzip", "xz", "zstd", "lz4"])
+def test_types_out_of_a_packed_kernel(made, tmp_path, tool):
+    """As a vmlinuz has them: behind code, packed, with more behind it; also where the locale takes its bytes for text."""
+    release = "4.18.0-1.el7.x86_64"
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+    (tmp_path / "k.c").write_text(f'char banner[] = "Linux version {release} (builder) #1";\n')
+    subprocess.run(["gcc", "-c", "-o", str(tmp_path / "k.o"), str(tmp_path / "k.c")], check=True)
+    subprocess.run(["objcopy", "--add-section", ".BTF=/sys/kernel/btf/vmlinux", str(tmp_path / "k.o"), str(tmp_path / "vmlinux")], check=True)
+    legacy = ["-l"] if tool == "lz4" else []  # the form that kernels have
+    packed = subprocess.run([tool, *legacy, "-c", str(tmp_path / "vmlinux")], capture_output=True, check=True).stdout
+    (tmp_path / "vmlinuz").write_bytes(b"MZ\0\0" + b"code\n" * 3001 + packed + b"\0more\n" * 100)
+    done = subprocess.run([str(ROOT / "tools" / "add-btf"), "--to", str(tmp_path), str(tmp_path / "vmlinuz")], capture_output=True, text=True,
+                          env={**os.environ, "BUILD": str(BUILD), "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / f"{release}.btf").read_bytes() == made.read_bytes()
+
+
+def test_a_file_of_types_names_its_release(made, tmp_path):
+    """`uname -r` of Red Hat's kernels ends with the machine."""
+    source = tmp_path / "4.18.0-193.28.1.el7.smartx.14.x86_64.btf"
+    source.write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
+    subprocess.run([str(ROOT / "tools" / "add-btf"), "--to", str(tmp_path / "to"), str(source)], check=True, env={**os.environ, "BUILD": str(BUILD)})
+    assert [path.name for path in (tmp_path / "to").iterdir()] == [source.name]
