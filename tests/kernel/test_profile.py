@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import time
 
@@ -264,3 +265,16 @@ def test_output_is_whole_or_not_there(tmp_path):
     assert os.listdir(tmp_path) == []
     assert "for what?" in culprit("layout", TARGET, rc=2).stderr
     assert "of which binary?" in culprit("layout", "--spec", "zbs", rc=2).stderr
+
+
+def test_what_is_no_file_is_written_into(tmp_path):
+    device, kept, link = tmp_path / "null", tmp_path / "kept", tmp_path / "link"
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    kept.write_text("old\n")
+    link.symlink_to(kept)
+    wanted = ("layout", TARGET, "--type", "zbs::Chunk")
+    culprit(*wanted, "-o", device)
+    assert stat.S_ISCHR(os.stat(device).st_mode)
+    culprit(*wanted, "-o", link)
+    assert link.is_symlink() and "zbs::Chunk" in kept.read_text()
+    assert sorted(os.listdir(tmp_path)) == ["kept", "link", "null"]

@@ -198,6 +198,26 @@ static void only_declared(void **state)
 	dbg_close(d);
 }
 
+static void virtual_bases_are_refused(void **state)
+{
+	struct dbg *d = fixture_dbg("odr");
+	struct dbg_member *m = NULL;
+	struct dbg_base *b = NULL;
+	struct err e = {0};
+	struct dbg_type t;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(dbg_find_class(d, "Virtually", &t, &e), 0);
+	assert_int_equal(dbg_members(d, t, &m, &n, &e), -ENOTSUP);
+	assert_string_equal(
+		e.msg,
+		"ns::Virtually has the virtual base ns::Shared, whose place is known only at run time");
+	assert_int_equal(dbg_bases(d, t, &b, &n, &e), -ENOTSUP);
+	assert_non_null(strstr(e.msg, "ns::Virtually"));
+	dbg_close(d);
+}
+
 static void no_debuginfo(void **state)
 {
 	struct dbg *d = NULL;
@@ -324,6 +344,7 @@ int main(void)
 		cmocka_unit_test(typedef_names),
 		cmocka_unit_test(definitions_that_differ),
 		cmocka_unit_test(only_declared),
+		cmocka_unit_test(virtual_bases_are_refused),
 		cmocka_unit_test(no_debuginfo),
 		cmocka_unit_test(damaged_debuginfo),
 	};

@@ -129,35 +129,70 @@ static int ask(const struct layout_opts *o, struct dbg *d, struct profile_asked 
 	return rc;
 }
 
-/* Written beside its place and then renamed: a reader sees all of it or nothing. */
-static int write_file(const struct layout_opts *o, struct dbg *d, const struct profile_info *info,
+static int cannot_write(const struct layout_opts *o, struct err *err)
+{
+	return err_set(err, -errno, "cannot write %s: %s", o->output, strerror(errno));
+}
+
+/* A device, a pipe: nothing may take its place, least of all that of /dev/null. */
+static int write_into(const struct layout_opts *o, struct dbg *d, const struct profile_info *info,
 		      struct err *err)
+{
+	FILE *f = fopen(o->output, "we");
+	int rc;
+
+	if (!f)
+		return cannot_write(o, err);
+	rc = profile_write(f, d, info, err);
+	if (fclose(f) && !rc)
+		rc = cannot_write(o, err);
+	return rc;
+}
+
+/* Written beside its place and then renamed: a reader sees all of it or nothing. */
+static int write_beside(const struct layout_opts *o, const char *place, struct dbg *d,
+			const struct profile_info *info, struct err *err)
 {
 	char *temp = NULL;
 	FILE *f;
 	int rc, fd;
 
-	if (!o->output)
-		return profile_write(stdout, d, info, err);
-	if (asprintf(&temp, "%s.XXXXXX", o->output) < 0)
+	if (asprintf(&temp, "%s.XXXXXX", place) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	fd = mkstemp(temp);
 	f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!f) {
-		rc = err_set(err, -errno, "cannot write %s: %s", o->output, strerror(errno));
+		rc = cannot_write(o, err);
 		free(temp);
 		return rc;
 	}
 	rc = profile_write(f, d, info, err);
 	if (!rc && fchmod(fd, 0644))
-		rc = err_set(err, -errno, "cannot write %s: %s", o->output, strerror(errno));
+		rc = cannot_write(o, err);
 	if (fclose(f) && !rc)
-		rc = err_set(err, -errno, "cannot write %s: %s", o->output, strerror(errno));
-	if (!rc && rename(temp, o->output))
-		rc = err_set(err, -errno, "cannot write %s: %s", o->output, strerror(errno));
+		rc = cannot_write(o, err);
+	if (!rc && rename(temp, place))
+		rc = cannot_write(o, err);
 	if (rc)
 		unlink(temp);
 	free(temp);
+	return rc;
+}
+
+static int write_file(const struct layout_opts *o, struct dbg *d, const struct profile_info *info,
+		      struct err *err)
+{
+	struct stat st;
+	char *place;
+	int rc;
+
+	if (!o->output)
+		return profile_write(stdout, d, info, err);
+	if (!stat(o->output, &st) && !S_ISREG(st.st_mode))
+		return write_into(o, d, info, err);
+	place = realpath(o->output, NULL); /* a link stays one */
+	rc = write_beside(o, place ? place : o->output, d, info, err);
+	free(place);
 	return rc;
 }
 

@@ -144,7 +144,8 @@ static int one_base(struct collect *c, Dwarf_Die *i, struct place at)
 		return 0;
 	rc = dbg_type_info(c->d, type_id(c->d, &base), &info);
 	if (!rc && dwarf_attr(i, DW_AT_virtuality, &a))
-		return err_set(c->err, -ENOTSUP, "virtual base %s: its place is known only at run time",
+		return err_set(c->err, -ENOTSUP,
+			       "%s has the virtual base %s, whose place is known only at run time", at.owner,
 			       info.name);
 	rc = rc ? rc : member_offset(i, &offset);
 	if (rc)
@@ -247,7 +248,8 @@ int dbg_bases(struct dbg *d, struct dbg_type cls, struct dbg_base **ret, size_t 
 				continue;
 			if (dwarf_attr(&c, DW_AT_virtuality, &a) || member_offset(&c, &offset))
 				rc = err_set(err, -ENOTSUP,
-					     "virtual base: its place is known only at run time");
+					     "%s has a virtual base, whose place is known only at run time",
+					     class_name(d, &die));
 			else
 				rc = add_base(&list, &count, type_id(d, &base), list[at].offset + offset);
 		}
