@@ -7,6 +7,7 @@
 #include <bpf/bpf_core_read.h>
 #include "lib/compat.bpf.h"
 #include "abi/doctor.h"
+#include "arch.bpf.h" /* of bpf/arch/MACHINE */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

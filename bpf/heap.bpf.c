@@ -8,6 +8,7 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "abi/heap.h"
+#include "arch.bpf.h" /* of bpf/arch/MACHINE */
 #include "lib/own_stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -146,31 +147,15 @@ static __noinline __u64 stack_hash(struct heap_scratch *s, struct heap_cfg *c)
 
 static __always_inline void stack_fill(struct heap_stack *s, const struct pt_regs *r)
 {
-	__u64 sp = r->sp;
-
-	s->reg[0] = r->ax;
-	s->reg[1] = r->dx;
-	s->reg[2] = r->cx;
-	s->reg[3] = r->bx;
-	s->reg[4] = r->si;
-	s->reg[5] = r->di;
-	s->reg[6] = r->bp;
-	s->reg[7] = sp;
-	s->reg[8] = r->r8;
-	s->reg[9] = r->r9;
-	s->reg[10] = r->r10;
-	s->reg[11] = r->r11;
-	s->reg[12] = r->r12;
-	s->reg[13] = r->r13;
-	s->reg[14] = r->r14;
-	s->reg[15] = r->r15;
-	s->reg[16] = r->ip;
+#define STACK_REG(n, member) s->reg[n] = r->member;
+	ARCH_REGS(STACK_REG)
+#undef STACK_REG
 	s->pad = 0;
 	s->len = HEAP_STACK_BYTES;
-	if (!bpf_probe_read_user(s->data, HEAP_STACK_BYTES, (void *)sp))
+	if (!bpf_probe_read_user(s->data, HEAP_STACK_BYTES, (void *)s->reg[ABI_REG_SP]))
 		return;
 	s->len = HEAP_STACK_BYTES / 4; /* it ends, or is not resident further on */
-	if (!bpf_probe_read_user(s->data, HEAP_STACK_BYTES / 4, (void *)sp))
+	if (!bpf_probe_read_user(s->data, HEAP_STACK_BYTES / 4, (void *)s->reg[ABI_REG_SP]))
 		return;
 	s->len = 0;
 }
@@ -221,7 +206,7 @@ static __always_inline void event_fill(struct heap_event *e, const struct pt_reg
 	e->what = what;
 	e->allocator = site->allocator;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
-	bpf_probe_read_user(&e->caller, sizeof(e->caller), (void *)(r->sp + site->pushed));
+	arch_return_address(&e->caller, PT_REGS_SP(r) + site->pushed, ARCH_LINK(r));
 	e->stack = stack_keep(r, c);
 }
 
@@ -303,7 +288,7 @@ static __always_inline int entered(struct pt_regs *ctx)
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
 	struct heap_call call = {};
 	struct heap_site *site;
-	__u64 ip = ctx->ip, size = ctx->di;
+	__u64 ip = PT_REGS_IP(ctx), size = PT_REGS_PARM1(ctx);
 
 	if (!c)
 		return 1;
@@ -312,13 +297,13 @@ static __always_inline int entered(struct pt_regs *ctx)
 		return 1;
 	call.kind = site->kind;
 	if (site->kind == HEAP_ALLOC_N)
-		size = ctx->di * ctx->si;
+		size = PT_REGS_PARM1(ctx) * PT_REGS_PARM2(ctx);
 	else if (site->kind == HEAP_ALIGNED || site->kind == HEAP_REALLOC)
-		size = ctx->si;
+		size = PT_REGS_PARM2(ctx);
 	else if (site->kind == HEAP_ALIGNED_P)
-		size = ctx->dx;
+		size = PT_REGS_PARM3(ctx);
 	if (site->kind == HEAP_ALIGNED_P || site->kind == HEAP_REALLOC)
-		call.block = ctx->di;
+		call.block = PT_REGS_PARM1(ctx);
 	if (site->kind == HEAP_REALLOC && call.block)
 		released(ctx, c, site, call.block, 0);
 	if (!followed(c, size)) {
@@ -335,7 +320,7 @@ static __always_inline void returned(struct pt_regs *ctx)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
 	struct heap_call *p, call;
-	__u64 block = ctx->ax;
+	__u64 block = PT_REGS_RC(ctx);
 
 	p = bpf_map_lookup_elem(&heap_pending, &tid);
 	if (!p)
@@ -381,7 +366,7 @@ int heap_return(struct pt_regs *ctx)
 SEC("uprobe.multi")
 int heap_session(struct pt_regs *ctx)
 {
-	__u64 ip = ctx->ip;
+	__u64 ip = PT_REGS_IP(ctx);
 
 	KEEP_OWN_STACK_BY(ctx, no_session_programs);
 	if (bpf_map_lookup_elem(&heap_sites, &ip))
@@ -396,13 +381,14 @@ int heap_free(struct pt_regs *ctx)
 {
 	struct heap_cfg *c = settings();
 	struct heap_site *site;
-	__u64 ip = ctx->ip;
+	__u64 ip = PT_REGS_IP(ctx);
 
 	KEEP_OWN_STACK(ctx);
 	if (!c)
 		return 0;
 	site = bpf_map_lookup_elem(&heap_sites, &ip);
 	if (site)
-		released(ctx, c, site, ctx->di, site->kind == HEAP_RELEASE_N ? ctx->si : 0);
+		released(ctx, c, site, PT_REGS_PARM1(ctx),
+			 site->kind == HEAP_RELEASE_N ? PT_REGS_PARM2(ctx) : 0);
 	return 0;
 }

@@ -30,7 +30,7 @@ static __always_inline int moved(struct bpf_raw_tracepoint_args *ctx, bool sent)
 	if (!alloc || BPF_CORE_READ(alloc, socket.type) != 1 /* SOCK_STREAM */)
 		return 0;
 	regs = stack_user_regs();
-	how = regs ? payload_how(BPF_CORE_READ(regs, orig_ax)) : 0;
+	how = regs ? payload_how(BPF_CORE_READ(regs, ARCH_SYSCALL_NR)) : 0;
 	if (!how || (how & PAYLOAD_CLOSES) || !!(how & PAYLOAD_SENDS) != sent ||
 	    !payload_buffers(&op, how, regs))
 		return 0;
@@ -85,7 +85,7 @@ int payload_enter(struct bpf_raw_tracepoint_args *ctx)
 		payload_begin(how, regs);
 		return 0;
 	}
-	sock = stream_of(BPF_CORE_READ(regs, di), &inode);
+	sock = stream_of(BPF_CORE_READ(regs, ARCH_SYSCALL_ARG0), &inode);
 	if (sock)
 		payload_closed(ctx, (__u64)BPF_CORE_READ(sock, sk), inode);
 	return 0;

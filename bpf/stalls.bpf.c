@@ -38,7 +38,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	const struct pt_regs *regs = (const struct pt_regs *)ctx->args[0];
 	struct stalls_cfg *cfg = cfg_ours();
 
-	if (cfg && (how_of(BPF_CORE_READ(regs, orig_ax)) & STALLS_HOW_BY_TRACEPOINT))
+	if (cfg && (how_of(BPF_CORE_READ(regs, ARCH_SYSCALL_NR)) & STALLS_HOW_BY_TRACEPOINT))
 		call_returns(ctx, cfg, ctx->args[1]);
 	return 0;
 }
@@ -80,7 +80,7 @@ int rpc_call(struct pt_regs *ctx)
 {
 	/* all read beforehand: the verifier wants constant offsets into ctx */
 	__u64 first = PT_REGS_PARM1(ctx), second = PT_REGS_PARM2(ctx), third = PT_REGS_PARM3(ctx);
-	__u64 cookie = 0, method, arg;
+	__u64 sp = PT_REGS_SP(ctx), link = ARCH_LINK(ctx), cookie = 0, method, arg;
 
 	KEEP_OWN_STACK(ctx);
 	if (!cfg_ours())
@@ -89,7 +89,7 @@ int rpc_call(struct pt_regs *ctx)
 		cookie = bpf_get_attach_cookie(ctx);
 	arg = STALLS_COOKIE_ARG(cookie);
 	method = arg == 0 ? first : arg == 2 ? third : second;
-	rpc_begin(PT_REGS_SP(ctx) + STALLS_COOKIE_PUSHED(cookie), method);
+	rpc_begin(arch_return_slot(sp, STALLS_COOKIE_RA(cookie)), link, method);
 	return 0;
 }
 

@@ -94,24 +94,10 @@ static __always_inline __u64 blocked_for(struct task_struct *t)
 
 static __always_inline bool rec_regs(struct threads_rec *r, struct pt_regs *p)
 {
-	r->reg[0] = BPF_CORE_READ(p, ax);
-	r->reg[1] = BPF_CORE_READ(p, dx);
-	r->reg[2] = BPF_CORE_READ(p, cx);
-	r->reg[3] = BPF_CORE_READ(p, bx);
-	r->reg[4] = BPF_CORE_READ(p, si);
-	r->reg[5] = BPF_CORE_READ(p, di);
-	r->reg[6] = BPF_CORE_READ(p, bp);
-	r->reg[7] = BPF_CORE_READ(p, sp);
-	r->reg[8] = BPF_CORE_READ(p, r8);
-	r->reg[9] = BPF_CORE_READ(p, r9);
-	r->reg[10] = BPF_CORE_READ(p, r10);
-	r->reg[11] = BPF_CORE_READ(p, r11);
-	r->reg[12] = BPF_CORE_READ(p, r12);
-	r->reg[13] = BPF_CORE_READ(p, r13);
-	r->reg[14] = BPF_CORE_READ(p, r14);
-	r->reg[15] = BPF_CORE_READ(p, r15);
-	r->reg[16] = BPF_CORE_READ(p, ip);
-	r->nr = (__s64)BPF_CORE_READ(p, orig_ax);
+#define REC_REG(n, member) r->reg[n] = BPF_CORE_READ(p, member);
+	ARCH_REGS(REC_REG)
+#undef REC_REG
+	r->nr = (__s64)BPF_CORE_READ(p, ARCH_SYSCALL_NR);
 	r->flags |= THREADS_REGS;
 	return r->nr >= 0;
 }
@@ -197,16 +183,10 @@ __noinline int scan_chunk(__u64 at)
 	return 1;
 }
 
-/* poll, select, pselect6, ppoll, restart_syscall of x86-64 */
-static __always_inline bool may_poll(__s64 nr)
-{
-	return nr == 7 || nr == 23 || nr == 270 || nr == 271 || nr == 219;
-}
-
 /* Looks for the poll table on the kernel stack, between the stack pointer and the saved user registers. */
 static __always_inline void find_polled(struct scratch *s, struct task_struct *t, struct pt_regs *top)
 {
-	__u64 low = BPF_CORE_READ(t, thread.sp), at;
+	__u64 low = arch_kernel_sp(t), at;
 	__u32 off = bpf_core_field_offset(struct poll_wqueues, polling_task);
 
 	s->task = (__u64)t;
@@ -266,9 +246,9 @@ static __always_inline void take_sleep(struct scratch *s, struct task_struct *t)
 	regs = (struct pt_regs *)stack_task_regs(t);
 	if (!regs || !rec_regs(r, regs))
 		return;
-	if (r->nr == 219)
+	if (r->nr == ARCH_NR_RESTART)
 		take_restart(r, t);
-	if (may_poll(r->nr) && bpf_core_type_exists(struct poll_wqueues))
+	if (arch_may_poll(r->nr) && bpf_core_type_exists(struct poll_wqueues))
 		find_polled(s, t, regs);
 }
 

@@ -58,26 +58,16 @@ static __always_inline __u64 word_read(const struct watch_slot *s, __u32 *flags)
 	return v;
 }
 
-/* Word of the context that holds cs: struct pt_regs of arch/x86/include/uapi/asm/ptrace.h, which cannot
- * change. Not by name: kernel types say 64 bits until 6.8 and 16 since, and a relocation must not change the
- * width of a read. */
-#define CTX_CS 17
-
-static __always_inline bool from_user(const struct bpf_perf_event_data *ctx)
-{
-	return ((const volatile __u64 *)ctx)[CTX_CS] & 3;
-}
-
 static __always_inline void hit_stack(struct watch_hit *h, const struct bpf_perf_event_data *ctx)
 {
 	const struct pt_regs *r = stack_user_regs();
 
 	stack_regs(&h->stack, r);
 	stack_copy(&h->stack);
-	if (from_user(ctx))
+	if (arch_event_from_user(ctx))
 		return;
 	h->flags |= WATCH_HIT_KERNEL;
-	h->syscall = (__s32)BPF_CORE_READ(r, orig_ax);
+	h->syscall = (__s32)BPF_CORE_READ(r, ARCH_SYSCALL_NR);
 	h->stack.flags |= ABI_STACK_SYSCALL;
 }
 
@@ -116,7 +106,7 @@ static __always_inline void hit_record(struct watch_slot *s, __u32 no, __u32 fla
 	h->width = s->width;
 	h->flags = flags;
 	h->syscall = -1;
-	h->ip = ctx->regs.ip;
+	h->ip = ARCH_EVENT_IP(ctx);
 	h->value = word_read(s, &h->flags);
 	h->stack.len = 0;
 	h->stack.flags = 0;
@@ -173,7 +163,7 @@ int watch_trap(struct bpf_perf_event_data *ctx)
 	__sync_fetch_and_add(&s->hits, 1);
 	if (s->state != WATCH_ARMED)
 		return 0;
-	if (from_user(ctx) || !same_call(s, (__u32)id))
+	if (arch_event_from_user(ctx) || !same_call(s, (__u32)id))
 		__sync_fetch_and_add(&s->charged, 1);
 	bool hot = s->charged > s->budget || s->hits > 16ull * s->budget;
 

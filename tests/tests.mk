@@ -21,7 +21,7 @@ unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
 
 -include tests/target/target.mk tests/kernel/kernel.mk tests/setters/setters.mk tests/vm/vm.mk tests/bench/bench.mk
-include tests/analyze.mk tests/fuzz/fuzz.mk
+include tests/emulated/emulated.mk tests/analyze.mk tests/fuzz/fuzz.mk
 
 check:
 	$(Q)tools/install-deps.sh

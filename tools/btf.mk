@@ -6,7 +6,13 @@ BUILTIN_BTF := $(BUILD)/obj/builtin_btf.o
 $(BUILD)/btf-prune: tools/btf-prune.c
 	@echo "  CC      $<"
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -lbpf
+	$(Q)$(HOSTCC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -o $@ $< -lbpf
+
+# vmlinux/MACHINE/vmlinux.h from a kernel's types
+$(BUILD)/btf-header: tools/btf-header.c
+	@echo "  CC      $<"
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -o $@ $< -lbpf
 
 # anew when a file comes or goes, too
 $(BUILD)/gen/builtin_btf.list: FORCE

@@ -18,7 +18,7 @@ static: $(BUILD)/culprit-static
 $(BUILD)/culprit-static: $(CMD_OBJ) $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	@echo "  LINK    $@"
 	$(Q)mkdir -p $(BUILD)/.debug
-	$(Q)$(CC) $(ALL_CFLAGS) $(STATIC_LD) $(LDFLAGS) -o $(BUILD)/.debug/culprit-static.debug $^ $(STATIC_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(STATIC_LD) $(ARCH_LDFLAGS) $(LDFLAGS) -o $(BUILD)/.debug/culprit-static.debug $^ $(STATIC_LIBS)
 	$(Q)$(OBJCOPY) --strip-all --add-gnu-debuglink=$(BUILD)/.debug/culprit-static.debug $(BUILD)/.debug/culprit-static.debug $@
 	$(Q)test $$(stat -c %s $@) -le $(STATIC_MAX) || { echo "$@ is larger than $(STATIC_MAX) bytes" >&2; exit 1; }
 

@@ -7,17 +7,9 @@
 #define CULPRIT_ABI_STACK_H
 
 #include "base.h"
+#include "regs.h" /* of bpf/arch/MACHINE */
 
 #define ABI_STACK_BYTES 16384
-
-/*
- * x86-64 register numbers of the System V psABI (figure 3.36): rax rdx rcx rbx rsi rdi rbp rsp r8..r15, and
- * 16 = return address column, used here for rip.
- */
-#define ABI_REGS   17
-#define ABI_REG_BP 6
-#define ABI_REG_SP 7
-#define ABI_REG_IP 16
 
 enum abi_stack_flags {
 	ABI_STACK_TRUNCATED = 1, /* copied up to ABI_STACK_BYTES; the stack goes on */

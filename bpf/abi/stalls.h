@@ -148,12 +148,13 @@ _Static_assert(sizeof(struct stalls_method) == 32 + STALLS_BUCKETS * 4, "stalls_
 
 /*
  * Attach cookie of a probe on an RPC channel: which argument is the MethodDescriptor (1 + number, 0 = the
- * second), and by how many bytes the stack pointer is lower at the probe than at the function's entry.
- * Without cookies (before 5.15) it stands at the entry.
+ * second), and where the return address stands while the function runs. x86-64: so many bytes above the stack
+ * pointer. aarch64, where it comes in a register: so many bytes below it, 0 if not known. Without cookies
+ * (before 5.15) the probe stands at the entry.
  */
-#define STALLS_COOKIE(arg, pushed)   ((__u64)((arg) + 1) << 32 | (pushed))
-#define STALLS_COOKIE_ARG(cookie)    ((cookie) >> 32 ? ((cookie) >> 32) - 1 : 1)
-#define STALLS_COOKIE_PUSHED(cookie) ((cookie)&0xffffffff)
+#define STALLS_COOKIE(arg, ra)	  ((__u64)((arg) + 1) << 32 | (ra))
+#define STALLS_COOKIE_ARG(cookie) ((cookie) >> 32 ? ((cookie) >> 32) - 1 : 1)
+#define STALLS_COOKIE_RA(cookie)  ((cookie)&0xffffffff)
 
 enum stalls_kind {
 	STALLS_ENDED = ABI_KIND_STALLS, /* struct stalls_ended */

@@ -3,6 +3,7 @@
 #ifndef CULPRIT_ARGS_BPF_H
 #define CULPRIT_ARGS_BPF_H
 
+#include "regs.h" /* of bpf/arch/MACHINE */
 #include "writes_maps.bpf.h"
 
 /*
@@ -14,7 +15,7 @@
 		asm volatile("%0 = *(u64 *)(%1 + %2)"                                                        \
 			     : "=r"(v)                                                                       \
 			     : "r"(r), "i"(offsetof(struct pt_regs, field)));                                \
-		break
+		break;
 
 /* Registers by DWARF number. */
 static __always_inline __u64 reg_get(struct pt_regs *r, __u32 n)
@@ -22,22 +23,7 @@ static __always_inline __u64 reg_get(struct pt_regs *r, __u32 n)
 	__u64 v = 0;
 
 	switch (n) {
-		REG_LOAD(0, ax);
-		REG_LOAD(1, dx);
-		REG_LOAD(2, cx);
-		REG_LOAD(3, bx);
-		REG_LOAD(4, si);
-		REG_LOAD(5, di);
-		REG_LOAD(6, bp);
-		REG_LOAD(7, sp);
-		REG_LOAD(8, r8);
-		REG_LOAD(9, r9);
-		REG_LOAD(10, r10);
-		REG_LOAD(11, r11);
-		REG_LOAD(12, r12);
-		REG_LOAD(13, r13);
-		REG_LOAD(14, r14);
-		REG_LOAD(15, r15);
+		ARCH_GENERAL_REGS(REG_LOAD)
 	}
 	return v;
 }

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include "../abi/stalls.h"
+#include "arch.bpf.h" /* of bpf/arch/MACHINE */
 #include "emit.bpf.h"
 
 struct {
@@ -124,17 +125,9 @@ struct call_args {
 /* Of the system call that the current thread is in; false if it is in none that is followed. */
 static __noinline int args_from(struct call_args *a, const struct pt_regs *regs)
 {
-	struct pt_regs r;
-
-	if (!a || !regs || bpf_probe_read_kernel(&r, sizeof(r), regs))
+	if (!a || !regs || arch_syscall_args(&a->nr, a->arg, regs))
 		return 0;
-	a->nr = r.orig_ax;
 	a->how = how_of(a->nr);
-	a->arg[0] = r.di;
-	a->arg[1] = r.si;
-	a->arg[2] = r.dx;
-	a->arg[3] = r.r10;
-	a->arg[4] = r.r8;
 	return a->how != 0;
 }
 

@@ -201,7 +201,7 @@ static __always_inline void rpc_sum(const struct stalls_rpc *r)
 		method_time(m, r->last_recv_ns - r->entry_ns);
 }
 
-static __always_inline void rpc_begin(__u64 sp, __u64 method)
+static __always_inline void rpc_begin(__u64 sp, __u64 link, __u64 method)
 {
 	__u32 tid = (__u32)bpf_get_current_pid_tgid();
 	struct stalls_rpc *old = bpf_map_lookup_elem(&rpcs, &tid);
@@ -209,7 +209,7 @@ static __always_inline void rpc_begin(__u64 sp, __u64 method)
 
 	if (old)
 		rpc_sum(old);
-	if (bpf_probe_read_user(&r.ret, sizeof(r.ret), (void *)sp))
+	if (arch_return_address(&r.ret, sp, link))
 		lost_add(ABI_LOST_READ);
 	if (bpf_map_update_elem(&rpcs, &tid, &r, BPF_ANY))
 		lost_add(ABI_LOST_MAP);

@@ -162,8 +162,6 @@ static __noinline int fn_chunk(void *ctx, __u64 chunk, __u64 a1, __u64 a2)
 	return 0;
 }
 
-#define SIGNAL_PENDING (1UL << 2) /* _TIF_SIGPENDING of x86 */
-
 /* poll_freewait(): poll and select take themselves out of the wait queues, their last step */
 static __noinline int fn_polled(void *ctx, __u64 a0, __u64 a1, __u64 a2)
 {
@@ -175,7 +173,7 @@ static __noinline int fn_polled(void *ctx, __u64 a0, __u64 a1, __u64 a2)
 
 	if (!c || kind < STALLS_HOW_POLL || kind > STALLS_HOW_PSELECT)
 		return 0;
-	if (BPF_CORE_READ(task, thread_info.flags) & SIGNAL_PENDING) {
+	if (BPF_CORE_READ(task, thread_info.flags) & ARCH_SIGNAL_PENDING) {
 		c->flags |= STALLS_CALL_RESTART;
 		return 0;
 	}
@@ -267,10 +265,10 @@ ON_FEXIT(accept, 2, "inet_csk_accept", fn_accepted)
 ON_FENTRY_ANY(unix_accept, "unix_accept", fn_call)
 ON_FEXIT(unix_accept, 4, "unix_accept", fn_returns)
 ON_FEXIT(unix_accept, 3, "unix_accept", fn_returns)
-ON_FENTRY_ANY(close, "__x64_sys_close", fn_call)
-ON_FENTRY_ANY(dup2, "__x64_sys_dup2", fn_call)
-ON_FENTRY_ANY(dup3, "__x64_sys_dup3", fn_call)
-ON_FENTRY_ANY(close_range, "__x64_sys_close_range", fn_call)
+ON_FENTRY_ANY(close, ARCH_SYSCALL "close", fn_call)
+ON_FENTRY_ANY(dup2, ARCH_SYSCALL "dup2", fn_call)
+ON_FENTRY_ANY(dup3, ARCH_SYSCALL "dup3", fn_call)
+ON_FENTRY_ANY(close_range, ARCH_SYSCALL "close_range", fn_call)
 ON_ENTRY(tcp_recv, "tcp_recvmsg", fn_sk_recv)
 ON_FEXIT(tcp_recv, 6, "tcp_recvmsg", fn_sk_received)
 ON_FEXIT(tcp_recv, 5, "tcp_recvmsg", fn_sk_received)

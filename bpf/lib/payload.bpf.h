@@ -117,14 +117,14 @@ static __always_inline bool payload_buffers(struct payload_op *op, __u32 how, co
 	__u64 flags = 0;
 
 	if (flags_arg == 2)
-		flags = BPF_CORE_READ(regs, dx);
+		flags = BPF_CORE_READ(regs, ARCH_SYSCALL_ARG2);
 	else if (flags_arg == 3)
-		flags = BPF_CORE_READ(regs, r10);
+		flags = BPF_CORE_READ(regs, ARCH_SYSCALL_ARG3);
 	if (flags & PAYLOAD_SKIPPED)
 		return false;
-	op->fd = BPF_CORE_READ(regs, di);
-	op->addr = BPF_CORE_READ(regs, si);
-	op->len = BPF_CORE_READ(regs, dx);
+	op->fd = BPF_CORE_READ(regs, ARCH_SYSCALL_ARG0);
+	op->addr = BPF_CORE_READ(regs, ARCH_SYSCALL_ARG1);
+	op->len = BPF_CORE_READ(regs, ARCH_SYSCALL_ARG2);
 	op->form = PAYLOAD_FORM(how);
 	op->sent = !!(how & PAYLOAD_SENDS);
 	return true;

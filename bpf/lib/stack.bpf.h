@@ -8,6 +8,7 @@
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
 #include "../abi/stack.h"
+#include "arch.bpf.h" /* of bpf/arch/MACHINE */
 
 #define STACK_CHUNK 4096
 #define STACK_PAGES (ABI_STACK_BYTES / STACK_CHUNK)
@@ -15,23 +16,9 @@
 
 static __always_inline void stack_regs(struct abi_stack *s, const struct pt_regs *r)
 {
-	s->reg[0] = BPF_CORE_READ(r, ax);
-	s->reg[1] = BPF_CORE_READ(r, dx);
-	s->reg[2] = BPF_CORE_READ(r, cx);
-	s->reg[3] = BPF_CORE_READ(r, bx);
-	s->reg[4] = BPF_CORE_READ(r, si);
-	s->reg[5] = BPF_CORE_READ(r, di);
-	s->reg[6] = BPF_CORE_READ(r, bp);
-	s->reg[7] = BPF_CORE_READ(r, sp);
-	s->reg[8] = BPF_CORE_READ(r, r8);
-	s->reg[9] = BPF_CORE_READ(r, r9);
-	s->reg[10] = BPF_CORE_READ(r, r10);
-	s->reg[11] = BPF_CORE_READ(r, r11);
-	s->reg[12] = BPF_CORE_READ(r, r12);
-	s->reg[13] = BPF_CORE_READ(r, r13);
-	s->reg[14] = BPF_CORE_READ(r, r14);
-	s->reg[15] = BPF_CORE_READ(r, r15);
-	s->reg[16] = BPF_CORE_READ(r, ip);
+#define STACK_REG(n, member) s->reg[n] = BPF_CORE_READ(r, member);
+	ARCH_REGS(STACK_REG)
+#undef STACK_REG
 }
 
 /* Its size is that of a kernel stack. Kernels that have bpf_task_pt_regs need not have it, and some older
@@ -40,19 +27,16 @@ union thread_union___old {
 	unsigned long stack[1];
 } __attribute__((preserve_access_index));
 
-#define STACK_THREAD_SIZE                                                                                    \
-	16384 /* THREAD_SIZE of arch/x86/include/asm/page_64_types.h without KASAN, 3.15 to today */
-
 /*
  * The registers that a thread had in user space when it entered the kernel: complete for a system call, an
  * interrupt and an exception alike. NULL if not known, as for a kernel thread. They stand at the end of the
  * kernel stack; bpf_task_pt_regs knows the padding that FRED (6.9) put behind them, and kernels older than
- * this helper (5.15) have none. There the segment selectors prove the place: both must be those of user mode.
+ * this helper (5.15) have none. There the registers prove the place: they must be those of user mode.
  * task must be a pointer that the verifier knows where the helper exists.
  */
 static __always_inline const struct pt_regs *stack_task_regs(struct task_struct *task)
 {
-	__u64 size = STACK_THREAD_SIZE;
+	__u64 size = ARCH_THREAD_SIZE;
 	const struct pt_regs *r;
 
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
@@ -61,7 +45,7 @@ static __always_inline const struct pt_regs *stack_task_regs(struct task_struct 
 		size = bpf_core_type_size(union thread_union___old);
 	r = (const struct pt_regs *)((__u64)BPF_CORE_READ(task, stack) + size -
 				     bpf_core_type_size(struct pt_regs));
-	return (BPF_CORE_READ(r, cs) & BPF_CORE_READ(r, ss) & 3) == 3 ? r : NULL;
+	return arch_of_user(r) ? r : NULL;
 }
 
 /* Those of the current thread. Loads and gives the right registers in tracepoint, uprobe and perf_event

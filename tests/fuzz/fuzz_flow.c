@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Machine code: what registers hold along it. */
 #include "fuzz.h"
-#include "layout/flow.h"
+#include "arch/x86_64/flow.h"
 
 static void check(const struct flow *f)
 {

@@ -46,7 +46,7 @@ static void steps(struct input *in, Dwarf_CFI *cfi, const struct unwind_mem *mem
 {
 	struct unwind_frame f = {.exact = true}, caller;
 
-	f.regs.known = (uint32_t)take_u64(in) & IMAGE_REGS_ALL;
+	f.regs.known = take_u64(in) & IMAGE_REGS_ALL;
 	f.regs.known |= IMAGE_REGS_SP_IP;
 	for (unsigned i = 0; i < ABI_REGS; i++)
 		f.regs.reg[i] = take_u8(in) | 0x1000;

@@ -5,7 +5,7 @@ OBJCOPY    ?= objcopy
 TARGET_DIR := tests/target
 TARGET_SRC := $(wildcard $(TARGET_DIR)/*.cc $(TARGET_DIR)/*/*.cc)
 TARGET_PB  := zbs meta
-TARGET_CXXFLAGS := -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -Wshadow -pthread
+TARGET_CXXFLAGS := -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -Wshadow -pthread $(ARCH_CFLAGS)
 
 # target_build(directory below BUILD, extra flags): rules for one flavour of the daemon.
 define target_build
@@ -30,7 +30,7 @@ $$(BUILD)/$(1)/%.o: $$(TARGET_DIR)/%.cc | $$($(1)_GEN)
 
 $$(BUILD)/$(1)/linked: $$($(1)_OBJ)
 	@echo "  LINK    $$@"
-	$$(Q)$$(CXX) $$(TARGET_CXXFLAGS) $(2) -o $$@ $$^ -lprotobuf
+	$$(Q)$$(CXX) $$(TARGET_CXXFLAGS) $(2) $(ARCH_LDFLAGS) -o $$@ $$^ -lprotobuf
 endef
 
 $(eval $(call target_build,target.obj,))

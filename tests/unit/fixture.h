@@ -17,7 +17,9 @@ static inline unsigned long fixture_says(const char *program, const char *name)
 	bool found = false;
 	FILE *p;
 
-	snprintf(cmd, sizeof(cmd), "%s self", program);
+	/* TEST_EMULATOR: what runs programs of another machine */
+	snprintf(cmd, sizeof(cmd), "%s %s self", getenv("TEST_EMULATOR") ? getenv("TEST_EMULATOR") : "",
+		 program);
 	p = popen(cmd, "r");
 	assert_non_null(p);
 	while (!found) {

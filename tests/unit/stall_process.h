@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include "arch/syscalls.h"
 
 #include "stalls/engine.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include "arch/syscalls.h"
 #include <time.h>
 #include <cmocka.h>
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include "arch/syscalls.h"
 #include <time.h>
 #include <cmocka.h>
 

@@ -203,7 +203,7 @@ static void test_refused(void **state)
 	assert_int_equal(parse(&im, &c, &err), -ENOEXEC);
 	assert_non_null(strstr(err.msg, "no core"));
 	build(&im);
-	((Elf64_Ehdr *)im.b)->e_machine = EM_AARCH64;
+	((Elf64_Ehdr *)im.b)->e_machine = EM_PPC64;
 	assert_int_equal(parse(&im, &c, &err), -ENOTSUP);
 	build(&im);
 	((Elf64_Phdr *)(im.b + sizeof(Elf64_Ehdr)))[2].p_vaddr = 0x10800;

@@ -14,12 +14,13 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include "arch/syscalls.h"
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "context.h"
 #include "proc/mem.h"
 #include "proc/task.h"
 #include "symbol/image.h"
@@ -34,13 +35,9 @@ static int n_trace;
 /* As the kernel side would: registers, and what is readable above the stack pointer. */
 static void copy_stack(const ucontext_t *u)
 {
-	static const int order[ABI_REGS] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
-					    REG_RBP, REG_RSP, REG_R8,  REG_R9,	REG_R10, REG_R11,
-					    REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
 	ssize_t n;
 
-	for (int i = 0; i < ABI_REGS; i++)
-		stack.reg[i] = (uint64_t)u->uc_mcontext.gregs[order[i]];
+	context_regs(u, stack.reg);
 	n = proc_mem_read(getpid(), stack.reg[ABI_REG_SP], stack.data, sizeof(stack.data));
 	stack.len = n > 0 ? (uint32_t)n : 0;
 	stack.flags = n == ABI_STACK_BYTES ? ABI_STACK_TRUNCATED : 0;

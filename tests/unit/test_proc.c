@@ -16,7 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include "arch/syscalls.h"
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>

@@ -3,7 +3,7 @@
 
 $(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(BUILD)/obj/tests/kernel/bpfflow.o $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -static -Wl,--wrap=dlopen -o $@ $^ $(STATIC_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -static -Wl,--wrap=dlopen $(ARCH_LDFLAGS) -o $@ $^ $(STATIC_LIBS)
 
 $(KTEST)/dropcaps: tests/vm/dropcaps.c
 	$(Q)mkdir -p $(@D)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "cmd/writes_run.h"
 #include "plan/coverage.h"
 #include "proc/caps.h"
@@ -278,6 +279,10 @@ int cmd_writes(int argc, char **argv)
 	ret = parse(argc, argv, &o);
 	if (ret)
 		return ret < 0 ? 0 : ret;
+	if (arch.no_writes) {
+		err_set(&err, -ENOTSUP, "writes: %s", arch.no_writes);
+		return fail(EXIT_CANNOT_RUN, &err);
+	}
 	if (caps_check(CAPS_TRACE, &err) || common_targets(&o.c, &err) || common_btf(&o.c, &err) ||
 	    (o.await ? writes_targets_await : writes_targets_open)(&t, &o, &err))
 		ret = fail(EXIT_CANNOT_RUN, &err);

@@ -7,12 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "dwarf/dbg_priv.h"
-
-#define N_INT_ARGS 6
-
-/* DWARF numbers of rdi rsi rdx rcx r8 r9. */
-static const uint8_t arg_reg[N_INT_ARGS] = {5, 4, 1, 2, 8, 9};
 
 struct request {
 	struct dbg *d;
@@ -71,14 +67,6 @@ static int follow(struct request *q, struct dbg_type type, bool value, struct ar
 	return -ENOENT;
 }
 
-static int arg_number(uint8_t reg)
-{
-	for (int i = 0; i < N_INT_ARGS; i++)
-		if (arg_reg[i] == reg)
-			return i;
-	return -1;
-}
-
 #define STATED_NOTHING (-1)
 #define STATED_SLOT    (-2) /* unoptimised code: a stack slot, filled after the entry */
 
@@ -102,7 +90,7 @@ static int stated_register(struct request *q, const char *name)
 		if (!dwarf_attr(&c, DW_AT_location, &a) || !loc_value(q->d, &c, &fn, q->e->vaddr, &p))
 			return STATED_NOTHING;
 		plain = dwarf_whatform(&a) == DW_FORM_exprloc || dwarf_whatform(&a) == DW_FORM_block1;
-		if (plain && (p.n_deref || arg_number(p.reg) < 0))
+		if (plain && (p.n_deref || arch_arg_number(p.reg) < 0))
 			return STATED_SLOT;
 		return p.n_deref || p.offs[0] ? STATED_NOTHING : p.reg;
 	}
@@ -121,7 +109,7 @@ static int start(struct request *q, const struct dbg_param *par, struct arg_path
 	*p = (struct arg_path){.arg = -1};
 	if (own && stated >= 0) {
 		p->reg = (uint8_t)stated;
-		p->arg = (int8_t)arg_number(p->reg);
+		p->arg = (int8_t)arch_arg_number(p->reg);
 		return 0;
 	}
 	if (clone || (own && stated == STATED_NOTHING))
@@ -133,7 +121,7 @@ static int start(struct request *q, const struct dbg_param *par, struct arg_path
 	if (par->arg < 0)
 		return err_set(q->err, -ENOTSUP, "%s: parameter %s is in no integer register: %s", q->f->name,
 			       par->name, par->why_not);
-	p->reg = arg_reg[par->arg];
+	p->reg = arch.arg[par->arg];
 	p->arg = par->arg;
 	if (stated >= 0 && stated != p->reg)
 		return err_set(q->err, -ENOTSUP,
@@ -221,7 +209,7 @@ static int parse_stars(struct request *q, const char *expr, struct arg_path *ret
 		s++;
 	while (*s == ' ')
 		s++;
-	if (!parse_arg(s, &n, &end) || n >= N_INT_ARGS)
+	if (!parse_arg(s, &n, &end) || n >= arch.n_args)
 		goto bad;
 	while (*end == ' ')
 		end++;
@@ -247,12 +235,12 @@ static int parse_stars(struct request *q, const char *expr, struct arg_path *ret
 	if (*end)
 		goto bad;
 	*ret = (struct arg_path){
-		.reg = arg_reg[n], .arg = (int8_t)n, .n_deref = 1, .offs = {(int32_t)off, 0}};
+		.reg = arch.arg[n], .arg = (int8_t)n, .n_deref = 1, .offs = {(int32_t)off, 0}};
 	return 0;
 bad:
 	return err_set(q->err, -EINVAL,
 		       "'%s': argN (0 to %d), *argN, *(argN+OFFSET) or a parameter's name is wanted", expr,
-		       N_INT_ARGS - 1);
+		       arch.n_args - 1);
 }
 
 static int by_number(struct request *q, const char *expr, unsigned n, const struct dbg_param *par,
@@ -260,7 +248,7 @@ static int by_number(struct request *q, const char *expr, unsigned n, const stru
 {
 	int rc;
 
-	if (n >= N_INT_ARGS)
+	if (n >= arch.n_args)
 		return parse_stars(q, expr, ret); /* the message */
 	for (size_t i = 0; i < n_par; i++) {
 		if (par[i].arg != (int)n)
@@ -272,7 +260,7 @@ static int by_number(struct request *q, const char *expr, unsigned n, const stru
 	if (q->e->kind == DBG_ENTRY_CLONE || q->e->kind == DBG_ENTRY_PART)
 		return err_set(q->err, -ENOTSUP, "%s: the compiler changed the arguments of this copy (%s)",
 			       q->f->name, q->e->symbol ? q->e->symbol : "?");
-	*ret = (struct arg_path){.reg = arg_reg[n], .arg = (int8_t)n};
+	*ret = (struct arg_path){.reg = arch.arg[n], .arg = (int8_t)n};
 	return 0;
 }
 
@@ -335,14 +323,12 @@ int dbg_arg_path(struct dbg *d, const struct dbg_func *f, const struct dbg_entry
 
 char *arg_path_text(const struct arg_path *p, char *buf, size_t len)
 {
-	static const char *const regs[16] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
-					     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 	char cur[128], next[128];
 
 	if (p->arg >= 0)
 		snprintf(cur, sizeof(cur), "arg%d", p->arg);
 	else
-		snprintf(cur, sizeof(cur), "%s", p->reg < 16 ? regs[p->reg] : "?");
+		snprintf(cur, sizeof(cur), "%s", arch_reg_name(p->reg));
 	for (unsigned i = 0; i <= p->n_deref; i++) {
 		bool last = i == p->n_deref;
 

@@ -3,9 +3,8 @@
  */
 #include <stdlib.h>
 
+#include "arch/arch.h"
 #include "dwarf/dbg_priv.h"
-
-#define N_GP_REGS 16
 
 static bool fits(uint64_t v)
 {
@@ -33,7 +32,7 @@ static bool reg_op(const Dwarf_Op *op, uint64_t *reg, int64_t *off, bool *plain)
 	} else {
 		return false;
 	}
-	return *reg < N_GP_REGS;
+	return *reg < arch.n_general;
 }
 
 /* The canonical frame address at pc as register + offset. */

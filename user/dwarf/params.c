@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Which integer register holds which parameter: System V AMD64 ABI 1.0, section 3.2.3, and the Itanium C++
- * ABI 3.1.2.3 (classes that are not trivial for calls go by invisible reference).
+ * ABI 3.1.2.3 (classes that are not trivial for calls go by invisible reference). For aarch64:
+ * params_aapcs.c.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dwarf/dbg_priv.h"
+#include "arch/arch.h"
+#include "dwarf/params_priv.h"
 #include "util/grow.h"
 
-#define N_INT_ARGS 6
-#define N_SSE_ARGS 8
+#define N_SSE_ARGS 8 /* of both machines */
 #define MAX_BYTES  16
-
-enum arg_class { CLS_NONE, CLS_INT, CLS_SSE, CLS_MEMORY, CLS_UNKNOWN };
-
-struct classified {
-	enum arg_class half[2];
-	bool by_ref; /* its address is passed, as an integer */
-	bool memory;
-	bool unknown;
-};
 
 /* Whether a class is passed by invisible reference: 1 yes, 0 no, -1 not known. */
 static int non_trivial(struct dbg *d, Dwarf_Die *cls, int depth)
@@ -158,7 +150,7 @@ static void classify_at(struct dbg *d, struct dbg_type t, uint64_t offset, struc
 	}
 }
 
-static struct classified classify(struct dbg *d, struct dbg_type t)
+static struct classified classify_sysv(struct dbg *d, struct dbg_type t)
 {
 	struct classified c = {0};
 	struct dbg_type_info i;
@@ -195,6 +187,15 @@ static struct classified classify(struct dbg *d, struct dbg_type t)
 	return c;
 }
 
+static struct classified classify(struct dbg *d, struct dbg_type t)
+{
+	struct classified c = classify_sysv(d, t);
+
+	if (arch.aapcs)
+		params_aapcs(d, t, &c);
+	return c;
+}
+
 struct regs {
 	int n_int, n_sse;
 	bool lost; /* what follows is not known */
@@ -219,8 +220,10 @@ static void assign(const struct classified *c, struct regs *r, struct dbg_param 
 	if (c->by_ref)
 		ints = 1;
 	p->by_ref = c->by_ref;
-	if (c->memory || r->n_int + ints > N_INT_ARGS || r->n_sse + sses > N_SSE_ARGS) {
+	if (c->memory || r->n_int + ints > arch.n_args || r->n_sse + sses > N_SSE_ARGS) {
 		p->why_not = "it is passed on the stack";
+		if (arch.aapcs && ints) /* and so are all integers that follow */
+			r->n_int = arch.n_args;
 		return;
 	}
 	if (ints && (c->by_ref || c->half[0] == CLS_INT))
@@ -238,7 +241,7 @@ static void hidden_result(struct dbg *d, Dwarf_Die *fn, struct regs *r)
 	struct classified c;
 	Dwarf_Die t;
 
-	if (!type_of(d, fn, &t))
+	if (arch.aapcs || !type_of(d, fn, &t)) /* there it comes in x8 */
 		return;
 	c = classify(d, type_id(d, &t));
 	if (c.unknown)

@@ -15,18 +15,31 @@
 #define MAX_NOTES (64u << 20) /* bytes: a note per thread and one line per mapped file */
 #define NOTE_HEAD 12	      /* namesz, descsz, type */
 
-/* Offsets in the notes' structures of x86-64 (struct elf_prstatus and elf_prpsinfo of linux/elfcore.h). */
+/* Offsets in the notes' structures of 64-bit machines (struct elf_prstatus and elf_prpsinfo of
+ * linux/elfcore.h). */
 enum {
 	PRSTATUS_SIGNAL = 12,
 	PRSTATUS_PID = 32,
 	PRSTATUS_REG = 112,
-	PRSTATUS_LEN = 336,
-	REG_IP = 16, /* of struct user_regs_struct, in words */
-	REG_SP = 19,
 	PSINFO_PID = 24,
 	PSINFO_FNAME = 40,
 	PSINFO_LEN = 136,
 };
+
+/* Registers in the thread's status, in words: struct user_regs_struct of x86-64, struct user_pt_regs of
+ * aarch64. A whole word follows them. */
+static const struct core_regs {
+	uint16_t machine;
+	unsigned n, ip, sp;
+} core_regs[] = {{EM_X86_64, 27, 16, 19}, {EM_AARCH64, 34, 32, 31}};
+
+static const struct core_regs *regs_of(uint16_t machine)
+{
+	for (size_t i = 0; i < sizeof(core_regs) / sizeof(core_regs[0]); i++)
+		if (core_regs[i].machine == machine)
+			return &core_regs[i];
+	return NULL;
+}
 
 static int damaged(const struct core_file *c, uint64_t at, const char *what, struct err *err)
 {
@@ -68,9 +81,10 @@ static uint32_t half(const uint8_t *p)
 
 static int note_thread(struct core_file *c, const uint8_t *d, size_t len, uint64_t at, struct err *err)
 {
+	const struct core_regs *regs = regs_of(c->machine);
 	struct core_thread *v;
 
-	if (len < PRSTATUS_LEN)
+	if (len < PRSTATUS_REG + 8 * regs->n + 8)
 		return damaged(c, at, "thread status is too short", err);
 	v = reallocarray(c->thread, c->n_threads + 1, sizeof(*v));
 	if (!v)
@@ -79,8 +93,8 @@ static int note_thread(struct core_file *c, const uint8_t *d, size_t len, uint64
 	if (!c->n_threads)
 		c->signal = (int)(half(d + PRSTATUS_SIGNAL) & 0xffff);
 	v[c->n_threads++] = (struct core_thread){.tid = (pid_t)half(d + PRSTATUS_PID),
-						 .sp = word(d + PRSTATUS_REG + 8 * REG_SP),
-						 .pc = word(d + PRSTATUS_REG + 8 * REG_IP)};
+						 .sp = word(d + PRSTATUS_REG + 8 * regs->sp),
+						 .pc = word(d + PRSTATUS_REG + 8 * regs->ip)};
 	return 0;
 }
 
@@ -272,8 +286,9 @@ static int parse(struct core_file *c, struct err *err)
 	if (eh.e_type != ET_CORE)
 		return err_set(err, -ENOEXEC, "%s is an ELF file, but no core", c->path);
 	if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    eh.e_machine != EM_X86_64)
-		return err_set(err, -ENOTSUP, "core %s is not of an x86-64 process", c->path);
+	    !regs_of(eh.e_machine))
+		return err_set(err, -ENOTSUP, "core %s is not of an x86-64 or aarch64 process", c->path);
+	c->machine = eh.e_machine;
 	return read_phdrs(c, &eh, (uint64_t)st.st_size, err);
 }
 

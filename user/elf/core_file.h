@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An ELF core of an x86-64 Linux process: what of its memory was dumped, what it had mapped, and its threads.
- */
+/* An ELF core of an x86-64 or aarch64 Linux process: what of its memory was dumped, what it had mapped, and
+ * its threads. */
 #ifndef CULPRIT_CORE_FILE_H
 #define CULPRIT_CORE_FILE_H
 
@@ -33,6 +33,7 @@ struct core_thread {
 struct core_file {
 	int fd;
 	char *path;
+	uint16_t machine;	  /* e_machine */
 	struct core_segment *seg; /* by address, none overlap */
 	size_t n_seg;
 	struct core_mapped *mapped; /* by address; empty if the core has no NT_FILE */

@@ -149,8 +149,31 @@ static bool entry(const struct search *s, uint64_t point, unsigned slot, uint64_
 	return function_at(s, w.target, size);
 }
 
-/* In a part of a class that is not its first, the entry corrects `this` and jumps to the function (x86_64).
- */
+/* In a part of a class that is not its first, the entry corrects `this` and jumps to the function. aarch64:
+ * "sub x0, x0, #imm" and "b", behind "bti c" perhaps. */
+static uint64_t behind_thunk_aarch64(const struct search *s, uint64_t vaddr, uint64_t *size)
+{
+	const uint8_t *p = elf_bytes(s->file, vaddr, 12);
+	uint64_t at = vaddr, to, to_size;
+	uint32_t insn[3];
+
+	if (!p)
+		return vaddr;
+	memcpy(insn, p, sizeof(insn));
+	if (insn[0] == 0xd503245f) { /* bti c */
+		memmove(insn, insn + 1, 8);
+		at += 4;
+	}
+	if ((insn[0] & 0xff8003ff) != 0xd1000000 || (insn[1] & 0xfc000000) != 0x14000000)
+		return vaddr;
+	at += 4;
+	to = at + (uint64_t)((int64_t)((uint64_t)insn[1] << 38) >> 36);
+	if (!function_at(s, to, &to_size))
+		return vaddr;
+	*size = to_size;
+	return to;
+}
+
 static uint64_t behind_thunk(const struct search *s, uint64_t vaddr, uint64_t *size)
 {
 	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
@@ -158,6 +181,8 @@ static uint64_t behind_thunk(const struct search *s, uint64_t vaddr, uint64_t *s
 	const uint8_t *p = elf_bytes(s->file, at, 4);
 	int32_t far;
 
+	if (s->file->machine == EM_AARCH64)
+		return behind_thunk_aarch64(s, vaddr, size);
 	if (s->file->machine != EM_X86_64 || !p)
 		return vaddr;
 	if (!memcmp(p, endbr64, sizeof(endbr64)))

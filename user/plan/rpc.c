@@ -70,7 +70,7 @@ int rpc_site_add(struct rpc_plan *plan, const struct elf_file *bin, const struct
 	s->cheap = s->entry;
 	if (code && !site_choose(code, c->size, &choice) && !choice.looped) {
 		s->cheap += choice.offset;
-		s->pushed = choice.pushed;
+		s->ra = choice.ra;
 	}
 	s->path = strdup(c->path);
 	s->function = strdup(c->function);

@@ -14,11 +14,11 @@
 
 /* A probe at the begin of a channel function. */
 struct rpc_site {
-	char *path;	 /* file to attach to, as we can open it */
-	uint64_t entry;	 /* offset in the file of the function's first instruction */
-	uint64_t cheap;	 /* of a later one that costs less to probe; entry if there is none */
-	uint32_t pushed; /* bytes by which the stack pointer is lower at `cheap` */
-	unsigned arg;	 /* number of the argument that is the MethodDescriptor */
+	char *path;	/* file to attach to, as we can open it */
+	uint64_t entry; /* offset in the file of the function's first instruction */
+	uint64_t cheap; /* of a later one that costs less to probe; entry if there is none */
+	uint32_t ra;	/* for STALLS_COOKIE, at `cheap` */
+	unsigned arg;	/* number of the argument that is the MethodDescriptor */
 	char *function;
 	uint64_t die; /* of the function (dbg_entry.die) */
 };

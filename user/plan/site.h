@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where to put the entry probe of a function. The kernel emulates a few instructions at a probe and
- * single-steps all others, which costs a multiple (a debug exception). So the cheapest instruction of the
+ * Where to put the entry probe of a function, by machine: user/arch/MACHINE/site.c. What follows is said of
+ * x86-64; on aarch64 it is always the first instruction. The kernel emulates a few instructions at a probe
+ * and single-steps all others, which costs a multiple (a debug exception). So the cheapest instruction of the
  * prologue is taken at which the arguments are still in their registers and the object has not been written
  * yet.
  *
@@ -18,7 +19,8 @@
 
 struct site {
 	uint32_t offset; /* of the probe, from the start of the function */
-	uint32_t pushed; /* bytes by which rsp is lower there than at the first instruction */
+	uint32_t pushed; /* bytes by which the stack pointer is lower there than at the first instruction */
+	uint32_t ra;	 /* for STALLS_COOKIE: where the function's return address stands while it runs */
 	bool stepped;	 /* no emulated instruction serves: the probe is single-stepped */
 	bool looped;	 /* the function jumps back to offset: it may be hit more than once per call */
 };

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "arch/arch.h"
 #include "report/report.h"
 #include "report/who.h"
 
@@ -11,14 +12,6 @@ static const char *const about[] = {
 	[WHO_MATCH] = ("width and displacement match, nothing more: an object of any class, or a pointer to "
 		       "the field"),
 };
-
-static const char *reg_name(uint8_t reg)
-{
-	static const char *const names[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp",
-					    "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-
-	return reg < sizeof(names) / sizeof(names[0]) ? names[reg] : "?";
-}
 
 /* Name of the function that holds it, without parameters if the debuginfo knows it. */
 static const char *holder(const struct who_store *s, char *buf, size_t len)
@@ -33,7 +26,7 @@ static void text_store(FILE *f, const struct who_store *s)
 	char name[1024];
 
 	fprintf(f, "  0x%-10" PRIx64 " %2u bytes  0x%" PRIx64 "(%s)%s", s->vaddr, s->width, (uint64_t)s->disp,
-		reg_name(s->base),
+		arch_reg_name(s->base),
 		s->pointer ? "  pointer to the field"
 		: s->exact ? ""
 			   : "  in part or with others");
@@ -92,7 +85,7 @@ static json_t *json_store(const struct who_store *s)
 			 json_str(holder(s, name, sizeof(name))), "offset",
 			 (json_int_t)(s->symbol ? s->vaddr - s->symbol_vaddr : 0), "inlined", from, "width",
 			 (int)s->width, "exact", s->exact, "pointer", s->pointer, "register",
-			 reg_name(s->base), "displacement", (json_int_t)s->disp, "immediate",
+			 arch_reg_name(s->base), "displacement", (json_int_t)s->disp, "immediate",
 			 s->has_imm ? json_integer(s->imm) : json_null(), "file", json_str(s->file), "line",
 			 s->file ? json_integer(s->line) : json_null());
 }

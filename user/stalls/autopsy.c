@@ -2,8 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 
+#include "arch/arch.h"
+#include "arch/syscalls.h"
 #include "stalls/autopsy.h"
 #include "stalls/call.h"
 #include "stalls/fds.h"
@@ -14,14 +15,11 @@ const char *autopsy_source_name(enum autopsy_source s)
 	return s == AUTOPSY_ITERATOR ? "BPF task iterator" : "/proc";
 }
 
-/* Registers that hold the arguments of a system call, in DWARF numbers: rdi rsi rdx r10 r8 r9. */
-static const unsigned char arg_reg[6] = {5, 4, 1, 10, 8, 9};
-
 void thread_raw_from_rec(struct thread_raw *raw)
 {
 	raw->known = raw->rec.flags & THREADS_REGS ? IMAGE_REGS_ALL : 0;
-	for (int i = 0; i < 6; i++)
-		raw->arg[i] = raw->rec.reg[arg_reg[i]];
+	for (int i = 0; i < ARCH_SYSCALL_ARGS; i++)
+		raw->arg[i] = raw->rec.reg[arch.syscall_arg[i]];
 	if (raw->rec.n_kstack > THREADS_KSTACK)
 		raw->rec.n_kstack = THREADS_KSTACK;
 	if (raw->rec.n_polled > THREADS_POLLED) {

@@ -23,7 +23,7 @@
 struct thread_raw {
 	struct threads_rec rec;
 	uint64_t arg[6];	   /* system call arguments, with rec.nr >= 0 */
-	uint32_t known;		   /* bit n: rec.reg[n] is valid (struct image_regs) */
+	uint64_t known;		   /* bit n: rec.reg[n] is valid (struct image_regs) */
 	struct proc_kstack kstack; /* empty with the iterator */
 };
 

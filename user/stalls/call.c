@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 
+#include "arch/syscalls.h"
 #include "stalls/call.h"
 #include "util/grow.h"
 

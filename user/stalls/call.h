@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Arguments of the system calls that threads block in: x86-64 numbers, kernel ABI structures read from the
- * target's memory. */
+/* Arguments of the system calls that threads block in: numbers of the build's machine, kernel ABI structures
+ * read from the target's memory. */
 #ifndef CULPRIT_CALL_H
 #define CULPRIT_CALL_H
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "arch/arch.h"
 #include "stalls/engine_priv.h"
 
 int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg *cfg,
@@ -108,7 +109,7 @@ static bool rpc_runs(struct stall_engine *e, const struct subject *s, const stru
 	if (r->sp <= rec->reg[ABI_REG_SP] ||
 	    e->ops.target->read_mem(e->ops.target->ctx, r->sp, &word, sizeof(word)))
 		return false;
-	return word == r->ret;
+	return arch_code_address(word) == arch_code_address(r->ret);
 }
 
 static void name_method(struct stall_engine *e, struct subject *s, bool fresh)

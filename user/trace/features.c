@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
-#include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "doctor/explain.h"
 #include "trace/btf.h"
 #include "trace/features.h"
@@ -13,11 +13,7 @@
 
 bool cpu_is_virtual(void)
 {
-	unsigned a, b, c = 0, d;
-
-	/* CPUID leaf 1, ECX bit 31: set by hypervisors, always 0 on hardware (Intel SDM vol. 2, AMD APM vol.
-	 * 3) */
-	return __get_cpuid(1, &a, &b, &c, &d) && (c >> 31);
+	return arch_under_hypervisor();
 }
 
 static const struct feature table[FEATURE_MAX] = {
@@ -145,6 +141,20 @@ static void explain(struct feature f[FEATURE_MAX], const struct node *node)
 	}
 }
 
+/* What this program does not do on this machine, whatever the kernel can. */
+static void without_writes(struct feature f[FEATURE_MAX])
+{
+	static const enum feature_id of_writes[] = {FEATURE_WATCHPOINT, FEATURE_WRITES};
+
+	for (size_t i = 0; arch.no_writes && i < sizeof(of_writes) / sizeof(of_writes[0]); i++) {
+		struct feature *one = &f[of_writes[i]];
+
+		one->state = FEATURE_REFUSED;
+		snprintf(one->why, sizeof(one->why), "%s", arch.no_writes);
+		one->change[0] = '\0';
+	}
+}
+
 void features_probe(struct feature f[FEATURE_MAX], pid_t pid, const char *btf, const struct node *node)
 {
 	struct err err = {0};
@@ -175,4 +185,5 @@ void features_probe(struct feature f[FEATURE_MAX], pid_t pid, const char *btf, c
 	try_engine(&f[FEATURE_STALLS], engine_try_stalls(btf, &err), &err);
 	try_engine(&f[FEATURE_FRAMING], engine_try_framing(btf, &err), &err);
 	explain(f, node);
+	without_writes(f);
 }

@@ -5,7 +5,6 @@
  */
 #include "trace/hwbp.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
@@ -15,6 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "arch/arch.h"
 
 /* Where the register points while its events are disabled: an address that is ours alone. */
 static uint64_t parked;
@@ -28,11 +29,10 @@ struct hwbp {
 
 bool hwbp_under_hypervisor(void)
 {
-	unsigned a, b, c, d;
 	char line[4096];
 	bool found = false;
 
-	if (__get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 31)))
+	if (arch_under_hypervisor())
 		return true;
 	FILE *f = fopen("/proc/cpuinfo", "re");
 

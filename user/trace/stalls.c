@@ -218,7 +218,7 @@ static int attach_bytes(struct stalls_trace *t)
  * cheap site with a cookie that says what differs there; without cookies at the entry, where nothing does. */
 static struct bpf_link *attach_perf(struct stalls_trace *t, const struct rpc_site *s)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, o, .bpf_cookie = STALLS_COOKIE(s->arg, s->pushed));
+	LIBBPF_OPTS(bpf_uprobe_opts, o, .bpf_cookie = STALLS_COOKIE(s->arg, s->ra));
 	struct bpf_link *link = NULL;
 
 	if (forced(FORCE_NOLINK))
@@ -235,7 +235,7 @@ static struct bpf_link *attach_perf(struct stalls_trace *t, const struct rpc_sit
 static struct bpf_link *attach_site(struct stalls_trace *t, const struct rpc_site *s)
 {
 	unsigned long offset = s->cheap;
-	__u64 cookie = STALLS_COOKIE(s->arg, s->pushed);
+	__u64 cookie = STALLS_COOKIE(s->arg, s->ra);
 	LIBBPF_OPTS(bpf_uprobe_multi_opts, o, .offsets = &offset, .cookies = &cookie, .cnt = 1);
 
 	if (!t->multi)

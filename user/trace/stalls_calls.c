@@ -93,10 +93,12 @@ static const struct function {
 	{{"unix_stream_connect"}, "kp_call", "fe_unix_connect", "fx_unix_connect", GROUP_CONNECT},
 	{{"inet_csk_accept"}, "kp_call", "fe_accept", "fx_accept", GROUP_ACCEPT},
 	{{"unix_accept"}, "kp_call", "fe_unix_accept", "fx_unix_accept", GROUP_ACCEPT},
-	{{"__x64_sys_close"}, "kp_call", "fe_close", NULL, GROUP_CLOSE},
-	{{"__x64_sys_dup2"}, "kp_call", "fe_dup2", NULL, GROUP_CLOSE},
-	{{"__x64_sys_dup3"}, "kp_call", "fe_dup3", NULL, GROUP_CLOSE},
-	{{"__x64_sys_close_range"}, "kp_call", "fe_close_range", NULL, GROUP_CLOSE, true},
+	{{ARCH_SYSCALL "close"}, "kp_call", "fe_close", NULL, GROUP_CLOSE},
+#ifdef SYS_dup2
+	{{ARCH_SYSCALL "dup2"}, "kp_call", "fe_dup2", NULL, GROUP_CLOSE},
+#endif
+	{{ARCH_SYSCALL "dup3"}, "kp_call", "fe_dup3", NULL, GROUP_CLOSE},
+	{{ARCH_SYSCALL "close_range"}, "kp_call", "fe_close_range", NULL, GROUP_CLOSE, true},
 	/* told of only where the functions above do not tell what is sent and received, and when they end */
 	{{"tcp_cleanup_rbuf"}, "kp_copied", "fe_copied", NULL, GROUP_BYTES},
 	{{"unix_stream_read_actor"}, "kp_chunk", "fe_chunk", NULL, GROUP_BYTES},

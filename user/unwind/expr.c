@@ -23,7 +23,7 @@ static bool push(struct machine *m, uint64_t v)
 
 static bool reg_get(const struct expr_env *env, uint64_t no, uint64_t *v)
 {
-	if (no >= ABI_REGS || !(env->regs->known & (1u << no)))
+	if (no >= ABI_REGS || !(env->regs->known & (1ull << no)))
 		return false;
 	*v = env->regs->reg[no];
 	return true;

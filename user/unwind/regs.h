@@ -10,9 +10,9 @@
 
 struct image_regs {
 	uint64_t reg[ABI_REGS]; /* numbered as in bpf/abi/stack.h */
-	uint32_t known;		/* bit n: reg[n] is valid */
+	uint64_t known;		/* bit n: reg[n] is valid */
 };
-#define IMAGE_REGS_ALL	 ((1u << ABI_REGS) - 1)
-#define IMAGE_REGS_SP_IP ((1u << ABI_REG_SP) | (1u << ABI_REG_IP))
+#define IMAGE_REGS_ALL	 ((1ull << ABI_REGS) - 1)
+#define IMAGE_REGS_SP_IP ((1ull << ABI_REG_SP) | (1ull << ABI_REG_IP))
 
 #endif

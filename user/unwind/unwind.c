@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "unwind/unwind.h"
 
 uint64_t unwind_lookup_pc(const struct unwind_frame *f)
@@ -23,31 +24,34 @@ static bool find_cfa(struct unwind_frame *f, struct expr_env *env, Dwarf_Frame *
 }
 
 /*
- * The caller's registers by their rules. An undefined register (one the callee may overwrite) stays unknown.
- * *ra_undefined: so is the return address, which is how the outermost frame is marked.
+ * The caller's registers by their rules, the pc by that of column `ra`. An undefined register (one the callee
+ * may overwrite) stays unknown. *ra_undefined: so is the return address, which is how the outermost frame is
+ * marked.
  */
 static void find_registers(const struct unwind_frame *f, const struct expr_env *env, Dwarf_Frame *frame,
-			   struct image_regs *out, bool *ra_undefined)
+			   int ra, struct image_regs *out, bool *ra_undefined)
 {
 	*ra_undefined = false;
 	for (int r = 0; r < ABI_REGS; r++) {
+		int column = r == ABI_REG_IP ? ra : r;
 		Dwarf_Op mem[3], *ops;
 		bool known = false;
 		size_t n;
 
-		if (dwarf_frame_register(frame, r, mem, &ops, &n))
+		if (dwarf_frame_register(frame, column, mem, &ops, &n))
 			continue;
 		if (n) {
 			known = !expr_fetch(env, ops, n, &out->reg[r]);
 		} else if (!ops) { /* same value */
-			known = f->regs.known & (1u << r);
-			out->reg[r] = f->regs.reg[r];
+			known = f->regs.known & (1ull << column);
+			out->reg[r] = f->regs.reg[column];
 		} else if (r == ABI_REG_IP) {
 			*ra_undefined = true;
 		}
 		if (known)
-			out->known |= 1u << r;
+			out->known |= 1ull << r;
 	}
+	out->reg[ABI_REG_IP] = arch_code_address(out->reg[ABI_REG_IP]);
 }
 
 enum unwind_result unwind_step(struct unwind_frame *f, Dwarf_CFI *cfi, uint64_t bias,
@@ -57,14 +61,18 @@ enum unwind_result unwind_step(struct unwind_frame *f, Dwarf_CFI *cfi, uint64_t 
 	enum unwind_result result = UNWIND_STOPPED;
 	Dwarf_Frame *frame = NULL;
 	bool outermost;
+	int ra;
 
 	memset(caller, 0, sizeof(*caller));
 	f->has_cfa = false;
 	if (!cfi || dwarf_cfi_addrframe(cfi, unwind_lookup_pc(f) - bias, &frame))
 		return UNWIND_STOPPED;
-	if (dwarf_frame_info(frame, NULL, NULL, &f->signal) < 0 || !find_cfa(f, &env, frame))
+	ra = dwarf_frame_info(frame, NULL, NULL, &f->signal);
+	if (ra < 0 || ra >= ABI_REGS || !find_cfa(f, &env, frame))
 		goto out;
-	find_registers(f, &env, frame, &caller->regs, &outermost);
+	find_registers(f, &env, frame, ra, &caller->regs, &outermost);
+	if (f->signal && arch_signal_regs(f->regs.reg[ABI_REG_SP], mem, &caller->regs))
+		outermost = false;
 	if (outermost) {
 		result = UNWIND_OUTERMOST;
 		goto out;
@@ -76,8 +84,11 @@ enum unwind_result unwind_step(struct unwind_frame *f, Dwarf_CFI *cfi, uint64_t 
 		result = UNWIND_OUTERMOST;
 		goto out;
 	}
-	/* stacks grow down: only a signal handler may stand on another stack than its caller */
-	if (!f->signal && caller->regs.reg[ABI_REG_SP] <= f->regs.reg[ABI_REG_SP])
+	/* stacks grow down: only a signal handler may stand on another stack than its caller; a function that
+	 * needs no stack may leave the pointer where it is, if its return address came in a register */
+	if (!f->signal &&
+	    (caller->regs.reg[ABI_REG_SP] < f->regs.reg[ABI_REG_SP] ||
+	     (caller->regs.reg[ABI_REG_SP] == f->regs.reg[ABI_REG_SP] && (ra == ABI_REG_IP || !f->exact))))
 		goto out;
 	caller->exact = f->signal;
 	result = UNWIND_CALLER;

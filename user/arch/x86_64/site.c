@@ -249,7 +249,7 @@ static bool choose_emulated(const struct code *c, struct site *ret)
 
 		/* a push cannot be in a loop that begins before it, a jump can */
 		if ((emulated && !jumps_to(c, at)) || (branch && !jumps_between(c, 0, at))) {
-			*ret = (struct site){.offset = (uint32_t)at, .pushed = before};
+			*ret = (struct site){.offset = (uint32_t)at, .pushed = before, .ra = before};
 			return true;
 		}
 		if (!on)

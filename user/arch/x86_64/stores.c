@@ -5,7 +5,7 @@
 #include <string.h>
 #include "util/hash.h"
 
-#include "layout/flow.h"
+#include "arch/x86_64/flow.h"
 #include "layout/stores.h"
 #include "util/grow.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <string.h>
 
-#include "layout/flow.h"
+#include "arch/x86_64/flow.h"
 
 static const x86_reg by_size[4][FLOW_REGS] = {
 	{X86_REG_RAX, X86_REG_RDX, X86_REG_RCX, X86_REG_RBX, X86_REG_RSI, X86_REG_RDI, X86_REG_RBP,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "layout/flow.h"
+#include "arch/x86_64/flow.h"
 #include "layout/stores.h"
 
 #define REG_RDI	    5
