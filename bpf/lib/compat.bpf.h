@@ -27,8 +27,10 @@ static __always_inline long compat_read_user(void *dst, __u32 size, const void *
 /*
  * Verifiers before 5.10 forget the bounds of a number that the compiler puts aside on the stack, and do not
  * see that two copies of it are equal; of an address they forget nothing. So an address is made where the
- * bounds of its index are known, once, and a size gets its bound where it is used.
+ * bounds of its index are known, once, and a size gets its bound where it is used. What is compared right
+ * after NUMBER_NOW has no other copy.
  */
+#define NUMBER_NOW(n)	 asm volatile("" : "+r"(n))
 #define ADDRESS_NOW(p)	 asm volatile("" : "+r"(p))
 #define MASK_NOW(n, max) asm volatile("%0 &= %1" : "+r"(n) : "i"(max))
 

@@ -26,11 +26,15 @@ WR_FUNCTION wr_vptr_ok(__u32 i, __u64 v)
 
 static __always_inline __u64 value_at(const void *bytes, __u32 off, __u32 width)
 {
-	__u64 v;
+	__u64 v, at = off;
+	const void *p;
 
-	if (off > WR_NODE_BYTES - 8)
+	NUMBER_NOW(at);
+	if (at > WR_NODE_BYTES - 8)
 		return 0;
-	v = *(__u64 *)(bytes + off);
+	p = bytes + at;
+	ADDRESS_NOW(p);
+	v = *(__u64 *)p;
 	return width >= 8 ? v : v & ((1ull << (width * 8)) - 1);
 }
 
@@ -210,6 +214,42 @@ static __always_inline void candidate_fill(struct wr_scratch *s, const struct wr
 	__builtin_memcpy(c->step, s->it.step, sizeof(c->step));
 }
 
+/* The word of field f that is judged, and what is wrong with it whatever it was before: for s->reason,
+ * word_off and word_width, so that the verifier goes on in one state, whatever the kind of the field. */
+static __always_inline void field_look(struct wr_scratch *s, const struct wr_field *f)
+{
+	__u32 off = f->off, width = f->width, reason;
+
+	if (f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR)
+		reason = repeated_check(f, s->bytes, &off, &width);
+	else
+		reason = invariant(f, s->it.type, value_at(s->bytes, off, width), &s->cand.pointee);
+	s->reason = reason;
+	s->word_off = off;
+	s->word_width = width;
+	barrier();
+}
+
+/* The word has changed: s->reason, if nothing else was wrong, and s->licensed. d: its damage, NULL. */
+static __always_inline void change_look(struct wr_scratch *s, const struct wr_node *n,
+					const struct wr_field *f, __u32 i, const struct wr_cfg *g,
+					const struct wr_damage *d, __u64 new)
+{
+	__u32 reason = s->reason;
+	bool lic = licensed(s, n, i, g);
+
+	if (!reason && lic)
+		count(WR_C_LICENSED);
+	else if (!reason && d && d->old == new)
+		; /* healed */
+	else if (!reason && (f->flags & WR_FF_SHADOW))
+		reason = WR_BAD_UNEXPLAINED;
+	else if (!reason)
+		count(WR_C_ACCEPTED);
+	s->reason = reason;
+	s->licensed = lic;
+}
+
 /* Judges field i of the node in hand. Returns 0 always (the verifier wants a scalar). */
 WR_FUNCTION wr_check_field(__u32 level, __u32 i)
 {
@@ -222,7 +262,6 @@ WR_FUNCTION wr_check_field(__u32 level, __u32 i)
 	struct wr_cfg *g;
 	__u32 off, width, reason, flags = 0;
 	__u64 old, new, key;
-	bool lic = false;
 
 	if (!s)
 		return 0;
@@ -233,46 +272,22 @@ WR_FUNCTION wr_check_field(__u32 level, __u32 i)
 	if (!t || !n || !g || i >= t->n_fields)
 		return 0;
 	f = field_get(t, i);
-	if (!f)
+	if (!f || f->off > WR_NODE_BYTES - 8 || (__u32)f->off + f->width > t->size)
 		return 0;
 	c = &s->cand;
 	c->pointee = 0;
-	off = f->off;
-	width = f->width;
-	if (off > WR_NODE_BYTES - 8 || (__u32)f->off + f->width > t->size)
-		return 0;
-	if (f->kind == WR_F_REPEATED || f->kind == WR_F_REPEATED_PTR)
-		reason = repeated_check(f, s->bytes, &off, &width);
-	else
-		reason = invariant(f, s->it.type, value_at(s->bytes, off, width), &c->pointee);
-	/* one state for the verifier, whatever the kind of the field */
-	s->reason = reason;
-	s->word_off = off;
-	s->word_width = width;
-	barrier();
-	reason = s->reason;
+	field_look(s, f);
 	off = s->word_off;
 	width = s->word_width;
 	new = value_at(s->bytes, off, width);
 	old = value_at(s->shadow, off, width);
 
 	d = damage_of(s, n, i);
-	if (!s->first && old != new) {
-		lic = licensed(s, n, i, g);
-		if (!reason && lic)
-			count(WR_C_LICENSED);
-		else if (!reason && d && d->old == new)
-			; /* healed */
-		else if (!reason && (f->flags & WR_FF_SHADOW))
-			reason = WR_BAD_UNEXPLAINED;
-		else if (!reason)
-			count(WR_C_ACCEPTED);
-	}
-	s->reason = reason;
-	s->licensed = lic;
+	s->licensed = false;
+	if (!s->first && old != new)
+		change_look(s, n, f, i, g, d, new);
 	barrier();
 	reason = s->reason;
-	lic = s->licensed;
 	if (d && d->value == new) {
 		if (s->destroying) {
 			flags |= WR_CAND_REPEATED;
@@ -294,7 +309,7 @@ WR_FUNCTION wr_check_field(__u32 level, __u32 i)
 	c->word_width = width > 8 ? 8 : width;
 	c->field = i;
 	c->reason = reason;
-	c->flags = flags | (lic ? WR_CAND_LICENSED : 0);
+	c->flags = flags | (s->licensed ? WR_CAND_LICENSED : 0);
 	candidate_fill(s, n);
 	return wr_emit_candidate(level);
 }

@@ -1,12 +1,16 @@
 """The test machine's only file system: busybox, the static binary, the test daemon with its libraries and debuginfo."""
+import lzma
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernel"))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "kernel"))
 from daemon_wire import SPEC
+
+EL8 = TESTS / "fixtures" / "btf" / "4.18.0-193.60.2.an8_2.btf.xz"
 
 
 def libraries(binary):
@@ -37,6 +41,7 @@ def build(build_dir, kernel, guest, image):
     put(root, build_dir / "tests" / "dropcaps", "/vm/dropcaps")
     put(root, build_dir / "target", "/vm/target")
     put(root, build_dir / ".debug" / "target.debug", "/vm/.debug/target.debug", 0o644)
+    (root / "vm" / "el8.2.btf").write_bytes(lzma.decompress(EL8.read_bytes()))
     (root / "vm" / "daemon.spec").write_text(SPEC, encoding="ascii")
     for library in libraries(build_dir / "target"):
         # under its own name, which has the version, and the one that the loader looks for

@@ -38,6 +38,11 @@ def kernels():
 
 def fetch(build, name):
     """Directory of the kernel's files, or None and why it cannot be had."""
+    if name == judge.OLD_VERIFIER:
+        directory = build / "vm" / "kernels" / name
+        if (directory / "release").exists():
+            return directory, (directory / "release").read_text().strip()
+        return None, "it is built by tests/vm/old-verifier"
     done = subprocess.run([str(HERE / "fetch"), str(build), name], capture_output=True, text=True)
     if done.returncode == 0:
         return build / "vm" / "kernels" / name, done.stdout.strip()
@@ -103,7 +108,7 @@ def run_kernel(build, name, tests):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=Path)
-    parser.add_argument("--kernels", default=",".join(kernels()))
+    parser.add_argument("--kernels", help="default: those of tests/vm/kernels, and the old verifier's if it is built")
     parser.add_argument("--tests", default=",".join(judge.TESTS))
     parser.add_argument("--ci", action="store_true")
     parser.add_argument("--jobs", type=int, default=2)
@@ -112,8 +117,10 @@ def main():
     (build / "vm").mkdir(parents=True, exist_ok=True)
     lock = open(build / "vm" / "lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time; let go at the end of the process
-    names, width = args.kernels.split(","), max(max(len(test) for test in tests), 9) + 1
-    left_out = {name: judge.CI_LEAVES_OUT.get(name, {}) if args.ci else {} for name in names}
+    built = (build / "vm" / "kernels" / judge.OLD_VERIFIER / "release").exists() and not args.ci
+    names = args.kernels.split(",") if args.kernels else kernels() + [judge.OLD_VERIFIER] * built
+    width = max(max(len(test) for test in tests), 9) + 1
+    left_out = {name: judge.left_out(name, args.ci) for name in names}
 
     def one(name):
         start = time.monotonic()
@@ -133,12 +140,14 @@ def main():
             if detail:
                 print(f"{name}: {test}: {state}: {detail}", file=sys.stderr)
         for test, why in left_out[name].items():
+            if test not in tests:
+                continue
             results[test] = ("left out", why, 0)
             print(f"{name}: {test}: left out: {why}", file=sys.stderr)
-    print(f"{'TEST':{width}}" + "".join(f"{name:>10}" for name in names))
+    print(f"{'TEST':{width}}" + "".join(f"{name:>13}" for name in names))
     for test in tests:
-        print(f"{test:{width}}" + "".join(f"{results[test][0]:>10}" for _, _, results, _ in table))
-    print(f"{'time':{width}}" + "".join(f"{f'{seconds:.0f} s':>10}" for _, _, _, seconds in table))
+        print(f"{test:{width}}" + "".join(f"{results[test][0]:>13}" for _, _, results, _ in table))
+    print(f"{'time':{width}}" + "".join(f"{f'{seconds:.0f} s':>13}" for _, _, _, seconds in table))
     for name, release, results, _ in table:
         known = any(state not in ("missing", "left out") for state, _, _ in results.values())
         print(f"{name}: {release if known else 'missing: ' + release}")
