@@ -224,7 +224,7 @@ def judge_framing(facts):
 
 
 def judge_no_diag(facts):
-    """Refused, with the modules' names; and a session that has no sockets does not pass for complete."""
+    """Refused, with the modules' names; and what has no sockets does not pass for complete."""
     row = capabilities(facts, "doctor")[0]["sock_diag"]
     assert row["state"] == "refused" and "TCP" in row["why"] or "any sockets" in row["why"], row
     assert "tcp_diag" in row["change"], row
