@@ -226,7 +226,7 @@ def judge_framing(facts):
 def judge_no_diag(facts):
     """Refused, with the modules' names; and what has no sockets does not pass for complete."""
     row = capabilities(facts, "doctor")[0]["sock_diag"]
-    assert row["state"] == "refused" and "TCP" in row["why"] or "any sockets" in row["why"], row
+    assert row["state"] == "refused" and ("TCP" in row["why"] or "any sockets" in row["why"]), row
     assert "tcp_diag" in row["change"], row
     _, summary = session(facts)
     assert not summary["complete"] and any("sockets are not told" in note for note in summary["notes"]), summary["notes"]
