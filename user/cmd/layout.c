@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "cmd/what.h"
 #include "dwarf/record.h"
 #include "profile/asks.h"
@@ -214,7 +215,11 @@ static int make(const struct layout_opts *o, struct err *err)
 		rc = write_file(o, d, &info, err);
 	for (size_t i = 0; i < asked.n_missing && !rc; i++)
 		fprintf(stderr, "culprit: not found: %s\n", asked.missing[i]);
-	ret = rc ? fail(EXIT_CANNOT_RUN, err) : asked.n_missing ? EXIT_INCOMPLETE : EXIT_NOTHING;
+	if (!rc && arch.no_stores)
+		fprintf(stderr, "culprit: %s: the profile has none\n", arch.no_stores);
+	ret = rc				  ? fail(EXIT_CANNOT_RUN, err)
+	      : asked.n_missing || arch.no_stores ? EXIT_INCOMPLETE
+						  : EXIT_NOTHING;
 	profile_asked_deinit(&asked);
 	dbg_close(d);
 	return ret;

@@ -391,3 +391,8 @@ int elf_dynsym(const struct elf_file *f, const char *name, struct elf_sym *ret)
 {
 	return find_symbol(&f->dynsym, name, ret);
 }
+
+uint16_t elf_file_machine(const struct elf_file *f)
+{
+	return f->machine;
+}

@@ -63,6 +63,7 @@ int elf_for_each_dynsym(const struct elf_file *f, int (*fn)(void *ctx, const str
 int elf_symbol(const struct elf_file *f, const char *name, struct elf_sym *ret);
 int elf_dynsym(const struct elf_file *f, const char *name, struct elf_sym *ret);
 
+uint16_t elf_file_machine(const struct elf_file *f); /* e_machine */
 /* Name of the symbol a PLT stub at vaddr jumps to; NULL if there is no such stub. x86_64 and aarch64. */
 const char *elf_plt_symbol(const struct elf_file *f, uint64_t vaddr);
 

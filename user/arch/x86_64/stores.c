@@ -5,6 +5,7 @@
 #include <string.h>
 #include "util/hash.h"
 
+#include "arch/arch.h"
 #include "arch/x86_64/flow.h"
 #include "layout/stores.h"
 #include "util/grow.h"
@@ -43,6 +44,11 @@ int stores_create(struct stores **ret, struct dbg *d, struct err *err)
 	*ret = NULL;
 	if (!s)
 		return err_set(err, -ENOMEM, "out of memory");
+	if (elf_file_machine(dbg_binary(d)) != arch.machine) {
+		free(s);
+		return err_set(err, -ENOTSUP, "%s is not a binary of %s: its instructions cannot be read",
+			       elf_file_name(dbg_binary(d)), arch.name);
+	}
 	s->d = d;
 	if (cs_open(CS_ARCH_X86, CS_MODE_64, &s->cs) != CS_ERR_OK) {
 		free(s);
