@@ -172,6 +172,7 @@ def test_late_answer(start, addresses, tmp_path):
     thread = a.working()[0]
     watched.session[0].wait_found("peer-silent")
     os.kill(b.pid, signal.SIGCONT)
+    client.sock.settimeout(60)
     assert client.sock.recv(8)
     time.sleep(1)
     watched.end()

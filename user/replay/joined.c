@@ -125,7 +125,7 @@ static void request_line(FILE *f, const struct replay *a, const struct replay *b
 
 static void thread_lines(FILE *f, const struct replay *b, const struct joined *j, const struct there *t)
 {
-	const struct stall *s = j->peer_stall != SIZE_MAX ? &b->stall[j->peer_stall] : NULL;
+	const struct stall *s = b && j->peer_stall != SIZE_MAX ? &b->stall[j->peer_stall] : NULL;
 	const json_t *kernel = json_object_get(t->v, "kernel_stack"), *k;
 	char x[16];
 	size_t i;
