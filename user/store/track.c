@@ -135,6 +135,17 @@ static uint64_t age_to_wall(const struct track *t, int64_t ms)
 	return ms < 0 || age_ns > t->clock.real_ns ? 0 : wall(t, t->l->now_ns) - age_ns;
 }
 
+/* Something of it is new, besides that it was seen again. */
+static bool moved(const struct session_conn *a, const struct session_conn *b)
+{
+	return a->fd != b->fd || strcmp(a->state, b->state) != 0 || a->accepted != b->accepted ||
+	       a->peer_inode != b->peer_inode || a->recv_queue != b->recv_queue ||
+	       a->send_queue != b->send_queue || a->unacked != b->unacked || a->bytes_sent != b->bytes_sent ||
+	       a->bytes_acked != b->bytes_acked || a->bytes_received != b->bytes_received ||
+	       a->last_send_ns != b->last_send_ns || a->last_recv_ns != b->last_recv_ns ||
+	       a->recv_tid != b->recv_tid || a->send_tid != b->send_tid;
+}
+
 static void update(struct track *t, struct tracked *k, const struct conn_view *v)
 {
 	const struct sock_facts *s = &v->o->facts;
@@ -165,7 +176,7 @@ static void update(struct track *t, struct tracked *k, const struct conn_view *v
 		c->recv_tid = (pid_t)f->recv_tid;
 		c->send_tid = (pid_t)f->send_tid;
 	}
-	k->dirty |= memcmp(&old, c, sizeof(old)) != 0;
+	k->dirty |= moved(&old, c);
 	c->seen_ns = wall(t, t->l->now_ns);
 }
 

@@ -186,8 +186,10 @@ int image_open_build(struct image **ret, const char *build_id, const char *modul
 	if (strlen(build_id) < 3 || strspn(build_id, "0123456789abcdef") != strlen(build_id))
 		return err_set(err, -ENOENT, "'%.80s' is no build-id", build_id);
 	hunt_all(&h, module);
-	if (!h.file)
+	if (!h.file) {
+		free(h.debug);
 		return err_set(err, -ENOENT, "no file of build-id %s (%s)", build_id, module ? module : "?");
+	}
 	im = calloc(1, sizeof(*im));
 	if (im)
 		im->dwfl = dwfl_begin(&module_callbacks);
