@@ -173,6 +173,23 @@ static void proxied(void **state)
 	assert_int_equal(n_found, 1);
 }
 
+/* A look that finds the loop on a CPU cannot see for whom it asked: that does not end what is still owed. */
+static void proxied_by_a_loop_on_a_cpu(void **state)
+{
+	(void)state;
+	for_a_client(&p.open[0].facts, &p.open[1].facts);
+	look(START + SEC);
+	assert_int_equal(n_found, 1);
+	p.thread[0].in_call = false;
+	p.thread[0].state = 'R';
+	look(START + 2 * SEC);
+	assert_false(stall_engine_life(e, 0, START + 2 * SEC).over);
+	p.open[1].facts.last_recv_ms = 500;
+	look(START + 3 * SEC);
+	assert_true(stall_engine_life(e, 0, START + 3 * SEC).over);
+	assert_int_equal(n_found, 1);
+}
+
 /* The neighbour: no client waits for what was asked. */
 static void asked_for_nobody(void **state)
 {
@@ -236,6 +253,7 @@ int main(void)
 		L(slow_method),
 		L(stopped_or_gone),
 		L(proxied),
+		L(proxied_by_a_loop_on_a_cpu),
 		L(request_of_a_client),
 		L(one_for_each_connection),
 		L(asked_for_nobody),

@@ -317,6 +317,20 @@ static const char *answered(struct found *f, const struct stalls_tables *t)
 	return "answered late";
 }
 
+/* Nothing has come on the connection since: that this look found its loop on a CPU does not end it. */
+static bool still_owed(const struct found *f, const struct look *l)
+{
+	const struct open_sock *o = open_by_inode(l->tables, f->key);
+	const struct stalls_sock *flow = tables_sock(l->tables, f->key);
+
+	if (!o || !o->facts.known || f->stall.verdict != VERDICT_PEER_SILENT || o->facts.recv_queue)
+		return false;
+	if (flow && flow->last_recv_ns)
+		return flow->last_recv_ns < f->start_ns;
+	return o->facts.last_recv_ms < 0 ||
+	       (uint64_t)o->facts.last_recv_ms * 1000000 + f->start_ns > l->now_ns;
+}
+
 static void drop_old(struct stall_engine *e)
 {
 	struct found **at = &e->live;
@@ -344,6 +358,8 @@ void found_settle(struct stall_engine *e, const struct look *l)
 			continue; /* still that call, though the reason has changed */
 		if (t && t->moved && !f->by_conn)
 			continue; /* this look could not tell */
+		if (t && f->by_conn && !t->in_call && still_owed(f, l))
+			continue;
 		f->over = true;
 		f->over_look = e->look;
 		f->end_ns = l->now_ns;
