@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,6 +408,58 @@ static void many(int threads, int fds)
 	pthread_barrier_wait(&all);
 }
 
+struct flipper {
+	unsigned random;
+	struct timespec nap;
+};
+
+static unsigned next_random(struct flipper *f)
+{
+	return (f->random = f->random * 1103515245u + 12345u) >> 16;
+}
+
+static int odd(unsigned depth, struct flipper *f);
+
+/* Frames of different sizes in changing order: what stands on the stack at a moment fits no other moment's registers. */
+static __attribute__((noinline)) int even(unsigned depth, struct flipper *f)
+{
+	volatile char room[24] = {(char)depth};
+
+	if (!depth)
+		return nanosleep(&f->nap, NULL) + room[0];
+	return (next_random(f) & 1 ? odd(depth - 1, f) : even(depth - 1, f)) + room[0];
+}
+
+static __attribute__((noinline)) int odd(unsigned depth, struct flipper *f)
+{
+	volatile char room[200] = {(char)depth};
+
+	if (!depth)
+		return nanosleep(&f->nap, NULL) + room[0];
+	return (next_random(f) & 1 ? even(depth - 1, f) : odd(depth - 1, f)) + room[0];
+}
+
+static void *flip(void *arg)
+{
+	uintptr_t n = (uintptr_t)arg;
+	/* from 0.2 ms to 0.8 s */
+	struct flipper f = {.random = (unsigned)n, .nap = {.tv_nsec = 200000L << n % 13}};
+
+	for (;;)
+		even(next_random(&f) & 15, &f);
+	return NULL;
+}
+
+static void flipping(int threads)
+{
+	pthread_t t;
+
+	for (int i = 0; i < threads; i++) {
+		if (pthread_create(&t, NULL, flip, (void *)(uintptr_t)(i + 1)))
+			die("pthread_create");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static void (*const bodies[])(void) = {
@@ -419,6 +472,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && !strcmp(argv[1], "many")) {
 		many(atoi(argv[2]), atoi(argv[3]));
+	} else if (argc == 3 && !strcmp(argv[1], "flip")) {
+		flipping(atoi(argv[2]));
 	} else {
 		set_up();
 		pthread_barrier_init(&all, NULL, n + 1);

@@ -377,3 +377,29 @@ def test_errors():
     assert done.returncode == 0 and "Examples:" in done.stdout
     done = subprocess.run([str(CULPRIT), "threads", "-p", "1", "--frobnicate"], capture_output=True, text=True)
     assert done.returncode == 2 and "--frobnicate" in done.stderr
+
+
+def test_stacks_of_threads_that_go_on():
+    """Registers are of one moment and the stack is read at another: no stack of threads that hardly stay is made up of both. One that
+    could not be read in time is said to go on, and is left out."""
+    blockers = Blockers("flip", "36")
+    whole = cut = 0
+    try:
+        for options in [[], ["--proc"]] * 4:
+            for line in look(blockers.pid, *options, expect=(0, 4)):
+                if line["kind"] != "thread" or line["tid"] == blockers.pid or line["syscall"] is None:
+                    continue
+                names = [frame["symbol"] for frame in line["user_stack"]]
+                if not names:
+                    assert line["user_stack_truncated"]
+                    cut += 1
+                    continue
+                start = names.index("flip")
+                calls = [name for name in names[:start] if name in ("even", "odd")]
+                assert calls and names[start - len(calls):start] == calls, names
+                assert all("nanosleep" in name for name in names[:start - len(calls)]), names
+                assert "clone" in names[-1] and start >= len(names) - 3, names
+                whole += 1
+        assert whole and cut, (whole, cut)
+    finally:
+        blockers.kill()

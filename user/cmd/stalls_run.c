@@ -94,12 +94,16 @@ static uint64_t cpu_now_ns(void)
 }
 
 /* Symbols and unwind tables are read when a stack is taken first: not when a stall has to be told. */
-static void warm_up(struct stalls_run *r, struct autopsy *a)
+static void warm_up(const struct autopsy *a, const struct autopsy_ops *ops)
 {
-	for (size_t i = a->n_threads; i > 0; i--) {
-		if (!a->thread[i - 1].in_call || a->thread[i - 1].moved)
+	for (size_t i = 0; i < a->n_threads; i++) {
+		struct thread_facts t =
+			a->thread[i]; /* a copy: those of the look are taken when they are judged */
+
+		if (!t.in_call || t.moved || t.stacks_taken)
 			continue;
-		autopsy_stacks(&a->thread[i - 1], threads_ops(r->threads));
+		autopsy_stacks(&t, ops);
+		thread_stacks_deinit(&t);
 		return;
 	}
 }
@@ -123,7 +127,7 @@ static int look(struct stalls_run *r, bool first, bool last, struct err *err)
 		rc = stalls_trace_seed(r->trace, a, threads_ops(r->threads));
 	if (!rc && first) {
 		stalls_wire_seed(r, a);
-		warm_up(r, a);
+		warm_up(a, threads_ops(r->threads));
 	}
 	if (!rc)
 		rc = stalls_trace_tables(r->trace, r->threads, &tables, err);

@@ -211,7 +211,8 @@ void proc_kstack_deinit(struct proc_kstack *k)
 int proc_task_switches(pid_t pid, pid_t tid, struct proc_switches *ret)
 {
 	static const char vol[] = "\nvoluntary_ctxt_switches:", invol[] = "\nnonvoluntary_ctxt_switches:";
-	const char *v, *i;
+	static const char state[] = "\nState:\t";
+	const char *v, *i, *s;
 	char *text;
 	int err;
 
@@ -220,11 +221,13 @@ int proc_task_switches(pid_t pid, pid_t tid, struct proc_switches *ret)
 		return gone(err);
 	v = strstr(text, vol);
 	i = strstr(text, invol);
-	if (v && i) {
+	s = strstr(text, state);
+	if (v && i && s) {
+		ret->runs = s[strlen(state)] == 'R';
 		ret->voluntary = strtoull(v + strlen(vol), NULL, 10);
 		ret->involuntary = strtoull(i + strlen(invol), NULL, 10);
 	}
-	err = v && i ? 0 : -EBADMSG;
+	err = v && i && s ? 0 : -EBADMSG;
 	free(text);
 	return err;
 }

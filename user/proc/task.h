@@ -3,6 +3,7 @@
 #ifndef CULPRIT_PROC_TASK_H
 #define CULPRIT_PROC_TASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -64,8 +65,10 @@ int proc_task_kstack(pid_t pid, pid_t tid, struct proc_kstack *ret);
 int proc_kstack_parse(const char *text, struct proc_kstack *ret);
 void proc_kstack_deinit(struct proc_kstack *k);
 
-/* Context switches so far; two equal samples mean that the task did not run in between. */
+/* Context switches so far; two equal samples mean that the task did not run in between, unless it runs now.
+ */
 struct proc_switches {
+	bool runs; /* now, or it waits for a CPU */
 	uint64_t voluntary, involuntary;
 };
 int proc_task_switches(pid_t pid, pid_t tid, struct proc_switches *ret);

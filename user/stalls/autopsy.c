@@ -254,13 +254,18 @@ int autopsy_build(struct autopsy **ret, pid_t pid, struct thread_raw *raw, size_
 	return 0;
 }
 
-static void thread_deinit(struct thread_facts *t)
+void thread_stacks_deinit(struct thread_facts *t)
 {
-	free(t->wait);
 	frames_deinit(&t->user_stack);
 	for (size_t i = 0; i < t->n_kernel; i++)
 		free(t->kernel_stack[i]);
 	free(t->kernel_stack);
+}
+
+static void thread_deinit(struct thread_facts *t)
+{
+	free(t->wait);
+	thread_stacks_deinit(t);
 }
 
 static void mark_moved(struct thread_facts *t)
@@ -330,7 +335,12 @@ int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 		return err;
 	for (int i = 0; i < ABI_REGS; i++)
 		regs.reg[i] = raw->rec.reg[i];
-	return ops->unwind(ops->ctx, &regs, &t->user_stack);
+	err = t->moved ? 0 : ops->unwind(ops->ctx, &regs, &t->user_stack);
+	if (t->moved || (ops->stays && !ops->stays(ops->ctx, t->tid, t->switches))) {
+		frames_deinit(&t->user_stack);
+		t->user_stack = (struct frames){.truncated = true};
+	}
+	return err;
 }
 
 struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid)

@@ -136,6 +136,9 @@ struct autopsy_ops {
 	const char *(*ksym)(void *ctx, uint64_t addr);
 	/* as image_unwind_live; NULL = user stacks are not wanted */
 	int (*unwind)(void *ctx, const struct image_regs *regs, struct frames *out);
+	/* whether the thread has not run since it had been switched out so often (struct thread_facts); NULL:
+	 * not known */
+	bool (*stays)(void *ctx, pid_t tid, uint64_t switches);
 };
 
 /*
@@ -151,8 +154,14 @@ void thread_raw_from_rec(struct thread_raw *raw);
 /* Second look (brief records do): marks threads that ran in between as moved, and drops those that are gone.
  * Sorts again[]. */
 void autopsy_confirm(struct autopsy *a, struct thread_raw *again, size_t n);
-/* Takes and symbolises the stacks of one thread; once only, cheap when repeated. */
+/*
+ * Takes and symbolises the stacks of one thread; once only, cheap when repeated. Its registers are of the
+ * look, its user stack is read now: if it has run in between, they do not fit, and the stack stays empty and
+ * `truncated`.
+ */
 int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops);
+/* Of a copy that does not belong to an autopsy. */
+void thread_stacks_deinit(struct thread_facts *t);
 void autopsy_free(struct autopsy *a);				   /* NULL is fine */
 struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid); /* NULL if not there */
 void thread_raw_free(struct thread_raw *raw, size_t n);		   /* NULL is fine */

@@ -311,6 +311,15 @@ static int op_unwind(void *ctx, const struct image_regs *regs, struct frames *ou
 	return image_unwind_live(t->image, regs, out);
 }
 
+static bool op_stays(void *ctx, pid_t tid, uint64_t switches)
+{
+	struct threads *t = ctx;
+	struct proc_switches now;
+
+	return !proc_task_switches(t->pid, tid, &now) && !now.runs &&
+	       now.voluntary + now.involuntary == switches;
+}
+
 int threads_open(struct threads **ret, const struct threads_opts *opts, struct err *err)
 {
 	struct threads *t = calloc(1, sizeof(*t));
@@ -341,7 +350,8 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 				      .timeouts = op_timeouts,
 				      .sock = op_sock,
 				      .ksym = op_ksym,
-				      .unwind = t->image ? op_unwind : NULL};
+				      .unwind = t->image ? op_unwind : NULL,
+				      .stays = op_stays};
 	*ret = t;
 	return 0;
 }
