@@ -228,6 +228,20 @@ static __always_inline int begin_again(const struct call_args *a)
 	return 0;
 }
 
+/* Bytes by what a call returns: of the socket, and of the RPC that the thread is in. */
+static __always_inline void count_returned(const struct stalls_call *c, __u32 bytes)
+{
+	bool sent = c->flags & STALLS_CALL_SEND;
+	__u64 file = file_of(c->fd[0].fd), sk;
+
+	flow_note(c->fd[0].inode, bytes, sent);
+	sk = file == c->fd[0].file ? file_sk(file) : 0; /* not of another that has the number meanwhile */
+	if (sk && sent)
+		rpc_send(sk);
+	else if (sk)
+		rpc_recv(sk);
+}
+
 static __always_inline void call_returns(void *ctx, const struct stalls_cfg *cfg, __s64 ret)
 {
 	struct stalls_call *c = call_current();
@@ -243,7 +257,7 @@ static __always_inline void call_returns(void *ctx, const struct stalls_cfg *cfg
 	call_end(ctx, cfg, c, ret);
 	if (cfg->bytes == STALLS_BYTES_EXIT && ret > 0 && c->n_fds == 1 && c->fd[0].is_sock &&
 	    !(c->flags & STALLS_CALL_PEEK))
-		flow_note(c->fd[0].inode, ret, c->flags & STALLS_CALL_SEND);
+		count_returned(c, ret);
 }
 
 struct {

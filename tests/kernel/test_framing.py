@@ -64,8 +64,10 @@ def daemon_spec(tmp_path):
     return path
 
 
-def test_described(start_target, daemon_spec):
-    """Both ends are in one process: each call is seen twice, and as often as the daemon's own count has it."""
+@pytest.mark.parametrize("force", ["", "nosocktp"])
+def test_described(start_target, daemon_spec, monkeypatch, force):
+    """Both ends are in one process: each call is seen twice, and as often as the daemon's own count has it; before 6.3, too."""
+    monkeypatch.setenv("CULPRIT_FORCE", force)
     target = start_target("--rpc-rate", 300)
     session = Watch(target.pid, "--spec", daemon_spec)
     served = target.status()["rpc_done"]

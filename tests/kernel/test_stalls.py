@@ -235,9 +235,12 @@ def test_the_client_gave_up(start_target):
     assert stalls[0]["request"].startswith("request read ") and "closed its side" in stalls[0]["request"]
 
 
-def test_late_answer(target):
+@pytest.mark.parametrize("force", ["", "nosocktp"])
+def test_late_answer(target, monkeypatch, force):
     """An answer that comes late: reported while it is missing, with its real length in the end. The bounds are the daemon's own: the
-    server sleeps for 1800 ms at least, and the next call begins 200 ms after the end of this one, or later."""
+    server sleeps for 1800 ms at least, and the next call begins 200 ms after the end of this one, or later.
+    Without the tracepoints of sockets the ledger goes by what calls return."""
+    monkeypatch.setenv("CULPRIT_FORCE", force)
     session = Session(target.pid, duration=0).wait_armed()
     target.fault("slow-server", ms=1800)
     wait_until(lambda: len(target.truth("fault", "slow-server")) >= 2, timeout=30)
@@ -252,6 +255,7 @@ def test_late_answer(target):
     assert 1799 <= first["blocked_ms"] <= longest_ms + 2
     rpc = next(r for r in summary["rpcs"] if r["method"] == "zbs.meta.MetaService.ListDb")
     assert rpc["max_ms"] >= 1799
+    assert rpc["peer"] == f"127.0.0.1:{target.port}"
 
 
 def test_timed_out(target):
