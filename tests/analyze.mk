@@ -5,7 +5,7 @@ ANALYZE_SRC   := $(CORE_SRC) $(TRACE_SRC) $(CMD_SRC)
 ANALYZE_FLAGS := $(patsubst -I$(BUILD)/%,-isystem $(BUILD)/%,$(ALL_CFLAGS))
 # libbpf takes over what is handed to it, which the analyzer never believes of a system header
 TIDY_FLAGS    := $(filter-out -Werror,$(ANALYZE_FLAGS)) --no-system-header-prefix=bpf/
-FORMATTED     := $(wildcard user/*.c user/*/*.[ch] bpf/*.c bpf/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+FORMATTED     := $(wildcard user/*.c user/*/*.[ch] user/*/*/*.[ch] bpf/*.c bpf/*/*.h bpf/*/*/*.h tests/unit/*.[ch] tests/unit/*/*.h tests/fuzz/*.[ch] tools/*.c)
 
 .PHONY: tidy
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Writes a vmlinux.h of some types of a kernel: those named, each with what stands in it by value; of what it only points to, a
- * declaration. A name is that of a struct, union, enum, typedef, or of a constant of an enum that has no name.
- * usage: btf-header KERNEL < NAMES > vmlinux.h     KERNEL: a BTF file, or an uncompressed kernel image of arm64, which holds one
+ * Writes a vmlinux.h of some types of a kernel: those named, each with what stands in it by value; of what it
+ * only points to, a declaration. A name is that of a struct, union, enum, typedef, or of a constant of an
+ * enum that has no name. usage: btf-header KERNEL < NAMES > vmlinux.h     KERNEL: a BTF file, or an
+ * uncompressed kernel image of arm64, which holds one
  */
 #include <bpf/btf.h>
 #include <errno.h>
@@ -48,7 +49,8 @@ static int dump_named(struct btf_dump *d, const struct btf *btf, const char *nam
 	return n;
 }
 
-/* The section .BTF lies in the image as it is: its header, then types and strings (include/uapi/linux/btf.h). */
+/* The section .BTF lies in the image as it is: its header, then types and strings (include/uapi/linux/btf.h).
+ */
 static struct btf *btf_of_image(const char *path)
 {
 	static const unsigned char magic[] = {0x9f, 0xeb, 1, 0, sizeof(struct btf_header), 0, 0, 0};
@@ -94,7 +96,8 @@ int main(int argc, char **argv)
 		return !f || fwrite(data, 1, size, f) != size || fclose(f);
 	}
 	if (argc != 2) {
-		fprintf(stderr, "usage: btf-header KERNEL < NAMES > vmlinux.h\n       btf-header --btf KERNEL FILE\n");
+		fprintf(stderr, "usage: btf-header KERNEL < NAMES > vmlinux.h\n       btf-header --btf "
+				"KERNEL FILE\n");
 		return 2;
 	}
 	btf = btf__parse(argv[1], NULL);
@@ -104,7 +107,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "btf-header: %s: no kernel types in it: %s\n", argv[1], strerror(errno));
 		return 1;
 	}
-	printf("#ifndef __VMLINUX_H__\n#define __VMLINUX_H__\n\n#pragma clang attribute push (__attribute__((preserve_access_index)), "
+	printf("#ifndef __VMLINUX_H__\n#define __VMLINUX_H__\n\n#pragma clang attribute push "
+	       "(__attribute__((preserve_access_index)), "
 	       "apply_to = record)\n\n");
 	while (!rc && scanf("%255s", name) == 1) {
 		int n = dump_named(d, btf, name);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Makes a small BTF out of a kernel's: some types by name, with all their members and what stands inside them by value. Pointers
- * lead nowhere, which relocations do not mind: each dereference is a relocation of its own.
- * usage: btf-prune SOURCE DESTINATION < NAMES
+ * Makes a small BTF out of a kernel's: some types by name, with all their members and what stands inside them
+ * by value. Pointers lead nowhere, which relocations do not mind: each dereference is a relocation of its
+ * own. usage: btf-prune SOURCE DESTINATION < NAMES
  *
- * Unlike `bpftool gen min_core_btf` it keeps the members that no program reads yet, so that its output need not be made anew with
- * each change of a program.
+ * Unlike `bpftool gen min_core_btf` it keeps the members that no program reads yet, so that its output need
+ * not be made anew with each change of a program.
  */
 #include <bpf/btf.h>
 #include <errno.h>
@@ -42,9 +42,11 @@ static int keep_composite(const struct btf_type *t)
 		check(-ENOMEM);
 	for (int i = 0; i < n; i++) /* before the struct: members are added in one go */
 		type[i] = keep(m[i].type);
-	id = check(btf_is_union(t) ? btf__add_union(to, name_of(t), t->size) : btf__add_struct(to, name_of(t), t->size));
+	id = check(btf_is_union(t) ? btf__add_union(to, name_of(t), t->size)
+				   : btf__add_struct(to, name_of(t), t->size));
 	for (int i = 0; i < n; i++)
-		check(btf__add_field(to, btf__name_by_offset(from, m[i].name_off), type[i], btf_member_bit_offset(t, (__u32)i),
+		check(btf__add_field(to, btf__name_by_offset(from, m[i].name_off), type[i],
+				     btf_member_bit_offset(t, (__u32)i),
 				     btf_member_bitfield_size(t, (__u32)i)));
 	free(type);
 	return id;
@@ -66,7 +68,8 @@ static int keep_enum64(const struct btf_type *t)
 	const struct btf_enum64 *e = btf_enum64(t);
 
 	for (int i = 0; i < btf_vlen(t); i++)
-		check(btf__add_enum64_value(to, btf__name_by_offset(from, e[i].name_off), btf_enum64_value(&e[i])));
+		check(btf__add_enum64_value(to, btf__name_by_offset(from, e[i].name_off),
+					    btf_enum64_value(&e[i])));
 	return id;
 }
 
@@ -119,7 +122,8 @@ static void keep_named(const char *name)
 	for (__u32 id = 1; id < btf__type_cnt(from); id++) {
 		const struct btf_type *t = btf__type_by_id(from, id);
 
-		if ((btf_is_composite(t) || btf_is_any_enum(t) || btf_is_typedef(t)) && !strcmp(name_of(t), name))
+		if ((btf_is_composite(t) || btf_is_any_enum(t) || btf_is_typedef(t)) &&
+		    !strcmp(name_of(t), name))
 			keep(id);
 	}
 }

@@ -19,7 +19,7 @@
 #define ARCH_SYSCALL_ARG3 regs[3]
 #define ARCH_SYSCALL_ARG4 regs[4]
 
-#define ARCH_POLL "ppoll" /* the system call of poll() */
+#define ARCH_POLL	    "ppoll"    /* the system call of poll() */
 #define ARCH_SIGNAL_PENDING (1UL << 0) /* _TIF_SIGPENDING */
 
 #define ARCH_NR_RESTART 128

@@ -18,7 +18,7 @@
 #define ARCH_SYSCALL_ARG3 r10
 #define ARCH_SYSCALL_ARG4 r8
 
-#define ARCH_POLL "poll" /* the system call of poll() */
+#define ARCH_POLL	    "poll"     /* the system call of poll() */
 #define ARCH_SIGNAL_PENDING (1UL << 2) /* _TIF_SIGPENDING */
 
 #define ARCH_NR_RESTART 219

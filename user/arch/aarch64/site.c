@@ -80,13 +80,15 @@ static uint32_t link_slot(const uint8_t *code, size_t n)
 		}
 		if ((insn & 0xff8003ff) == 0xd10003ff) /* sub sp, sp, #imm {, lsl #12} */
 			low += (int64_t)(insn >> 10 & 0xfff) << (insn >> 22 & 1 ? 12 : 0);
-		else if ((insn & 0xffe00c00) == 0xf8000c00 && (insn >> 5 & 31) == REG_SP) /* str, pre-indexed */
+		else if ((insn & 0xffe00c00) == 0xf8000c00 &&
+			 (insn >> 5 & 31) == REG_SP) /* str, pre-indexed */
 			low -= sign_extend(insn >> 12 & 0x1ff, 9);
 		else if ((insn & 0xffc00000) == 0xa9800000 && (insn >> 5 & 31) == REG_SP) /* another stp */
 			low -= 8 * sign_extend(insn >> 15 & 0x7f, 7);
 		else if (ends_prologue(insn))
 			return 0;
-		else if ((insn & 0x1f000000) == 0x11000000 && (insn & 31) == REG_SP) /* any other add or sub to sp */
+		else if ((insn & 0x1f000000) == 0x11000000 &&
+			 (insn & 31) == REG_SP) /* any other add or sub to sp */
 			return 0;
 	}
 	return 0;
