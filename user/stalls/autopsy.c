@@ -343,19 +343,18 @@ int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 	return err;
 }
 
+static int by_thread(const void *a, const void *b)
+{
+	const struct thread_facts *x = a, *y = b;
+
+	return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
 struct thread_facts *autopsy_thread(struct autopsy *a, pid_t tid)
 {
-	size_t low = 0, high = a->n_threads;
+	const struct thread_facts key = {.tid = tid};
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (a->thread[mid].tid < tid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < a->n_threads && a->thread[low].tid == tid ? &a->thread[low] : NULL;
+	return a->n_threads ? bsearch(&key, a->thread, a->n_threads, sizeof(key), by_thread) : NULL;
 }
 
 void autopsy_free(struct autopsy *a)
