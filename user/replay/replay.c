@@ -135,41 +135,13 @@ static int read_lines(struct replay *r, struct err *err)
 	return rc;
 }
 
-static int by_time(const void *a, const void *b)
-{
-	const struct timeline_row *x = a, *y = b;
-
-	if (x->real_ns != y->real_ns)
-		return x->real_ns < y->real_ns ? -1 : 1;
-	return (x->kind > y->kind) - (x->kind < y->kind);
-}
-
-/* Begin and end of the findings among what the daemon logged, as the session had it. */
-static void complete_timeline(struct replay *r)
-{
-	for (size_t i = 0; i < r->n_stalls; i++) {
-		const struct stall_life *l = &r->life[i];
-		struct timeline_row row = {.tid = l->stall->tid, .stall = i};
-
-		row.kind = TIMELINE_BEGIN;
-		row.real_ns = replay_wall(r, l->start_ns);
-		r->row[r->n_rows++] = row;
-		row.kind = TIMELINE_END;
-		row.real_ns = replay_wall(r, l->end_ns);
-		if (l->over)
-			r->row[r->n_rows++] = row;
-	}
-	if (r->n_rows)
-		qsort(r->row, r->n_rows, sizeof(*r->row), by_time);
-}
-
 static int read_end(struct replay *r, struct err *err)
 {
 	const json_t *summary = session_summary(r->s);
 	int rc = stall_lives_from_json(summary, &r->clock, r->stall, r->found_ns, r->n_stalls, r->life, err);
 
 	if (!rc)
-		complete_timeline(r);
+		timeline_add_lives(r->row, &r->n_rows, r->life, r->n_stalls, &r->clock);
 	if (!rc && summary)
 		rc = rpc_ledger_from_json(summary, &r->ledger, err);
 	if (!rc && summary)

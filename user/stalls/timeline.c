@@ -93,30 +93,36 @@ static size_t add_log(const struct timeline *t, const struct stall_life *lives, 
 	return out;
 }
 
+void timeline_add_lives(struct timeline_row *rows, size_t *n_rows, const struct stall_life *lives, size_t n,
+			const struct report_clock *c)
+{
+	for (size_t i = 0; i < n; i++) {
+		rows[(*n_rows)++] = (struct timeline_row){.kind = TIMELINE_BEGIN,
+							  .real_ns = real_of(c, lives[i].start_ns),
+							  .tid = lives[i].stall->tid,
+							  .stall = i};
+		if (lives[i].over)
+			rows[(*n_rows)++] = (struct timeline_row){.kind = TIMELINE_END,
+								  .real_ns = real_of(c, lives[i].end_ns),
+								  .tid = lives[i].stall->tid,
+								  .stall = i};
+	}
+	if (*n_rows)
+		qsort(rows, *n_rows, sizeof(*rows), by_time);
+}
+
 int timeline_build(const struct timeline *t, const struct stall_life *lives, size_t n,
 		   const struct report_clock *c, struct timeline_row **rows, size_t *n_rows)
 {
-	size_t kept = t->n < TIMELINE_MAX ? t->n : TIMELINE_MAX, out;
+	size_t kept = t->n < TIMELINE_MAX ? t->n : TIMELINE_MAX;
 	struct timeline_row *v = calloc(kept + 2 * n + 1, sizeof(*v));
 
 	*n_rows = 0;
 	*rows = v;
 	if (!v)
 		return -ENOMEM;
-	out = add_log(t, lives, n, c, v);
-	for (size_t i = 0; i < n; i++) {
-		v[out++] = (struct timeline_row){.kind = TIMELINE_BEGIN,
-						 .real_ns = real_of(c, lives[i].start_ns),
-						 .tid = lives[i].stall->tid,
-						 .stall = i};
-		if (lives[i].over)
-			v[out++] = (struct timeline_row){.kind = TIMELINE_END,
-							 .real_ns = real_of(c, lives[i].end_ns),
-							 .tid = lives[i].stall->tid,
-							 .stall = i};
-	}
-	qsort(v, out, sizeof(*v), by_time);
-	*n_rows = out;
+	*n_rows = add_log(t, lives, n, c, v);
+	timeline_add_lives(v, n_rows, lives, n, c);
 	return 0;
 }
 

@@ -39,6 +39,10 @@ struct timeline_row {
  */
 int timeline_build(const struct timeline *t, const struct stall_life *lives, size_t n,
 		   const struct report_clock *c, struct timeline_row **rows, size_t *n_rows);
+/* Puts begin and end of each finding among the *n_rows rows of the log, in order of time. rows has room for 2
+ * * n more. */
+void timeline_add_lives(struct timeline_row *rows, size_t *n_rows, const struct stall_life *lives, size_t n,
+			const struct report_clock *c);
 /* Adds the time-outs that the log tells since from_ns (CLOCK_REALTIME) to the ledger's lines, where it is
  * clear to which. */
 void timeline_count(const struct timeline *t, const struct timeline_row *rows, size_t n_rows,
