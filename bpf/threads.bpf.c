@@ -92,6 +92,19 @@ static __always_inline __u64 blocked_for(struct task_struct *t)
 	return by_mine > own ? by_mine : own;
 }
 
+static __always_inline __u64 blocked_at_most(struct task_struct *t)
+{
+	struct task_struct *me = (void *)bpf_get_current_task();
+	__u64 last, mine;
+
+	if (!bpf_core_field_exists(t->sched_info.last_arrival) || !bpf_core_field_exists(t->se.cfs_rq) ||
+	    !bpf_core_field_exists(((struct cfs_rq *)0)->rq))
+		return THREADS_UNKNOWN;
+	last = BPF_CORE_READ(t, sched_info.last_arrival);
+	mine = BPF_CORE_READ(me, se.cfs_rq, rq, clock);
+	return last && mine >= last ? mine - last + CLOCK_SLACK_NS : THREADS_UNKNOWN;
+}
+
 static __always_inline bool rec_regs(struct threads_rec *r, struct pt_regs *p)
 {
 #define REC_REG(n, member) r->reg[n] = BPF_CORE_READ(p, member);
@@ -282,10 +295,12 @@ int look_threads(struct bpf_iter__task *ctx)
 	r->start_ns = t->start_time;
 	r->state = task_state(t);
 	running = !r->state || (bpf_core_field_exists(t->on_cpu) && BPF_CORE_READ_BITFIELD_PROBED(t, on_cpu));
-	if (running)
+	if (running) {
 		r->state = 0;
-	else
+	} else {
 		r->blocked_ns = blocked_for(t);
+		r->blocked_max_ns = blocked_at_most(t);
+	}
 	if (!running && !cfg->brief)
 		take_sleep(s, t);
 	bpf_seq_write(ctx->meta->seq, r, sizeof(*r));

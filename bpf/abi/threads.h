@@ -57,6 +57,12 @@ struct threads_rec {
 	 * to the small side.
 	 */
 	__u64 blocked_ns;
+	/*
+	 * Not running for at most so long at h.ts_ns; THREADS_UNKNOWN as above. It last came to a CPU at
+	 * sched_info.last_arrival (kernel/sched/stats.h: sched_info_arrive(), by rq->clock), and ran on from
+	 * there.
+	 */
+	__u64 blocked_max_ns;
 	__u64 reg[ABI_REGS]; /* DWARF order, as struct abi_stack */
 	__s64 nr;	     /* system call number; -1 = in the kernel for another reason */
 	/* restart_syscall: the interrupted call's own arguments; restart_fn says which member of the union
@@ -71,7 +77,7 @@ struct threads_rec {
 	__u64 kstack[THREADS_KSTACK];
 	struct threads_polled polled[THREADS_POLLED];
 };
-_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 16 + 24 + 8 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 +
+_Static_assert(sizeof(struct threads_rec) == 48 + 8 + 16 + 24 + 16 + ABI_REGS * 8 + 8 + 8 + 8 + 8 + 8 + 8 +
 						     THREADS_KSTACK * 8 + THREADS_POLLED * 24,
 	       "threads_rec");
 

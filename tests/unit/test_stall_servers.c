@@ -70,6 +70,18 @@ static void server_by_stack(void **state)
 	look(START + 3 * SEC);
 	assert_int_equal(n_found, 2);
 	assert_int_equal(found[1]->sock.inode, 71);
+	t->switches++; /* and one of which the scheduler's clocks say no more than that it began 5 to 9 s ago
+			*/
+	p.stack[0][0] = "pthread_cond_wait";
+	look(START + 4 * SEC);
+	p.stack[0][0] = "Impl::ListDb";
+	t->switches++;
+	s[1]->last_recv_ms = 40000;
+	s[0]->last_recv_ms = 8600;
+	t->blocked_max_ns = 9 * SEC;
+	look(START + 5 * SEC);
+	assert_int_equal(n_found, 3);
+	assert_int_equal(found[2]->sock.inode, 70);
 }
 
 /* The thread's epoll set, descriptor 10: the first n connections. */

@@ -93,19 +93,26 @@ static uint64_t cpu_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Symbols and unwind tables are read when a stack is taken first: not when a stall has to be told. */
-static void warm_up(const struct autopsy *a, const struct autopsy_ops *ops)
+/*
+ * Symbols and unwind tables are read when a stack is taken first: not when a stall has to be told. Nor
+ * between the first look at the target and its judgement, which would be of different moments.
+ */
+static void warm_up(struct stalls_run *r)
 {
-	for (size_t i = 0; i < a->n_threads; i++) {
-		struct thread_facts t =
-			a->thread[i]; /* a copy: those of the look are taken when they are judged */
+	struct autopsy *a;
 
-		if (!t.in_call || t.moved || t.stacks_taken)
-			continue;
-		autopsy_stacks(&t, ops);
-		thread_stacks_deinit(&t);
+	if (!r->image || threads_autopsy(r->threads, &a, NULL))
 		return;
+	image_refresh(r->image, NULL);
+	for (size_t i = 0; i < a->n_threads; i++) {
+		struct thread_facts *t = &a->thread[i];
+
+		if (!t->in_call || t->moved)
+			continue;
+		autopsy_stacks(t, threads_ops(r->threads));
+		break;
 	}
+	autopsy_free(a);
 }
 
 static int look(struct stalls_run *r, bool first, bool last, struct err *err)
@@ -125,10 +132,8 @@ static int look(struct stalls_run *r, bool first, bool last, struct err *err)
 	}
 	if (!rc && first)
 		rc = stalls_trace_seed(r->trace, a, threads_ops(r->threads));
-	if (!rc && first) {
+	if (!rc && first)
 		stalls_wire_seed(r, a);
-		warm_up(a, threads_ops(r->threads));
-	}
 	if (!rc)
 		rc = stalls_trace_tables(r->trace, r->threads, &tables, err);
 	neighbours_forget(r->neighbours);
@@ -194,8 +199,10 @@ int stalls_start(struct stalls_run *r, struct err *err)
 	session_usage_add(&r->usage, stalls_trace_object(r->trace));
 	if (!rc)
 		rc = stalls_wire_start(r, err);
-	if (!rc)
-		rc = look(r, true, false, err);
+	if (rc)
+		return rc;
+	warm_up(r);
+	rc = look(r, true, false, err);
 	if (rc)
 		return rc;
 	find_neighbours(r);

@@ -129,6 +129,9 @@ static int take_thread(struct thread_facts *t, const struct thread_raw *raw, con
 	t->start_ns = r->start_ns;
 	t->blocked_known = r->state && r->blocked_ns != THREADS_UNKNOWN;
 	t->blocked_ns = t->blocked_known ? r->blocked_ns : 0;
+	t->blocked_max_ns = t->blocked_ns;
+	if (t->blocked_known && r->blocked_max_ns != THREADS_UNKNOWN && r->blocked_max_ns > t->blocked_ns)
+		t->blocked_max_ns = r->blocked_max_ns;
 	t->nr = r->state ? r->nr : -1;
 	t->fd = -1;
 	t->timeout_ms = -2;

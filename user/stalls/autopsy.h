@@ -90,8 +90,9 @@ struct thread_facts {
 	size_t n_wait;
 	uint64_t futex_addr; /* CALL_FUTEX */
 	bool blocked_known;
-	uint64_t blocked_ns; /* at least; at `taken` of the autopsy */
-	uint64_t switches;   /* voluntary and not: unchanged in a later look = never ran since */
+	uint64_t blocked_ns;	 /* at least; at `taken` of the autopsy */
+	uint64_t blocked_max_ns; /* at most, or blocked_ns where that is not known */
+	uint64_t switches;	 /* voluntary and not: unchanged in a later look = never ran since */
 	uint64_t start_ns;
 	const struct thread_raw *raw;
 	/* filled by autopsy_stacks, NULL before */
@@ -107,6 +108,7 @@ const char *autopsy_source_name(enum autopsy_source s); /* "BPF task iterator", 
 struct autopsy {
 	pid_t pid;
 	struct report_clock taken; /* the first look */
+	uint64_t socks_ns;	   /* when the sockets' ages were read, CLOCK_MONOTONIC; 0: not known */
 	enum autopsy_source source;
 	char *source_why;	     /* why not the iterator, NULL with it */
 	struct thread_facts *thread; /* by tid */

@@ -155,6 +155,16 @@ bool subject_in_rpc(const struct subject *s)
 	return s->memo->stack_read && s->memo->rpc.side == RPC_SIDE_CLIENT;
 }
 
+#define RIGHT_BEFORE_MS 250 /* from the end of a read or send to the call that blocks */
+
+bool engine_right_before(int64_t age_ms, uint64_t blocked_ns, uint64_t at_most_ns)
+{
+	int64_t blocked = (int64_t)(blocked_ns / 1000000), at_most = (int64_t)(at_most_ns / 1000000);
+
+	return age_ms >= 0 && age_ms + VERDICT_AGE_MARGIN_MS >= blocked &&
+	       age_ms <= (at_most > blocked ? at_most : blocked) + RIGHT_BEFORE_MS;
+}
+
 bool engine_same_call(const struct stalls_call *c, const struct thread_facts *t)
 {
 	if (!c || !t->in_call)

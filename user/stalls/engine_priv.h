@@ -150,5 +150,10 @@ void found_free(struct found *f);
  * other arguments, of a kind that no hook tells of.
  */
 bool engine_same_call(const struct stalls_call *c, const struct thread_facts *t);
+/*
+ * What happened age_ms ago (negative: not known) came right before a call that has been blocked for at least
+ * blocked_ns, and at most at_most_ns, if that is more.
+ */
+bool engine_right_before(int64_t age_ms, uint64_t blocked_ns, uint64_t at_most_ns);
 
 #endif

@@ -10,8 +10,6 @@
 #include "report/report.h"
 #include "stalls/engine_priv.h"
 
-#define FITS_MS 250 /* from the arrival of a request to the call that blocks its handler */
-
 static struct thread_facts *only_thread(const struct chain_place *at, bool alone)
 {
 	return alone && at->autopsy->n_threads == 1 ? &at->autopsy->thread[0] : NULL;
@@ -49,10 +47,8 @@ static struct thread_facts *only_waiter(const struct chain_place *at, uint64_t i
 /* It has been blocked since right after the request came. */
 static bool fits(const struct thread_facts *t, const struct sock_facts *end)
 {
-	int64_t blocked = (int64_t)(t->blocked_ns / 1000000), age = end->last_recv_ms;
-
-	return t->in_call && !t->moved && t->blocked_known && !call_is_wait(t->class) && age >= 0 &&
-	       age + VERDICT_AGE_MARGIN_MS >= blocked && age <= blocked + FITS_MS;
+	return t->in_call && !t->moved && t->blocked_known && !call_is_wait(t->class) &&
+	       engine_right_before(end->last_recv_ms, t->blocked_ns, t->blocked_max_ns);
 }
 
 static struct thread_facts *only_handler(const struct stall_engine *e, const struct chain_place *at,

@@ -10,8 +10,6 @@
 
 #include "stalls/engine_priv.h"
 
-#define FITS_MS 250 /* from the end of a read or send to the call that blocks */
-
 /* A socket on which this process seems to owe somebody something. */
 struct suspect {
 	const struct open_sock *o;
@@ -144,9 +142,11 @@ static int by_use(struct stall_engine *e, struct subject *v, size_t n, struct su
 static bool fits(const struct subject *s, const struct suspect *k)
 {
 	int64_t age = k->accepted ? k->o->facts.last_recv_ms : k->o->facts.last_send_ms;
-	int64_t blocked = (int64_t)(s->blocked_ns / 1000000);
+	uint64_t socks_ns = s->l->autopsy->socks_ns;
 
-	return age >= 0 && age + VERDICT_AGE_MARGIN_MS >= blocked && age <= blocked + FITS_MS;
+	if (age >= 0 && socks_ns && s->l->now_ns > socks_ns) /* it is older by now, as the call is */
+		age += (int64_t)((s->l->now_ns - socks_ns) / 1000000);
+	return engine_right_before(age, s->blocked_ns, s->at_least ? s->t->blocked_max_ns : 0);
 }
 
 /* Which of the sockets left is the thread's: the one whose time fits, or the only one. NULL: several are

@@ -430,6 +430,7 @@ int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err)
 	struct report_clock taken = report_clock_now();
 	struct thread_raw *raw = NULL;
 	struct autopsy *a = NULL;
+	uint64_t socks_ns;
 	size_t n = 0;
 	int rc;
 
@@ -437,6 +438,7 @@ int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err)
 	if (rc)
 		return rc;
 	rc = threads_look_files(t, err);
+	socks_ns = t->borrowed ? 0 : mono_now_ns();
 	if (!rc)
 		rc = look_sockets(t, err);
 	if (rc) {
@@ -446,6 +448,7 @@ int threads_autopsy(struct threads *t, struct autopsy **ret, struct err *err)
 	rc = autopsy_build(&a, t->pid, raw, n, &taken, &t->ops, err);
 	if (rc)
 		return rc;
+	a->socks_ns = socks_ns;
 	a->source = threads_source(t);
 	a->source_why = t->skel ? NULL : strdup(t->why);
 	rc = confirm(t, a, err);

@@ -209,7 +209,7 @@ static int take_thread(struct thread_raw *raw, pid_t pid, const struct proc_thre
 	r->start_ns = th->start_ticks * (1000000000ULL / (uint64_t)sysconf(_SC_CLK_TCK));
 	r->state = state_bits(th->state);
 	r->nr = -1;
-	r->blocked_ns = THREADS_UNKNOWN;
+	r->blocked_ns = r->blocked_max_ns = THREADS_UNKNOWN;
 	if (brief || !r->state)
 		return 0;
 	take_call(raw, pid, th->tid);
