@@ -8,7 +8,7 @@ import pytest
 from conftest import BUILD
 
 DIST = BUILD / "dist"
-COMMANDS = {"writes", "stalls", "doctor", "threads", "inspect", "find", "layout"}
+COMMANDS = {"report", "writes", "stalls", "doctor", "threads", "inspect", "find", "layout"}
 
 
 def sums():

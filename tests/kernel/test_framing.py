@@ -140,7 +140,7 @@ def test_no_debuginfo(start_target, tmp_path):
     assert summary["complete"] and any("by their vtables" in n for n in summary["notes"]), summary["notes"]
     # a call is counted when it is answered, one a thread runs is in flight: the daemon counts once it is back from it
     assert least <= sum(r["calls"] for r in summary["rpcs"]) <= most + 210
-    assert {r["method"] for r in summary["rpcs"]} <= {f"zbs.meta.MetaService.{m}" for m in METHODS}
+    assert all(r["method"].startswith("zbs.meta.MetaService.") for r in summary["rpcs"])
 
 
 @pytest.mark.parametrize("force", ["", "nosocktp"])

@@ -10,6 +10,8 @@
 #include "stalls/fds.h"
 #include "util/grow.h"
 
+#define STACK_TRIES 3 /* of a thread that keeps running */
+
 const char *autopsy_source_name(enum autopsy_source s)
 {
 	return s == AUTOPSY_ITERATOR ? "BPF task iterator" : "/proc";
@@ -318,10 +320,39 @@ static int push(char ***v, size_t *n, const char *s)
 	return 0;
 }
 
+/* The stack as of one moment; false: the thread ran meanwhile. */
+static bool stack_of(struct thread_facts *t, const struct autopsy_ops *ops, const struct image_regs *regs,
+		     uint64_t switches, int *err)
+{
+	*err = ops->unwind(ops->ctx, regs, &t->user_stack);
+	if (!ops->stays || ops->stays(ops->ctx, t->tid, switches))
+		return true;
+	frames_deinit(&t->user_stack);
+	return false;
+}
+
+static int take_user_stack(struct thread_facts *t, const struct autopsy_ops *ops)
+{
+	struct image_regs regs = {.known = t->raw->known};
+	uint64_t switches;
+	int err = 0;
+
+	for (int i = 0; i < ABI_REGS; i++)
+		regs.reg[i] = t->raw->rec.reg[i];
+	if (!t->moved && stack_of(t, ops, &regs, t->switches, &err))
+		return err;
+	for (int i = 0; i < STACK_TRIES && ops->regs_now; i++) {
+		regs = (struct image_regs){0};
+		if (ops->regs_now(ops->ctx, t, &regs, &switches) && stack_of(t, ops, &regs, switches, &err))
+			return err;
+	}
+	t->user_stack = (struct frames){.truncated = true};
+	return 0;
+}
+
 int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 {
 	const struct thread_raw *raw = t->raw;
-	struct image_regs regs = {.known = raw->known};
 	int err = 0;
 
 	if (t->stacks_taken)
@@ -336,14 +367,7 @@ int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops)
 	}
 	if (err || !ops->unwind || (raw->known & IMAGE_REGS_SP_IP) != IMAGE_REGS_SP_IP)
 		return err;
-	for (int i = 0; i < ABI_REGS; i++)
-		regs.reg[i] = raw->rec.reg[i];
-	err = t->moved ? 0 : ops->unwind(ops->ctx, &regs, &t->user_stack);
-	if (t->moved || (ops->stays && !ops->stays(ops->ctx, t->tid, t->switches))) {
-		frames_deinit(&t->user_stack);
-		t->user_stack = (struct frames){.truncated = true};
-	}
-	return err;
+	return take_user_stack(t, ops);
 }
 
 static int by_thread(const void *a, const void *b)

@@ -141,6 +141,10 @@ struct autopsy_ops {
 	/* whether the thread has not run since it had been switched out so often (struct thread_facts); NULL:
 	 * not known */
 	bool (*stays)(void *ctx, pid_t tid, uint64_t switches);
+	/* of a thread that has run, but is in the same call again: where its stack is now (sp and ip), and
+	 * how often it has been switched out. NULL: not available */
+	bool (*regs_now)(void *ctx, const struct thread_facts *t, struct image_regs *regs,
+			 uint64_t *switches);
 };
 
 /*
@@ -158,8 +162,8 @@ void thread_raw_from_rec(struct thread_raw *raw);
 void autopsy_confirm(struct autopsy *a, struct thread_raw *again, size_t n);
 /*
  * Takes and symbolises the stacks of one thread; once only, cheap when repeated. Its registers are of the
- * look, its user stack is read now: if it has run in between, they do not fit, and the stack stays empty and
- * `truncated`.
+ * look, its user stack is read now: if it has run in between, they do not fit, and the stack is taken by
+ * where the thread is now, if it is in the same call; else it stays empty and `truncated`.
  */
 int autopsy_stacks(struct thread_facts *t, const struct autopsy_ops *ops);
 /* Of a copy that does not belong to an autopsy. */

@@ -320,6 +320,23 @@ static bool op_stays(void *ctx, pid_t tid, uint64_t switches)
 	       now.voluntary + now.involuntary == switches;
 }
 
+static bool op_regs_now(void *ctx, const struct thread_facts *th, struct image_regs *regs, uint64_t *switches)
+{
+	struct threads *t = ctx;
+	struct proc_switches before;
+	struct proc_syscall call;
+
+	if (proc_task_switches(t->pid, th->tid, &before) || before.runs ||
+	    proc_task_syscall(t->pid, th->tid, &call) || call.state == PROC_RUNNING ||
+	    call.nr != th->raw->rec.nr || call.arg[0] != th->raw->arg[0] || call.arg[1] != th->raw->arg[1])
+		return false;
+	regs->known = IMAGE_REGS_SP_IP;
+	regs->reg[ABI_REG_SP] = call.sp;
+	regs->reg[ABI_REG_IP] = call.pc;
+	*switches = before.voluntary + before.involuntary;
+	return true;
+}
+
 int threads_open(struct threads **ret, const struct threads_opts *opts, struct err *err)
 {
 	struct threads *t = calloc(1, sizeof(*t));
@@ -351,7 +368,8 @@ int threads_open(struct threads **ret, const struct threads_opts *opts, struct e
 				      .sock = op_sock,
 				      .ksym = op_ksym,
 				      .unwind = t->image ? op_unwind : NULL,
-				      .stays = op_stays};
+				      .stays = op_stays,
+				      .regs_now = op_regs_now};
 	*ret = t;
 	return 0;
 }
