@@ -334,7 +334,7 @@ def test_table_is_folded_and_sorted(blockers):
     b = Blockers("many", 40, 40)
     try:
         text = subprocess.run([str(CULPRIT), "threads", "-p", str(b.pid)], capture_output=True, text=True, check=True).stdout
-        rows = [line.split() for line in text.splitlines() if re.match(r"\s+\d+\s+\d+ ", line)]
+        rows = [line for line in text.splitlines() if re.match(r"\s+\d+ [a-z]", line)]
         assert len(rows) == 41  # each polls a socket of its own: the stack is the same, the socket is not
     finally:
         b.kill()
