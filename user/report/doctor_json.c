@@ -53,7 +53,7 @@ static json_t *plan_json(const struct doctor_report *r)
 			 "single_stepped", (json_int_t)stepped, "types", (json_int_t)p->n_types, "fields",
 			 "by_invariant", (json_int_t)p->coverage.invariant, "by_change",
 			 (json_int_t)p->coverage.judged, "changes_accepted", (json_int_t)p->coverage.changes,
-			 "not_looked_at", (json_int_t)(p->coverage.opaque + p->coverage.too_far));
+			 "not_looked_at", (json_int_t)p->coverage.opaque + p->coverage.too_far);
 }
 
 static json_t *target_json(const struct doctor_report *r)

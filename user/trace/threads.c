@@ -207,7 +207,7 @@ int threads_open_socks(struct threads *t, struct open_sock **v, size_t *n)
 	for (size_t i = 0; t->skel && *v && i < t->n_files; i++)
 		if (t->file[i].is_sock)
 			(*v)[(*n)++] = (struct open_sock){.fd = t->file[i].fd, .inode = t->file[i].inode};
-	for (size_t i = 0; t->socks && i < *n; i++)
+	for (size_t i = 0; *v && t->socks && i < *n; i++)
 		sock_table_find(t->socks, (*v)[i].inode, &(*v)[i].facts);
 	return t->skel && !*v ? -ENOMEM : rc;
 }
