@@ -99,7 +99,7 @@ void stalls_log_close(struct stalls_run *r);
 
 /* stalls_store.c: connections for the session file. */
 int stalls_store_open(struct stalls_run *r, struct err *err);
-void stalls_store_look(struct stalls_run *r, const struct look *l, bool last);
+void stalls_store_look(struct stalls_run *r, const struct look *l, bool found, bool last);
 void stalls_store_account(struct stalls_run *r, struct summary *s);
 void stalls_store_close(struct stalls_run *r);
 

@@ -144,7 +144,7 @@ static int look(struct stalls_run *r, bool first, bool last, struct err *err)
 		r->n_threads = a->n_threads ? (unsigned)a->n_threads : r->n_threads;
 		r->looks++;
 		if (!rc)
-			stalls_store_look(r, &l, last);
+			stalls_store_look(r, &l, stall_engine_count(r->engine) > known, last);
 		if (l.now_ns - r->forget_ns > FORGET_EVERY_NS) {
 			stalls_trace_forget(r->trace, &tables, l.now_ns);
 			stalls_wire_forget(r, &tables, l.now_ns);

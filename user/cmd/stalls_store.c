@@ -17,11 +17,14 @@ int stalls_store_open(struct stalls_run *r, struct err *err)
 	return 0;
 }
 
-void stalls_store_look(struct stalls_run *r, const struct look *l, bool last)
+void stalls_store_look(struct stalls_run *r, const struct look *l, bool found, bool last)
 {
 	struct report_clock clock = report_clock_now();
 
-	if (!r->track || (!last && l->now_ns < r->tracked_ns + EVERY_NS))
+	if (!r->track)
+		return;
+	/* what was found may be answered before it would be looked at again: both its times are wanted */
+	if (!found && !last && l->now_ns < r->tracked_ns + EVERY_NS)
 		return;
 	r->tracked_ns = l->now_ns;
 	track_look(r->track, r->engine, l, &clock, last);
