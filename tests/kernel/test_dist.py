@@ -48,6 +48,8 @@ def test_what_is_in_it(tree):
     said = subprocess.run([str(tree / "culprit"), "--help"], capture_output=True, text=True, check=True).stdout
     assert all(f"\n  {command} " in said for command in COMMANDS)
     assert {p.name for p in (tree / "man").iterdir()} == {"culprit.1", *(f"culprit-{command}.1" for command in COMMANDS)}
+    notices = (tree / "COPYRIGHT").read_text(encoding="utf-8")
+    assert notices.count("\n==== ") > 10 and "see its sources" not in notices
     assert (tree / "specs/zbs.spec").exists() and (tree / "docs/json.md").exists() and (tree / "README.md").exists()
 
 
@@ -84,8 +86,17 @@ def test_completion(tree):
 def test_package(packed, tmp_path):
     deb = str(packed[".deb"])
     assert subprocess.run(["dpkg-deb", "-f", deb, "Package"], capture_output=True, text=True, check=True).stdout == "culprit\n"
-    subprocess.run(["dpkg-deb", "-x", deb, str(tmp_path)], check=True)
+    (tmp_path / "var/lib/dpkg/updates").mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/info").mkdir()
+    (tmp_path / "var/lib/dpkg/status").touch()
+    dpkg = ["dpkg", "--root", str(tmp_path)]
+    subprocess.run([*dpkg, "-i", deb], check=True, capture_output=True)
     version = subprocess.run([str(tmp_path / "usr/bin/culprit"), "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
     assert subprocess.run(["dpkg-deb", "-f", deb, "Version"], capture_output=True, text=True, check=True).stdout.strip() == version
     assert (tmp_path / "usr/share/man/man1/culprit-writes.1.gz").exists()
     assert (tmp_path / "usr/share/bash-completion/completions/culprit").exists()
+    for document in ("copyright", "changelog.gz", "README.md"):
+        assert (tmp_path / "usr/share/doc/culprit" / document).stat().st_size > 0
+    assert subprocess.run([*dpkg, "--verify", "culprit"], capture_output=True, text=True, check=True).stdout == ""
+    subprocess.run([*dpkg, "-P", "culprit"], check=True, capture_output=True)
+    assert not (tmp_path / "usr").exists()

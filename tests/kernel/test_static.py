@@ -92,3 +92,29 @@ def test_names_and_stacks_as_the_dynamic_one(start_target, tmp_path, chroot):
     finally:
         del os.environ["DEBUGINFOD_URLS"]
     assert got == want
+
+
+READ_ONLY = """
+set -e
+mount --make-rprivate /
+for where in /tmp /var/tmp /dev/shm /run; do
+	[ -d $where ] && mount -t tmpfs -o noexec,size=16m tmpfs $where
+done
+mkdir /tmp/mine && mount -t tmpfs tmpfs /tmp/mine && cp "$1" /tmp/mine/culprit && mount -o remount,ro,bind /tmp/mine
+mount -o remount,ro,bind / && { ! touch /readonly 2>/dev/null; }
+shift
+exec /tmp/mine/culprit "$@"
+"""
+
+
+@pytest.mark.parametrize("args", [("writes", "--spec", "zbs", "-d", "2"), ("stalls", "-d", "2", "-o", "/run/s.db"), ("threads", )],
+                         ids=["writes", "stalls", "threads"])
+def test_where_nothing_can_be_executed_or_kept(start_target, args):
+    """A root file system that is read only, no home, and what can be written is mounted noexec: the same as anywhere else."""
+    target = start_target()
+    command = [args[0], "-p", str(target.pid), "--json", *args[1:]]
+    done = subprocess.run(["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(STATIC), *command], env={"PATH": os.environ["PATH"]},
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    last = [json.loads(line) for line in done.stdout.splitlines()][-1]
+    assert last["kind"] == "summary" and last["complete"], last
