@@ -8,12 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from conftest import CULPRIT, TARGET, TARGET_DEBUG, wait_until
-from test_framing import Watch
+from test_framing import Watch, program  # noqa: F401 (fixture)
 from test_hops import Client, Hop, addresses, helpers, start  # noqa: F401 (fixtures)
 from test_stalls import Session
 
@@ -97,8 +98,7 @@ def test_both_ends(start, addresses, tmp_path):
     assert "futex" in pair["thread"]["doing"] and "serve" in [f["symbol"] for f in pair["thread"]["user_stack"]]
     assert (pair["client_session"], pair["server_session"]) == (str(watched.path[0]), str(watched.path[1]))
     for moment in ("sent", "read"):
-        seconds = time.mktime(time.strptime(pair[moment][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone + float("0" + pair[moment][19:-1])
-        assert before - 0.1 <= seconds <= after + 0.1
+        assert before - 0.1 <= datetime.fromisoformat(pair[moment]).timestamp() <= after + 0.1
     assert pair["sent"] <= pair["read"]
     text = report(*watched.path, code=1)
     assert re.search(rf"^JOINED  request read on \S+ by thread {worker} \(hops\), now in futex.*not answered$", text, re.M)
@@ -179,6 +179,37 @@ def test_late_answer(start, addresses, tmp_path):
     pair, = [j for j in joined(*watched.path) if j["tid"] == thread]
     assert pair["state"] == "answered" and pair["answered"] > pair["sent"]
     assert re.search(r"^  answer    received on \S+ at ", report(*watched.path), re.M)
+
+
+def test_by_number(program, tmp_path):
+    """Of many requests on one connection the one that is not answered: at both ends by its number, though others were answered since."""
+    server = program("brpc-server")
+    client = program("brpc-client", server.port)
+    watched = Watched(tmp_path, client.pid, server.pid, options=("--threshold", 500, "--framing", "baidu_std"))
+    assert client("call", "Echo", 3) == "3"
+    before = time.time()
+    client("start", "Silent", 1)
+    after = time.time()
+    for _ in range(8):
+        assert client("call", "Echo", 1) == "1"
+        time.sleep(0.1)
+    for session, verdict in zip(watched.session, ("peer-silent", "server-thread-blocked")):
+        session.wait_found(verdict)
+    assert client("call", "Echo", 1) == "1"
+    time.sleep(1)
+    (asked, ), _, _ = watched.end()[0]
+    assert "answers others" in asked["request"] and "answered" not in asked["explanation"], asked
+    assert f"culprit stalls -p {server.pid}" in asked["next"]
+    assert asked["rpc"]["id"] == 104  # the client counts from 101
+    pair, = joined(*watched.path)
+    assert (pair["state"], pair["by_id"], pair["thread"]["tid"]) == ("read", True, server.pid)
+    for moment in ("sent", "read"):
+        assert before - 0.1 <= datetime.fromisoformat(pair[moment]).timestamp() <= after + 0.1
+    # as if the server had been at another request then
+    with sqlite3.connect(watched.path[1]) as db:
+        db.execute("UPDATE wait SET rpc_id=105")
+    pair, = joined(*watched.path)
+    assert (pair["state"], pair["by_id"]) == ("unclear", False) and "104" in pair["why"]
 
 
 def test_nothing_can_be_said(start, tmp_path):

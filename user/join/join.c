@@ -184,7 +184,9 @@ static void own_side(struct pair *p)
 		if (v[i].ours && v[i].since_ns <= found + JOIN_SAME_SLACK_NS &&
 		    wait_end(&v[i]) + JOIN_SAME_SLACK_NS >= found - (ago < found ? ago : 0))
 			p->j->wa = &v[i];
-	if (!is_unix(p->st) && p->st->sock.last_send_ms >= 0)
+	if (p->st->rpc_id_known && p->st->rpc_age_ms >= 0) /* others may have been sent after it */
+		ago = (uint64_t)p->st->rpc_age_ms * 1000000;
+	else if (!is_unix(p->st) && p->st->sock.last_send_ms >= 0)
 		ago = (uint64_t)p->st->sock.last_send_ms * 1000000;
 	else if (p->st->rpc_age_ms >= 0)
 		ago = (uint64_t)p->st->rpc_age_ms * 1000000;

@@ -25,6 +25,7 @@ struct walk {
 	struct chain_place at;
 	struct thread_facts *t;
 	const struct sock_facts *sock; /* that t is known to wait for; NULL: look what it waits for */
+	bool mixed;		       /* on sock there were other requests since */
 	char how[STEP_LEN];
 };
 
@@ -199,7 +200,8 @@ static void lead_by_sock(struct walk *w, const struct look *l, const struct sock
 			 "descriptor %d",
 			 (int)p.pid, d->place.comm, p.fd);
 	} else {
-		r = reader_of(w->e, &d->place, &p.sock, p.n_holders == 1);
+		r = w->mixed ? reader_of_one(&d->place, p.n_holders == 1)
+			     : reader_of(w->e, &d->place, &p.sock, p.n_holders == 1);
 	}
 	d->t = r.t;
 	if (r.t)
@@ -299,9 +301,10 @@ static const struct sock_facts *waits_for_reply(const struct stall *st)
 	return peer && st->sock.known && st->sock.remote[0] ? &st->sock : NULL;
 }
 
-int chain_follow(struct stall_engine *e, struct stall *st, const struct subject *s)
+int chain_follow(struct stall_engine *e, struct stall *st, const struct subject *s, struct about *a)
 {
-	struct walk w = {.e = e, .at = chain_home(e, s->l), .t = s->t, .sock = waits_for_reply(st)};
+	struct walk w = {
+		.e = e, .at = chain_home(e, s->l), .t = s->t, .sock = waits_for_reply(st), .mixed = a->mixed};
 	char end[STEP_LEN] = "";
 
 	while (w.t) {
@@ -310,6 +313,8 @@ int chain_follow(struct stall_engine *e, struct stall *st, const struct subject 
 		if (add_step(st, &w, &d))
 			return -ENOMEM;
 		memcpy(end, d.end, sizeof(end));
+		if (w.sock && d.place.pid != e->cfg.pid)
+			a->peer_pid = d.place.pid;
 		st->cycle = d.t && seen_before(st, d.t->tid);
 		if (!d.t || st->cycle)
 			break;
@@ -322,6 +327,7 @@ int chain_follow(struct stall_engine *e, struct stall *st, const struct subject 
 		if (w.at.pid != e->cfg.pid && !st->has_other)
 			found_other(st, w.t, &w.at, "request read by");
 		w.sock = NULL;
+		w.mixed = false;
 		memcpy(w.how, d.how, sizeof(w.how));
 	}
 	if (end[0]) {

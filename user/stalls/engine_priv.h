@@ -84,6 +84,9 @@ struct about {
 	const struct about *client;  /* for_client: that connection */
 	bool on_wire;		     /* a request that is outstanding there, by its frames */
 	struct wire_pending wire;
+	bool mixed;	 /* on_wire: other requests and answers went over the connection since */
+	pid_t peer_pid;	 /* process of this machine that has the other end, as far as the chain knows; 0: none
+			  */
 	bool computes;	 /* server: it has been running ever since it read the request */
 	size_t n_rivals; /* server: other sockets that it could as well be; the socket is left out then */
 };
@@ -120,8 +123,8 @@ int engine_loops(struct stall_engine *e, const struct look *l);
 int engine_elsewhere(struct stall_engine *e, struct subject *v, size_t n, const struct look *l);
 
 /* chain.c */
-/* For whom the thread waits, and so on to the end: into st->chain. -ENOMEM. */
-int chain_follow(struct stall_engine *e, struct stall *st, const struct subject *s);
+/* For whom the thread waits, and so on to the end: into st->chain, and a->peer_pid. -ENOMEM. */
+int chain_follow(struct stall_engine *e, struct stall *st, const struct subject *s, struct about *a);
 struct chain_place chain_home(const struct stall_engine *e, const struct look *l);
 
 /* reader.c: the thread at the other end of a connection */
@@ -133,6 +136,8 @@ struct reader {
 /* end: the connection as `at` has it. alone: no other process has it open. */
 struct reader reader_of(struct stall_engine *e, const struct chain_place *at, const struct sock_facts *end,
 			bool alone);
+/* The same of one request of several on a connection: who used it last tells nothing of this one. */
+struct reader reader_of_one(const struct chain_place *at, bool alone);
 
 /* found.c */
 /* The other party is this thread of that process. */

@@ -75,12 +75,14 @@ static uint64_t request_bytes(const struct about *a)
 static void sent_text(struct text *t, const struct about *a)
 {
 	const struct sock_facts *s = &a->in.sock;
-	uint64_t bytes = request_bytes(a);
+	uint64_t bytes = a->mixed ? 0 : request_bytes(a);
 	char d[16];
 
 	if (bytes)
 		add(t, "%" PRIu64 " bytes ", bytes);
-	if (a->out.turn == TURN_PEER && a->out.owed_ns)
+	if (a->on_wire)
+		add(t, "sent %s ago", text_duration(a->in.now_ns - a->wire.start_ns, d));
+	else if (a->out.turn == TURN_PEER && a->out.owed_ns)
 		add(t, "sent %s ago", text_duration(a->out.owed_ns, d));
 	else
 		add(t, "sent %s ago", ms_text(s->last_send_ms, d));
@@ -129,6 +131,8 @@ static void request_of_wait(struct text *t, const struct about *a)
 		if (a->out.partial)
 			add(t, "; a part of the reply came %s ago, nothing since",
 			    ms_text(s->last_recv_ms, d));
+		else if (a->mixed)
+			add(t, "%s; what was received since answers others", tcp ? ", acknowledged" : "");
 		else
 			add(t, "%s; nothing received since", tcp ? ", acknowledged" : "");
 		if (tcp)
@@ -346,6 +350,9 @@ static void explain_next(struct text *t, const struct stall *st, const struct ab
 		if (st->n_chain > 1 && st->chain[1].process[0])
 			add(t, "culprit stalls -p %d follows process %s, which has the other end",
 			    (int)st->chain[1].pid, st->chain[1].process);
+		else if (a->peer_pid)
+			add(t, "culprit stalls -p %d follows the process that has the other end",
+			    (int)a->peer_pid);
 		else
 			next_peer(t, s);
 		break;

@@ -179,6 +179,15 @@ static char *dead_text(const struct about *a)
 	return rc < 0 ? NULL : text;
 }
 
+/* Others were asked or answered on the connection since the request went over it. */
+static bool is_mixed(const struct about *a, bool ours)
+{
+	const struct stalls_sock *f = a->in.flow;
+	uint64_t answer_ns = !f ? 0 : ours ? f->last_recv_ns : f->last_send_ns;
+
+	return a->on_wire && (a->wire.others || (!a->out.partial && answer_ns > a->wire.start_ns));
+}
+
 /* The request by its frames on the wire; what the thread's stack says of its call comes first. */
 static void wire_of(struct stall_engine *e, struct about *a)
 {
@@ -186,6 +195,7 @@ static void wire_of(struct stall_engine *e, struct about *a)
 
 	if (!a->on_wire && e->ops.wire && a->inode && !a->n_rivals)
 		a->on_wire = e->ops.wire(e->ops.ctx, a->inode, ours, &a->wire);
+	a->mixed = is_mixed(a, ours);
 }
 
 static void name_rpc(struct stall *st, const struct subject *s, const struct about *a)
@@ -209,8 +219,8 @@ static void fill_reader(struct stall *st, const struct subject *s, const struct 
 	const struct stalls_sock *flow = a->in.flow;
 	const struct thread_facts *t;
 
-	if (st->verdict != VERDICT_SERVER_THREAD_BLOCKED || a->out.partial || a->n_rivals || !flow ||
-	    !flow->recv_tid)
+	if (st->verdict != VERDICT_SERVER_THREAD_BLOCKED || a->out.partial || a->n_rivals || a->mixed ||
+	    !flow || !flow->recv_tid)
 		return;
 	t = autopsy_thread(s->l->autopsy, (pid_t)flow->recv_tid);
 	st->reader.tid = (pid_t)flow->recv_tid;
@@ -218,7 +228,7 @@ static void fill_reader(struct stall *st, const struct subject *s, const struct 
 	st->reader.cpu_known = t && reader_cpu(t, flow, &st->reader.cpu_ns);
 }
 
-static int fill(struct stall_engine *e, struct stall *st, struct subject *s, const struct about *a)
+static int fill(struct stall_engine *e, struct stall *st, struct subject *s, struct about *a)
 {
 	const struct thread_facts *t = s->t;
 
@@ -254,7 +264,7 @@ static int fill(struct stall_engine *e, struct stall *st, struct subject *s, con
 	fill_reader(st, s, a);
 	fill_other(e, st, s, a);
 	if ((!s->busy || st->verdict == VERDICT_PEER_SILENT) && st->verdict != VERDICT_POLLING_DEAD_FD &&
-	    chain_follow(e, st, s))
+	    chain_follow(e, st, s, a))
 		return -ENOMEM;
 	return explain(st, s, a);
 }

@@ -119,6 +119,21 @@ static struct reader by_use(const struct chain_place *at, const struct stalls_so
 	return r;
 }
 
+struct reader reader_of_one(const struct chain_place *at, bool alone)
+{
+	struct reader r = {.t = only_thread(at, alone)};
+
+	if (r.t)
+		snprintf(r.how, sizeof(r.how), "is the only thread");
+	else
+		snprintf(r.unknown, sizeof(r.unknown),
+			 "which of the %zu threads of process %d (%s) has it is not known: others were asked "
+			 "and "
+			 "answered on this connection since",
+			 at->autopsy->n_threads, (int)at->pid, at->comm);
+	return r;
+}
+
 struct reader reader_of(struct stall_engine *e, const struct chain_place *at, const struct sock_facts *end,
 			bool alone)
 {
