@@ -10,7 +10,7 @@ bench:
 	$(Q)$(MAKE) -s -j2 all target bench-helpers
 	$(Q)$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
-bench-helpers: $(BENCH)/touchloop $(BENCH)/probecost $(BENCH)/callloop $(BUILD)/tests/blockers
+bench-helpers: $(BENCH)/touchloop $(BENCH)/probecost $(BENCH)/callloop $(BUILD)/tests/blockers $(BUILD)/tests/rpcload
 
 # the daemon's own objects, compiled and stripped as it is
 $(BENCH)/touchloop: tests/bench/touchloop.cc $(BENCH_META:%=$(BUILD)/target.obj/%)

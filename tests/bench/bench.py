@@ -14,7 +14,7 @@ import writes
 from harness import BUILD, PROGRESS, Skipped, machine
 
 GROUPS = {"traps": writes.traps, "touch": writes.touch, "load": writes.load, "memory": writes.memory,
-          "calls": stalls.calls, "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "threads": stalls.autopsy,
+          "calls": stalls.calls, "redis": stalls.redis_get, "rpc": stalls.rpc_loop, "stored": stalls.stored, "threads": stalls.autopsy,
           "debuginfo": debuginfo.extraction}
 
 

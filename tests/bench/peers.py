@@ -1,4 +1,5 @@
 """The tracers that are compared: culprit, and what one would reach for instead."""
+import contextlib
 import re
 import subprocess
 from pathlib import Path
@@ -17,6 +18,22 @@ CHUNKS = 4
 def culprit(command, pid, *options):
     ready = {"writes": "Ctrl-C to stop", "stalls": "following calls"}[command]
     return Tracer(f"culprit {command}", [CULPRIT, command, "-p", pid, "-d", 600, "--json", *options], ready)
+
+
+class Stored(Tracer):
+    """culprit with a session file, a new one each time; the last one's size in bytes is kept."""
+
+    def __init__(self, directory, command, pid):
+        self.path, self.size = Path(directory) / "session.db", 0
+        argv = culprit(command, pid, "-o", self.path)
+        super().__init__(f"{argv.name} -o", argv.argv, argv.ready)
+
+    @contextlib.contextmanager
+    def __call__(self):
+        self.path.unlink(missing_ok=True)
+        with super().__call__() as tracer:
+            yield tracer
+        self.size = self.path.stat().st_size
 
 
 class Layout:

@@ -18,6 +18,7 @@ HEAVY_ROUNDS = 3
 WINDOW_S = 1.0
 CALL_MS = 250
 THREADS, DESCRIPTORS = 1000, 10000
+STORED_THREADS, STORED_CONNECTIONS, STORED_WINDOW_S = 16, 1024, 3.0
 
 
 def free_port():
@@ -148,6 +149,32 @@ def rpc_loop(runs):
         tracepoints = by_tracepoints(pid)
     return [group("stalls.rpc", "the daemon's RPC loop, client and server in one process, 2 connections: RPCs a second", cases,
                   "RPC", tracepoints)]
+
+
+def stored(runs):
+    """What a session file costs beside the session, where there are many connections to keep."""
+    with helper(BUILD / "tests" / "rpcload", STORED_THREADS, STORED_CONNECTIONS) as load, tempfile.TemporaryDirectory() as directory:
+        pid = int(load.first.split()[1])
+        cases = [Case("unprobed"), Case("culprit stalls", peers.culprit("stalls", pid))]
+        file = peers.Stored(directory, "stalls", pid)
+        cases.append(Case(file.name, file))
+
+        def measure(_case, tracer):
+            before = cpu_s(tracer.pid) if tracer else 0
+            done = load.ask(str(int(STORED_WINDOW_S * 1000)))
+            return {"ops": done / STORED_WINDOW_S, "cpu": (cpu_s(tracer.pid) - before) / STORED_WINDOW_S * 100 if tracer else 0}
+
+        run_rounds(cases, measure, runs)
+    bare, plain, with_file = cases
+    return [{
+        "name": "stalls.stored",
+        "title": f"RPCs a second of {STORED_THREADS} threads over {STORED_CONNECTIONS} connections, with and without a session file",
+        "ratio": "of unprobed",
+        "rows": [row(case, "ops", "op/s", bare, note=f"culprit itself: {case.median('cpu'):.1f} % of a CPU" if case is not bare else "")
+                 for case in cases],
+        "goals": [goal(f"throughput with -o, of that without, at least (the file: {file.size / 1024:.0f} KiB)",
+                       ratio_of(with_file, plain, "ops"), 0.97, True)],
+    }]
 
 
 def autopsy(runs):
