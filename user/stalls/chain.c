@@ -313,7 +313,7 @@ int chain_follow(struct stall_engine *e, struct stall *st, const struct subject 
 		if (add_step(st, &w, &d))
 			return -ENOMEM;
 		memcpy(end, d.end, sizeof(end));
-		if (w.sock && d.place.pid != e->cfg.pid)
+		if (w.sock)
 			a->peer_pid = d.place.pid;
 		st->cycle = d.t && seen_before(st, d.t->tid);
 		if (!d.t || st->cycle)

@@ -350,6 +350,11 @@ static void explain_next(struct text *t, const struct stall *st, const struct ab
 		if (st->n_chain > 1 && st->chain[1].process[0])
 			add(t, "culprit stalls -p %d follows process %s, which has the other end",
 			    (int)st->chain[1].pid, st->chain[1].process);
+		else if (a->peer_pid == st->pid)
+			add(t,
+			    "the other end is in this very process: see what its threads do, culprit threads "
+			    "-p %d",
+			    (int)st->pid);
 		else if (a->peer_pid)
 			add(t, "culprit stalls -p %d follows the process that has the other end",
 			    (int)a->peer_pid);

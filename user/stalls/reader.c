@@ -119,13 +119,20 @@ static struct reader by_use(const struct chain_place *at, const struct stalls_so
 	return r;
 }
 
-struct reader reader_of_one(const struct chain_place *at, bool alone)
+static struct reader by_being_alone(const struct chain_place *at, bool alone)
 {
 	struct reader r = {.t = only_thread(at, alone)};
 
 	if (r.t)
 		snprintf(r.how, sizeof(r.how), "is the only thread");
-	else
+	return r;
+}
+
+struct reader reader_of_one(const struct chain_place *at, bool alone)
+{
+	struct reader r = by_being_alone(at, alone);
+
+	if (!r.t)
 		snprintf(r.unknown, sizeof(r.unknown),
 			 "which of the %zu threads of process %d (%s) has it is not known: others were asked "
 			 "and "
@@ -138,17 +145,15 @@ struct reader reader_of(struct stall_engine *e, const struct chain_place *at, co
 			bool alone)
 {
 	const struct stalls_sock *flow = tables_sock(at->tables, end->inode);
-	struct reader r = {0};
+	struct reader r;
 
 	if (sock_unread(end))
 		return who_should_read(at, end, flow, alone);
 	if (flow && flow->recv_tid)
 		return by_use(at, flow);
-	r.t = only_thread(at, alone);
-	if (r.t) {
-		snprintf(r.how, sizeof(r.how), "is the only thread");
+	r = by_being_alone(at, alone);
+	if (r.t)
 		return r;
-	}
 	r.t = only_handler(e, at, end);
 	if (r.t) {
 		snprintf(r.how, sizeof(r.how),
