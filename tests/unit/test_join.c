@@ -261,6 +261,162 @@ static void reused(void **state)
 	b.s.n_conns = 2;
 	assert_int_equal(join().state, JOIN_READ);
 	assert_ptr_equal(join().cb, &b.conn[1]);
+	/* each with a wait of its own */
+	b.wait[1] = b.wait[0];
+	b.wait[0].conn = 1;
+	b.s.n_waits = 2;
+	assert_ptr_equal(join().wb, &b.wait[1]);
+}
+
+/* On one host a wait may begin there 100 ms before the request by what ages are counted in, between hosts 2
+ * s. */
+static void which_wait(void **state)
+{
+	(void)state;
+	b.conn[0].bytes_received = 290; /* tells nothing */
+	b.wait[0].since_ns = T0 + 8 * SEC + 500 * MS;
+	assert_ptr_equal(join().wb, &b.wait[0]);
+	b.wait[0].since_ns = T0 + 7 * SEC + 500 * MS; /* though it lasts until after the request */
+	assert_null(join().wb);
+	b.key[3].value = boot_x;
+	b.wait[0].since_ns = T0 + 10 * SEC - 50 * MS;
+	assert_ptr_equal(join().wb, &b.wait[0]);
+	b.wait[0].since_ns = T0 + 10 * SEC - 200 * MS;
+	assert_null(join().wb);
+	/* what B asked A on the same connection */
+	setup(NULL);
+	b.wait[0].ours = true;
+	assert_null(join().wb);
+}
+
+/* A number that one end alone knows decides nothing. */
+static void number_at_one_end(void **state)
+{
+	(void)state;
+	a.stall.rpc_id_known = true;
+	a.stall.rpc_id = 5;
+	assert_int_equal(join().state, JOIN_READ);
+	assert_false(join().by_id);
+	b.wait[0].rpc_id_known = true;
+	b.wait[0].rpc_id = 5;
+	b.wait[1] = b.wait[0];
+	b.wait[1].rpc_id_known = false;
+	b.s.n_waits = 2;
+	assert_ptr_equal(join().wb, &b.wait[0]); /* where one is the same, it is that one */
+}
+
+/* A's own account: the wait that the finding is about, within 100 ms of ticks. */
+static void own_wait(void **state)
+{
+	(void)state;
+	a.wait[1] = a.wait[0];
+	a.wait[0].since_ns = T0 + 3 * SEC;
+	a.wait[0].until_ns = T0 + 4 * SEC;
+	a.s.n_waits = 2;
+	assert_ptr_equal(join().wa, &a.wait[1]);
+	a.s.n_waits = 1;
+	assert_null(join().wa);
+	a.wait[0].until_ns = a.found_ns - a.stall.blocked_ns - 50 * MS;
+	assert_non_null(join().wa);
+	a.wait[0].until_ns -= 100 * MS;
+	assert_null(join().wa);
+	a.wait[0].since_ns = a.found_ns + 50 * MS;
+	a.wait[0].until_ns = 0;
+	assert_non_null(join().wa);
+	a.wait[0].since_ns += 100 * MS;
+	assert_null(join().wa);
+}
+
+/* Without one: by the last send, if it is not of another request. */
+static void when_sent(void **state)
+{
+	(void)state;
+	a.s.n_waits = 0;
+	a.stall.rpc_age_ms = 1500;
+	a.stall.sock.last_send_ms = 100;
+	assert_true(join().sent_ns == a.found_ns - 100 * MS);
+	a.stall.rpc_id_known = true;
+	assert_true(join().sent_ns == a.found_ns - 1500 * MS);
+	a.stall.rpc_age_ms = -1;
+	assert_true(join().sent_ns == a.found_ns - 100 * MS);
+	a.stall.sock.last_send_ms = -1;
+	assert_true(join().sent_ns == a.found_ns - 2 * SEC); /* as long as it is blocked */
+	a.stall.rpc_id_known = false;
+	a.stall.rpc_age_ms = 1500;
+	assert_true(join().sent_ns == a.found_ns - 1500 * MS);
+}
+
+/* B's finding is about this wait: not from before it, nor from after. */
+static void which_finding(void **state)
+{
+	(void)state;
+	b.stall = (struct stall){.verdict = VERDICT_SERVER_THREAD_BLOCKED,
+				 .sock = {.known = true, .inode = 90}};
+	b.wait[0].until_ns = T0 + 20 * SEC;
+	b.found_ns = T0 + 20 * SEC + 50 * MS;
+	assert_int_equal(join().peer_stall, 0);
+	b.found_ns += 100 * MS;
+	assert_true(join().peer_stall == SIZE_MAX);
+	b.found_ns = T0 + 10 * SEC;
+	assert_true(join().peer_stall == SIZE_MAX);
+}
+
+/* What the connection alone tells, where nobody waited long enough. */
+static void by_the_connection(void **state)
+{
+	(void)state;
+	b.s.n_waits = 0;
+	b.key[3].value = boot_x;
+	assert_int_equal(join().state, JOIN_READ);
+	b.conn[0].last_recv_ns = T0 + 9 * SEC; /* that was the request before */
+	b.conn[0].last_send_ns = T0 + 8 * SEC;
+	assert_int_equal(join().state, JOIN_UNCLEAR);
+	b.conn[0].gone = true;
+	assert_int_equal(join().state, JOIN_CLOSED);
+	/* sent, and not even a segment of it left */
+	a.conn[0].send_queue = 32;
+	assert_int_equal(join().state, JOIN_NOT_ARRIVED);
+	assert_true(join().written == 336);
+	a.conn[0].accepted = true; /* then no SYN is among the acknowledged */
+	assert_true(join().written == 337);
+}
+
+/* A FIN counts as a byte, more do not. */
+static void a_byte_more(void **state)
+{
+	static const struct {
+		uint64_t there, here;
+		bool same;
+	} counts[] = {{305, 120, true}, {306, 120, false}, {303, 120, true}, {302, 120, false},
+		      {304, 121, true}, {304, 122, false}, {304, 119, true}, {304, 118, false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		b.conn[0].bytes_received = counts[i].there;
+		a.conn[0].bytes_received = counts[i].here;
+		assert_int_equal(join().by_bytes, counts[i].same);
+	}
+	b.key[3].value = boot_x;
+	b.conn[0].bytes_received = 305;
+	a.conn[0].bytes_received = 121;
+	assert_int_equal(join().state, JOIN_READ);
+	b.conn[0].bytes_received = 306;
+	assert_int_equal(join().state, JOIN_REUSED);
+	b.conn[0].bytes_received = 305;
+	a.conn[0].bytes_received = 122;
+	assert_int_equal(join().state, JOIN_REUSED);
+}
+
+/* First seen just after the stall was: the look was later. Long after: another one. */
+static void first_seen(void **state)
+{
+	(void)state;
+	a.s.n_waits = b.s.n_waits = 0;
+	b.key[3].value = boot_x;
+	b.conn[0].first_ns = a.found_ns + 50 * MS;
+	assert_non_null(join().cb);
+	b.conn[0].first_ns += 100 * MS;
+	assert_int_equal(join().state, JOIN_REUSED);
 }
 
 static void no_connection(void **state)
@@ -273,6 +429,7 @@ static void no_connection(void **state)
 	assert_int_equal(j.state, JOIN_NO_CONNECTION);
 	assert_non_null(strstr(j.why, "NAT"));
 	assert_null(j.cb);
+	assert_int_equal(j.b, 1); /* the only other session */
 	b.key[1].value = (char *)"1700000400000000000";
 	b.key[2].value = (char *)"1700000500000000000";
 	assert_int_equal(join().state, JOIN_NO_OVERLAP);
@@ -339,6 +496,18 @@ static void not_joined(void **state)
 		assert_int_equal(n, 0);
 		free(all);
 	}
+	/* an unread reply is a client's only where it connected; and without its socket nothing is known */
+	a.stall.verdict = VERDICT_REPLY_UNREAD;
+	a.stall.sock.accepted = true;
+	assert_int_equal(join_sessions(v, 2, &all, &n), 0);
+	assert_int_equal(n, 0);
+	free(all);
+	a.stall.sock.accepted = a.stall.sock.known = false;
+	assert_int_equal(join_sessions(v, 2, &all, &n), 0);
+	assert_int_equal(n, 0);
+	free(all);
+	a.stall.sock.known = true;
+	assert_int_equal(join().state, JOIN_READ);
 	b.key[0].value = (char *)"writes";
 	a.stall.verdict = VERDICT_PEER_SILENT;
 	assert_int_equal(join_sessions(v, 2, &all, &n), 0);
@@ -357,6 +526,14 @@ int main(void)
 		cmocka_unit_test_setup(another_request, setup),
 		cmocka_unit_test_setup(clocks_apart, setup),
 		cmocka_unit_test_setup(reused, setup),
+		cmocka_unit_test_setup(which_wait, setup),
+		cmocka_unit_test_setup(number_at_one_end, setup),
+		cmocka_unit_test_setup(own_wait, setup),
+		cmocka_unit_test_setup(when_sent, setup),
+		cmocka_unit_test_setup(which_finding, setup),
+		cmocka_unit_test_setup(by_the_connection, setup),
+		cmocka_unit_test_setup(a_byte_more, setup),
+		cmocka_unit_test_setup(first_seen, setup),
 		cmocka_unit_test_setup(no_connection, setup),
 		cmocka_unit_test_setup(loopback, setup),
 		cmocka_unit_test_setup(unix_sockets, setup),
