@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,12 @@ int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t 
 		return err_set(err, -ENOMEM, "out of memory");
 	if (!*n) {
 		free(raw);
+		if (!kill(t->pid, 0) || errno == EPERM)
+			return err_set(
+				err, -EACCES,
+				"process %d is there, but this kernel shows no thread of it: a security "
+				"policy protects it",
+				(int)t->pid);
 		return err_set(err, -ESRCH, "process %d has gone", (int)t->pid);
 	}
 	*out = raw;
