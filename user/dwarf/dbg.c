@@ -10,6 +10,7 @@
 #include "dwarf/dbg_priv.h"
 #include "dwarf/lazy.h"
 #include "elf/inflate.h"
+#include "util/search.h"
 
 static int collect(void *ctx, const struct elf_sym *s)
 {
@@ -161,24 +162,15 @@ int dbg_symbol(const struct dbg *d, const char *mangled, struct elf_sym *ret)
 
 const struct elf_sym *dbg_symbol_at(const struct dbg *d, uint64_t vaddr)
 {
-	size_t lo = 0, hi = d->n_func_sym;
+	size_t after = FIRST_AFTER(d->func_sym, d->n_func_sym, vaddr, vaddr), at;
 
-	while (lo < hi) { /* first symbol above vaddr */
-		size_t mid = (lo + hi) / 2;
-
-		if (d->func_sym[mid].vaddr <= vaddr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo)
+	if (!after)
 		return NULL;
-	lo--;
-	while (lo && d->func_sym[lo - 1].vaddr == d->func_sym[lo].vaddr)
-		lo--;
-	if (d->func_sym[lo].vaddr != vaddr && vaddr - d->func_sym[lo].vaddr >= d->func_sym[lo].size)
+	at = FIRST_FROM(d->func_sym, after, vaddr,
+			d->func_sym[after - 1].vaddr); /* of those at one address */
+	if (d->func_sym[at].vaddr != vaddr && vaddr - d->func_sym[at].vaddr >= d->func_sym[at].size)
 		return NULL;
-	return &d->func_sym[lo];
+	return &d->func_sym[at];
 }
 
 char *dbg_demangle(const char *mangled, char *buf, size_t len)

@@ -9,6 +9,7 @@
 #include "dwarf/dbg_priv.h"
 #include "dwarf/lazy.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 uint64_t die_id(const struct dbg *d, Dwarf_Die *die)
 {
@@ -63,19 +64,10 @@ int die_next(Dwarf_Die *c)
 
 uint32_t node_of(const struct dbg *d, uint64_t id)
 {
-	size_t lo = 1, hi = d->n_node;
+	/* node 0 stands for none */
+	size_t at = FIRST_FROM(d->node, d->n_node, die, id);
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (d->node[mid].die == id)
-			return (uint32_t)mid;
-		if (d->node[mid].die < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
+	return at < d->n_node && d->node[at].die == id ? (uint32_t)at : 0;
 }
 
 uint32_t node_origin(const struct dbg *d, uint32_t n)

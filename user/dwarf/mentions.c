@@ -10,6 +10,7 @@
 #include "dwarf/mentions.h"
 #include "util/grow.h"
 #include "util/pages.h"
+#include "util/search.h"
 
 #define MAX_THREADS 8
 #define FILTER_BITS 16
@@ -128,18 +129,8 @@ static bool in_filter(const struct search *s, uint32_t v)
 
 static void check(const struct search *s, uint32_t v, size_t unit)
 {
-	size_t lo = 0, hi = s->n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (s->place[mid].off < v)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < s->n && s->place[lo].off == v; lo++)
-		s->fn(s->ctx, s->place[lo].name, unit);
+	for (size_t i = FIRST_FROM(s->place, s->n, off, v); i < s->n && s->place[i].off == v; i++)
+		s->fn(s->ctx, s->place[i].name, unit);
 }
 
 static void look_in_units(const struct search *s, enum unit_names_kind kind)

@@ -7,6 +7,7 @@
 #include "dwarf/dbg_priv.h"
 #include "dwarf/lazy.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 /*
  * Compilers declare implicit members only in the units that use them, so all nodes of the class are looked
@@ -221,23 +222,15 @@ int dbg_inlines(struct dbg *d, const struct dbg_func *f, struct dbg_inline **ret
 		return rc;
 	p = pairs_find(&d->by_key, func_key(d, first), &n_decl);
 	for (size_t i = 0; i < n_decl && !rc; i++) {
-		size_t lo = 0, hi = d->n_inlined;
+		size_t at = FIRST_FROM(d->inlined, d->n_inlined, canon, p[i].node);
 
-		while (lo < hi) {
-			size_t mid = (lo + hi) / 2;
-
-			if (d->inlined[mid].canon < p[i].node)
-				lo = mid + 1;
-			else
-				hi = mid;
-		}
-		for (; lo < d->n_inlined && d->inlined[lo].canon == p[i].node && !rc; lo++) {
+		for (; at < d->n_inlined && d->inlined[at].canon == p[i].node && !rc; at++) {
 			if (GROW(&list, count)) {
 				rc = -ENOMEM;
 				break;
 			}
 			memset(&list[count], 0, sizeof(*list));
-			rc = one_inline(d, &d->inlined[lo], &list[count]);
+			rc = one_inline(d, &d->inlined[at], &list[count]);
 			if (rc)
 				count++;
 			rc = rc < 0 ? rc : 0;

@@ -7,6 +7,7 @@
 #include "dwarf/dbg_priv.h"
 #include "elf/inflate.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 static int by_low(const void *a, const void *b)
 {
@@ -42,19 +43,9 @@ static int read_code(struct dbg *d)
 
 static uint32_t node_with(const struct dbg *d, uint64_t vaddr)
 {
-	size_t lo = 0, hi = d->n_code;
+	const struct code_range *c = RANGE_WITH(d->code, d->n_code, lo, hi, vaddr);
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (vaddr < d->code[mid].lo)
-			hi = mid;
-		else if (vaddr >= d->code[mid].hi)
-			lo = mid + 1;
-		else
-			return d->code[mid].node;
-	}
-	return 0;
+	return c ? c->node : 0;
 }
 
 static void fill(struct dbg *d, uint32_t node, bool inlined, struct dbg_scope *s)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "elf/core_file.h"
+#include "util/search.h"
 
 #define MAX_PHDRS (1u << 20)
 #define MAX_NOTES (64u << 20) /* bytes: a note per thread and one line per mapped file */
@@ -342,19 +343,7 @@ void core_file_close(struct core_file *c)
 
 const struct core_segment *core_segment_at(const struct core_file *c, uint64_t addr)
 {
-	size_t lo = 0, hi = c->n_seg;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (addr < c->seg[mid].start)
-			hi = mid;
-		else if (addr >= c->seg[mid].end)
-			lo = mid + 1;
-		else
-			return &c->seg[mid];
-	}
-	return NULL;
+	return RANGE_WITH(c->seg, c->n_seg, start, end, addr);
 }
 
 const struct core_mapped *core_mapped_at(const struct core_file *c, uint64_t addr)

@@ -10,6 +10,7 @@
 #include "elf/extents.h"
 #include "elf/words.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 #define BASES_MAX   16	 /* direct ones of a class that are looked at */
 #define DEPTH_MAX   16	 /* of derivation */
@@ -258,7 +259,7 @@ static int look_at(void *ctx, const struct elf_word *w)
 {
 	struct search *s = ctx;
 	struct level *l = &s->now;
-	size_t lo = 0, hi = l->n;
+	size_t at;
 	int rc = 0;
 
 	if (w->symbol) { /* nodes of other modules are the first: their typeinfo is 0 */
@@ -267,18 +268,11 @@ static int look_at(void *ctx, const struct elf_word *w)
 				rc = derived_by(s, w->at, &l->v[i]);
 		return rc;
 	}
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (l->v[mid].typeinfo < w->target)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < l->n && l->v[lo].typeinfo == w->target && w->target && !rc; lo++) {
-		rc = vtable_by(s, w->at, &l->v[lo]);
+	at = FIRST_FROM(l->v, l->n, typeinfo, w->target);
+	for (; at < l->n && l->v[at].typeinfo == w->target && w->target && !rc; at++) {
+		rc = vtable_by(s, w->at, &l->v[at]);
 		if (!rc)
-			rc = derived_by(s, w->at, &l->v[lo]);
+			rc = derived_by(s, w->at, &l->v[at]);
 	}
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "inspect/census.h"
+#include "util/search.h"
 
 const char *object_state_name(enum object_state s)
 {
@@ -158,18 +159,8 @@ struct rule_mem census_rule_mem(struct census_mem *m)
 
 const struct census_object *census_at(const struct census *c, const struct known *k, uint64_t addr)
 {
-	size_t lo = 0, hi = c->n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (c->v[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	/* an object may contain another by value: the nearest start that reaches over addr */
-	for (size_t i = lo, back = 0; i-- > 0 && back < 16; back++) {
+	for (size_t i = FIRST_AFTER(c->v, c->n, addr, addr), back = 0; i-- > 0 && back < 16; back++) {
 		const struct census_object *o = &c->v[i];
 		uint64_t size = o->cls->size ? o->cls->size : k->type[o->cls->type].guard->size;
 

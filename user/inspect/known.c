@@ -6,6 +6,7 @@
 #include "inspect/known.h"
 #include "layout/bits.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 /* Type of a field as it is written in C++. */
 static const char *type_text(struct dbg *d, struct dbg_type t)
@@ -239,19 +240,9 @@ void known_free(struct known *k)
 
 const struct known_vptr *known_class(const struct known *k, uint64_t vptr)
 {
-	size_t lo = 0, hi = k->n_vptrs;
+	size_t at = FIRST_FROM(k->vptr, k->n_vptrs, value, vptr);
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (k->vptr[mid].value == vptr)
-			return &k->vptr[mid];
-		if (k->vptr[mid].value < vptr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	return at < k->n_vptrs && k->vptr[at].value == vptr ? &k->vptr[at] : NULL;
 }
 
 bool known_vptr_ok(const struct known *k, unsigned type, uint64_t v)

@@ -8,6 +8,7 @@
 
 #include "join/join.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 const char *join_state_name(enum join_state s)
 {
@@ -143,19 +144,10 @@ static uint64_t wait_end(const struct session_wait *w)
 /* The waits of a connection: v[0..n). */
 static const struct session_wait *waits_of(const struct session *s, int64_t conn, size_t *n)
 {
-	size_t lo = 0, hi = s->n_waits;
+	size_t first = FIRST_FROM(s->wait, s->n_waits, conn, conn);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (s->wait[mid].conn < conn)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (*n = 0; lo + *n < s->n_waits && s->wait[lo + *n].conn == conn; (*n)++)
-		;
-	return *n ? &s->wait[lo] : NULL;
+	*n = FIRST_AFTER(s->wait, s->n_waits, conn, conn) - first;
+	return *n ? &s->wait[first] : NULL;
 }
 
 static const struct session_conn *own_conn(const struct pair *p)

@@ -6,6 +6,7 @@
 #include "proc/fd.h"
 #include "proc/holders.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 int proc_holders_add(struct proc_holders *h, uint64_t inode, pid_t pid, int fd)
 {
@@ -85,19 +86,10 @@ int proc_holders_read(struct proc_holders *ret)
 
 const struct proc_holder *proc_holders_find(const struct proc_holders *h, uint64_t inode, size_t *n)
 {
-	size_t low = 0, high = h->n;
+	size_t first = FIRST_FROM(h->v, h->n, inode, inode);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (h->v[mid].inode < inode)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (*n = 0; low + *n < h->n && h->v[low + *n].inode == inode;)
-		(*n)++;
-	return *n ? &h->v[low] : NULL;
+	*n = FIRST_AFTER(h->v, h->n, inode, inode) - first;
+	return *n ? &h->v[first] : NULL;
 }
 
 void proc_holders_deinit(struct proc_holders *h)

@@ -9,6 +9,7 @@
 #include "proc/maps.h"
 #include "proc/slurp.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 #define DELETED " (deleted)"
 
@@ -110,19 +111,7 @@ int proc_maps_read(struct proc_maps *ret, pid_t pid, struct err *err)
 
 const struct proc_map *proc_maps_find(const struct proc_maps *m, uint64_t addr)
 {
-	size_t lo = 0, hi = m->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (addr < m->v[mid].start)
-			hi = mid;
-		else if (addr >= m->v[mid].end)
-			lo = mid + 1;
-		else
-			return &m->v[mid];
-	}
-	return NULL;
+	return RANGE_WITH(m->v, m->n, start, end, addr);
 }
 
 int proc_map_file(const struct proc_map *m, pid_t pid, char *buf, size_t len)

@@ -9,6 +9,7 @@
 #include "profile/slice.h"
 #include "util/grow.h"
 #include "util/hash.h"
+#include "util/search.h"
 
 /* Parents of all entries of one unit: libdw does not know them. */
 struct unit_map {
@@ -81,25 +82,18 @@ static struct unit_map *unit_map(struct maker *m, Dwarf_Die *die)
 static int parent_of(struct maker *m, Dwarf_Die *die, uint64_t id, uint64_t *ret)
 {
 	struct unit_map *u = unit_map(m, die);
-	size_t lo = 0, hi = u ? u->n : 0;
 	Dwarf_Die around;
+	size_t at;
 
 	*ret = 0;
 	if (!u)
 		return -EINVAL;
 	if (u->id == id)
 		return 0;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (u->v[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == u->n || u->v[lo].id != id)
+	at = FIRST_FROM(u->v, u->n, id, id);
+	if (at == u->n || u->v[at].id != id)
 		return -EINVAL;
-	*ret = u->v[lo].parent;
+	*ret = u->v[at].parent;
 	if (!die_at(m->d, *ret, &around))
 		return -EINVAL;
 	return form_tag_name((unsigned)dwarf_tag(&around)) ? 0 : parent_of(m, &around, *ret, ret);

@@ -12,6 +12,7 @@
 #include "profile/profile.h"
 #include "profile/slice.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 #define MAX_SYMBOL_BYTES (256 << 10)
 
@@ -333,19 +334,7 @@ static int find_code(struct writer *w)
 
 static bool is_wanted_function(const struct writer *w, const struct elf_sym *s)
 {
-	size_t lo = 0, hi = w->n_code;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (s->vaddr < w->code[mid].lo)
-			hi = mid;
-		else if (s->vaddr >= w->code[mid].hi)
-			lo = mid + 1;
-		else
-			return true;
-	}
-	return false;
+	return RANGE_WITH(w->code, w->n_code, lo, hi, s->vaddr) != NULL;
 }
 
 static int take(void *ctx, const struct elf_sym *s)

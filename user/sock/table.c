@@ -12,6 +12,7 @@
 #include "sock/netlink.h"
 #include "sock/sock.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 #define ALL_STATES 0xffffffffU
 
@@ -263,21 +264,13 @@ static bool mirrors(const struct diag_sock *s, const struct sock_facts *of)
 static enum sock_peer peer_tcp(struct sock_table *t, const struct sock_facts *of, struct sock_facts *out)
 {
 	uint64_t hash = diag_ends_hash(of->remote, of->local);
-	size_t n = 0, lo = 0, hi;
+	size_t n = 0, at;
 
 	if (index_addresses(t))
 		return SOCK_PEER_NONE;
-	hi = t->n_addressed;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (t->by_address[mid].hash < hash)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < t->n_addressed && t->by_address[lo].hash == hash; lo++) {
-		const struct entry *e = t->by_address[lo].e;
+	at = FIRST_FROM(t->by_address, t->n_addressed, hash, hash);
+	for (; at < t->n_addressed && t->by_address[at].hash == hash; at++) {
+		const struct entry *e = t->by_address[at].e;
 
 		if (!mirrors(&e->s, of))
 			continue;

@@ -12,6 +12,7 @@
 
 #include "util/grow.h"
 #include "space/space_priv.h"
+#include "util/search.h"
 
 #define MAX_NOTE 4096
 #define MAX_BACK 64 /* symbols looked back for one that is long enough */
@@ -216,20 +217,12 @@ void module_try(struct space *s, struct space_module *m)
 
 struct space_module *space_module_at(struct space *s, uint64_t addr)
 {
-	size_t lo = 0, hi = s->n_modules;
+	size_t after = FIRST_AFTER(s->module, s->n_modules, start, addr);
 
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (addr < s->module[mid].start)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	if (!lo)
+	if (!after)
 		return NULL;
-	module_try(s, &s->module[lo - 1]);
-	return addr < s->module[lo - 1].end ? &s->module[lo - 1] : NULL;
+	module_try(s, &s->module[after - 1]);
+	return addr < s->module[after - 1].end ? &s->module[after - 1] : NULL;
 }
 
 struct space_module *space_exe(struct space *s, const char **why)
@@ -325,26 +318,18 @@ static bool same_code(const struct elf_file *f, uint64_t a, uint64_t b)
 const struct space_symbol *space_symbol_at(struct space *s, uint64_t addr, uint64_t *offset)
 {
 	struct space_module *m = space_module_at(s, addr);
-	size_t lo = 0, hi;
+	size_t after;
 
 	if (!m || !m->file)
 		return NULL;
 	if (!m->symbols_read)
 		read_symbols(s, m);
-	hi = m->n_symbols;
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (m->symbol[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (size_t i = lo, back = 0; i-- > 0 && back < MAX_BACK; back++) {
+	after = FIRST_AFTER(m->symbol, m->n_symbols, start, addr);
+	for (size_t i = after, back = 0; i-- > 0 && back < MAX_BACK; back++) {
 		const struct space_symbol *y = &m->symbol[i];
 
 		if (y->size ? addr - y->start < y->size
-			    : i == lo - 1 && same_code(m->file, addr - m->bias, y->start - m->bias)) {
+			    : i == after - 1 && same_code(m->file, addr - m->bias, y->start - m->bias)) {
 			*offset = addr - y->start;
 			return y;
 		}

@@ -6,6 +6,7 @@
 
 #include "sock/diag.h"
 #include "stalls/tables.h"
+#include "util/search.h"
 
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
 
@@ -109,18 +110,10 @@ const struct stalls_rpc *tables_rpc(const struct stalls_tables *t, pid_t tid)
 const struct open_sock *tables_ends(const struct stalls_tables *t, const char *local, const char *remote)
 {
 	uint64_t hash = diag_ends_hash(local, remote);
-	size_t low = 0, high = t->n_ends;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (t->ends[mid].hash < hash)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < t->n_ends && t->ends[low].hash == hash; low++) {
-		const struct open_sock *o = &t->open[t->ends[low].at];
+	for (size_t i = FIRST_FROM(t->ends, t->n_ends, hash, hash); i < t->n_ends && t->ends[i].hash == hash;
+	     i++) {
+		const struct open_sock *o = &t->open[t->ends[i].at];
 
 		if (!strcmp(o->facts.local, local) && !strcmp(o->facts.remote, remote))
 			return o;

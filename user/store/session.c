@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/load.h"
+#include "util/search.h"
 
 void session_wait_deinit(struct session_wait *w)
 {
@@ -49,17 +50,7 @@ uint64_t session_end_ns(const struct session *s)
 
 const struct session_conn *session_conn_by_id(const struct session *s, int64_t id)
 {
-	size_t lo = 0, hi = s->n_conns;
+	size_t at = FIRST_FROM(s->conn, s->n_conns, id, id);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (s->conn[mid].id == id)
-			return &s->conn[mid];
-		if (s->conn[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return NULL;
+	return at < s->n_conns && s->conn[at].id == id ? &s->conn[at] : NULL;
 }

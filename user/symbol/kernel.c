@@ -5,6 +5,7 @@
 
 #include "symbol/kernel.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 struct sym {
 	uint64_t addr;
@@ -85,17 +86,9 @@ int kernel_syms_open(struct kernel_syms **ret, struct err *err)
 
 const char *kernel_syms_find(const struct kernel_syms *k, uint64_t addr)
 {
-	size_t lo = 0, hi = k->n;
+	size_t after = FIRST_AFTER(k->v, k->n, addr, addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (k->v[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo ? k->v[lo - 1].name : NULL;
+	return after ? k->v[after - 1].name : NULL;
 }
 
 void kernel_syms_close(struct kernel_syms *k)

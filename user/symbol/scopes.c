@@ -8,6 +8,7 @@
 #include "proc/slurp.h"
 #include "symbol/image_priv.h"
 #include "util/grow.h"
+#include "util/search.h"
 
 /* A contiguous piece of a function's code. */
 struct function_range {
@@ -104,19 +105,7 @@ static struct unit_index *unit_index(struct image_module *m, Dwarf_Die *cu)
 
 static struct function_range *function_at(const struct unit_index *u, Dwarf_Addr pc)
 {
-	size_t lo = 0, hi = u->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (pc < u->v[mid].lo)
-			hi = mid;
-		else if (pc >= u->v[mid].hi)
-			lo = mid + 1;
-		else
-			return &u->v[mid];
-	}
-	return NULL;
+	return RANGE_WITH(u->v, u->n, lo, hi, pc);
 }
 
 /* Descends to the inlined functions that cover pc; scope[] gets them on the way, outermost first. */
