@@ -48,15 +48,15 @@ struct feature {
 	const char *used_for; /* static */
 	const char *fallback; /* static: what serves instead; NULL = nothing, the engine that needs it cannot
 				 run */
-	bool for_writes, for_stalls; /* the engine cannot run without it, unless `instead_of` works */
-	int instead_of;	   /* enum feature_id that does the same where this one is missing; 0 = none */
-	const char *since; /* static: upstream kernel that brought it; NULL = older than 4.18 */
+	const char *since;    /* static: upstream kernel that brought it; NULL = older than 4.18 */
+	int instead_of;	      /* enum feature_id that does the same where this one is missing; 0 = none */
+	int error;	      /* -errno of what was refused; 0 */
 	enum feature_state state;
-	int error;		  /* -errno of what was refused; 0 */
-	bool put_aside;		  /* not tried: CULPRIT_FORCE */
-	char why[ERR_MSG_LEN];	  /* empty when it works */
-	char change[ERR_MSG_LEN]; /* what the operator can change so that it works; empty: nothing, or not
-				     needed */
+	bool for_writes, for_stalls; /* the engine cannot run without it, unless `instead_of` works */
+	bool put_aside;		     /* not tried: CULPRIT_FORCE */
+	char why[ERR_MSG_LEN];	     /* empty when it works */
+	char change[ERR_MSG_LEN];    /* what the operator can change so that it works; empty: nothing, or not
+					needed */
 };
 
 /* Refused with this errno, of either sign; why is its text. */
