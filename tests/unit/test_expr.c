@@ -52,7 +52,7 @@ static void locations(void **state)
 	static const Dwarf_Op value[] = {{.atom = DW_OP_breg3, .number = 8}, {.atom = DW_OP_stack_value}};
 	static const Dwarf_Op cfa[] = {{.atom = DW_OP_call_frame_cfa},
 				       {.atom = DW_OP_plus_uconst, .number = 8}};
-	static const Dwarf_Op bregx[] = {{.atom = DW_OP_bregx, .number = 7, .number2 = 16}};
+	static const Dwarf_Op bregx[] = {{.atom = DW_OP_bregx, .number = ABI_REG_SP, .number2 = 16}};
 
 	(void)state;
 	expect(addr, N(addr), 0x550000000010, EXPR_ADDRESS);
@@ -184,12 +184,12 @@ static void stack_order(void **state)
 	expect(over, N(over), 7, EXPR_ADDRESS);
 }
 
-/* The rule that the linker writes for .plt: CFA = rsp + 8 + ((rip & 15) >= 11 ? 8 : 0). */
+/* The rule that the linker writes for .plt of x86-64: CFA = rsp + 8 + ((rip & 15) >= 11 ? 8 : 0). */
 static void plt(void **state)
 {
 	static const Dwarf_Op ops[] = {
-		{.atom = DW_OP_breg7, .number = 8},
-		{.atom = DW_OP_breg16, .number = 0},
+		{.atom = DW_OP_bregx, .number = ABI_REG_SP, .number2 = 8},
+		{.atom = DW_OP_bregx, .number = ABI_REG_IP, .number2 = 0},
 		{.atom = DW_OP_lit15},
 		{.atom = DW_OP_and},
 		{.atom = DW_OP_lit11},

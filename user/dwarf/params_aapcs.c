@@ -5,28 +5,41 @@
 
 #define MAX_HFA 64 /* bytes: four members of 16 */
 
-/* Has the type a floating point number in it by value, or what is not known? */
-static bool may_have_float(struct dbg *d, struct dbg_type t, int depth)
+/* What a type holds by value, at whatever depth. */
+#define HOLDS_FLOAT   1u
+#define HOLDS_OTHER   2u
+#define HOLDS_UNKNOWN 4u
+
+static unsigned holds(struct dbg *d, struct dbg_type t, int depth)
 {
 	struct dbg_member *m = NULL;
 	struct dbg_type_info i;
-	bool found = false;
+	unsigned all = 0;
 	size_t n = 0;
 
 	if (depth > 16 || dbg_type_info(d, t, &i))
-		return true;
+		return HOLDS_UNKNOWN;
 	if (i.kind == DBG_FLOAT)
-		return true;
+		return HOLDS_FLOAT;
 	if (i.kind == DBG_ARRAY)
-		return may_have_float(d, i.target, depth + 1);
+		return holds(d, i.target, depth + 1);
 	if (i.kind < DBG_CLASS || i.kind == DBG_FUNC)
-		return false;
+		return HOLDS_OTHER;
 	if (dbg_members(d, t, &m, &n, NULL))
-		return true;
-	for (size_t k = 0; k < n && !found; k++)
-		found = !m[k].bit_field && may_have_float(d, m[k].type, depth + 1);
+		return HOLDS_UNKNOWN;
+	for (size_t k = 0; k < n; k++)
+		all |= m[k].bit_field ? HOLDS_OTHER : holds(d, m[k].type, depth + 1);
 	free(m);
-	return found;
+	return all;
+}
+
+/* Homogeneous aggregates, which go to registers of their own, hold nothing but floating point numbers or
+ * vectors (5.9.5). */
+static bool may_be_homogeneous(struct dbg *d, struct dbg_type t)
+{
+	unsigned all = holds(d, t, 0);
+
+	return all && !(all & HOLDS_OTHER);
 }
 
 /* 16 bytes of alignment ask for an even register. */
@@ -51,9 +64,9 @@ void params_aapcs(struct dbg *d, struct dbg_type t, struct classified *c)
 	} else if (i.kind == DBG_INT || i.kind == DBG_UINT) {
 		c->unknown = i.size > 8;
 	} else if (i.kind >= DBG_CLASS && i.kind != DBG_FUNC) {
-		if (i.size > 16 && (i.size > MAX_HFA || !may_have_float(d, t, 0)))
+		if (i.size > 16 && (i.size > MAX_HFA || !may_be_homogeneous(d, t)))
 			*c = (struct classified){.by_ref = true}; /* of a copy */
-		else if (i.size > 16 || may_have_float(d, t, 0) || over_aligned(d, t))
+		else if (i.size > 16 || may_be_homogeneous(d, t) || over_aligned(d, t))
 			c->unknown = true;
 		else /* an empty one too */
 			*c = (struct classified){.half = {CLS_INT, i.size > 8 ? CLS_INT : CLS_NONE}};
