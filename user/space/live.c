@@ -11,6 +11,7 @@
 
 #include "proc/task.h"
 #include "space/space_priv.h"
+#include "util/pages.h"
 
 #define PM_PRESENT (1ull << 63) /* Documentation/admin-guide/mm/pagemap.rst */
 #define PM_SWAPPED (1ull << 62)
@@ -104,6 +105,7 @@ int live_open(struct space *s, struct err *err)
 
 bool live_touched(const struct space *s, uint64_t addr, uint64_t end, uint64_t *lo, uint64_t *hi)
 {
+	const uint64_t size = page_size(); /* of which there is one entry each */
 	uint64_t entry[PM_BATCH];
 	bool in = false;
 
@@ -111,14 +113,14 @@ bool live_touched(const struct space *s, uint64_t addr, uint64_t end, uint64_t *
 	*hi = end;
 	if (s->pagemap < 0)
 		return addr < end;
-	for (uint64_t page = addr / SPACE_PAGE, last = (end + SPACE_PAGE - 1) / SPACE_PAGE; page < last;) {
+	for (uint64_t page = addr / size, last = (end + size - 1) / size; page < last;) {
 		uint64_t n = last - page < PM_BATCH ? last - page : PM_BATCH;
 		ssize_t got = pread(s->pagemap, entry, n * 8, (off_t)(page * 8));
 
 		if (got < 8) {
 			/* not to be told: then it is to be read */
 			if (!in)
-				*lo = page * SPACE_PAGE > addr ? page * SPACE_PAGE : addr;
+				*lo = page * size > addr ? page * size : addr;
 			return true;
 		}
 		n = (uint64_t)got / 8;
@@ -126,12 +128,12 @@ bool live_touched(const struct space *s, uint64_t addr, uint64_t end, uint64_t *
 			if (is_touched(entry[i]) == in)
 				continue;
 			if (in) {
-				*hi = (page + i) * SPACE_PAGE;
+				*hi = (page + i) * size;
 				return true;
 			}
 			in = true;
-			if ((page + i) * SPACE_PAGE > addr)
-				*lo = (page + i) * SPACE_PAGE;
+			if ((page + i) * size > addr)
+				*lo = (page + i) * size;
 		}
 		page += n;
 	}

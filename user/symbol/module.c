@@ -14,9 +14,10 @@
 #include "proc/slurp.h"
 #include "symbol/image_priv.h"
 #include "util/grow.h"
+#include "util/pages.h"
 
-#define VDSO "[vdso]"
-#define PAGE 4096
+#define VDSO	    "[vdso]"
+#define FIRST_BYTES 4096 /* of a file, compared with memory */
 
 static bool continues(const struct image_module *m, const struct proc_map *prev, const struct proc_map *map)
 {
@@ -112,12 +113,12 @@ void modules_free(struct image_module **v, size_t n)
 }
 
 /*
- * The path names the mapped file and not another that took its place: same inode, and the first page as in
+ * The path names the mapped file and not another that took its place: same inode, and the first bytes as in
  * memory. (The device may differ: overlayfs and btrfs show another one in maps than in stat.)
  */
 static bool is_mapped_file(const struct image_module *m, pid_t pid, int fd)
 {
-	char mem[PAGE], file[PAGE];
+	char mem[FIRST_BYTES], file[FIRST_BYTES];
 	struct stat st;
 	ssize_t n;
 
@@ -170,7 +171,7 @@ static void find_low(struct image_module *m, Elf *elf)
 		if (first)
 			vaddr = ph.p_align > 1 ? ph.p_vaddr & -ph.p_align : ph.p_vaddr;
 		first = false;
-		if (!placed && m->offset >= (ph.p_offset & -(uint64_t)PAGE) &&
+		if (!placed && m->offset >= (ph.p_offset & -page_size()) &&
 		    m->offset < ph.p_offset + ph.p_filesz) {
 			bias = m->start - (ph.p_vaddr + (m->offset - ph.p_offset));
 			placed = true;

@@ -9,6 +9,7 @@
 
 #include "trace/transport.h"
 #include "util/grow.h"
+#include "util/pages.h"
 
 #define TRANSPORT_OBJECTS 256 /* a few for each process that may be guarded */
 /* Perf buffers are one per CPU and object: together as large as the ring buffer that they stand for, as far
@@ -160,7 +161,7 @@ static size_t perf_pages(void)
 
 	while (bytes < want && bytes < PERF_MAX)
 		bytes *= 2;
-	return bytes / (size_t)sysconf(_SC_PAGESIZE);
+	return bytes / page_size();
 }
 
 static int add_perf(struct transport *t, int events_fd)

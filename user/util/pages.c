@@ -5,10 +5,14 @@
 
 #include "util/pages.h"
 
+uint64_t page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 void pages_forget(const void *from, const void *to)
 {
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), a = ((uintptr_t)from + page - 1) & -page,
-		  b = (uintptr_t)to & -page;
+	uintptr_t page = page_size(), a = ((uintptr_t)from + page - 1) & -page, b = (uintptr_t)to & -page;
 
 	if (a < b)
 		madvise((void *)a, b - a, MADV_DONTNEED);
