@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what building, testing and the demo need on Debian 12 or 13. Quiet and quick when nothing is missing.
 # usage: tools/install-deps.sh [build|test|vm|bench|arm64]   (test, the default, includes what only the tests use; vm, what `make vmtest` uses;
-# bench, what `make bench` compares with; arm64, what `make ARCH=aarch64` builds with, beside what tools/aarch64-sysroot fetches)
+# bench, what `make bench` compares with; arm64, what `make ARCH=aarch64` builds and tests with, beside what tools/aarch64-sysroot fetches)
 set -euo pipefail
 
 build=(gcc g++ make clang llvm libbpf-dev bpftool libelf-dev libdw-dev zlib1g-dev libjansson-dev libcapstone-dev
@@ -15,7 +15,7 @@ tests=("${real[@]}" libtcmalloc-minimal4 libjemalloc2 libgprofng0 libgprofng0-db
 	xz-utils groff-base clang-format clang-tidy
 	libclang-rt-dev)
 bench=(python3 gdb bpftrace linux-perf strace redis-tools libbpf-tools bpfcc-tools)
-arm64=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+arm64=(gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user qemu-system-arm)
 vm=(qemu-system-x86 busybox-static cpio xz-utils zstd python3)
 # Debian 12 has libbpf 1.1; multi-uprobes need 1.3, so these come from its backports, and elfutils (with the part gdb uses) along.
 from_backports=(libbpf-dev bpftool libelf-dev libdw-dev libdebuginfod1)

@@ -6,6 +6,9 @@ TARGET_DIR := tests/target
 TARGET_SRC := $(wildcard $(TARGET_DIR)/*.cc $(TARGET_DIR)/*/*.cc)
 TARGET_PB  := zbs meta
 TARGET_CXXFLAGS := -std=c++17 -O2 -g -fomit-frame-pointer -Wall -Wextra -Werror -Wshadow -pthread $(ARCH_CFLAGS)
+ifeq ($(ARCH),aarch64)
+TARGET_CXXFLAGS += -mbranch-protection=standard # as distributions begin to: return addresses stand signed on the stack
+endif
 
 # target_build(directory below BUILD, extra flags): rules for one flavour of the daemon.
 define target_build

@@ -10,6 +10,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "kernel"))
 from daemon_wire import SPEC
 
+VM_HELPERS = ("bpfload", "dropcaps", "stuckcalls")
 EL8 = TESTS / "fixtures" / "btf" / "4.18.0-193.60.2.an8_2.btf.xz"
 
 
@@ -17,6 +18,19 @@ def libraries(binary):
     """The files that the dynamic loader needs for binary, itself included."""
     out = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=True).stdout
     return [Path(path) for path in re.findall(r"(/\S+) \(0x", out)]
+
+
+def foreign_libraries(binary, sysroot):
+    """The same for a binary of another machine, whose files are below sysroot."""
+    found, todo = {}, [binary]
+    while todo:
+        out = subprocess.run(["readelf", "-W", "-l", "-d", str(todo.pop())], capture_output=True, text=True, check=True).stdout
+        for name in re.findall(r"interpreter: (\S+)\]", out) + re.findall(r"\(NEEDED\).*\[(\S+)\]", out):
+            base = Path(name).name
+            if base not in found:
+                found[base] = sysroot / name.lstrip("/") if name.startswith("/") else next(sysroot.glob(f"**/{name}"))
+                todo.append(found[base])
+    return list(found.values())
 
 
 def put(root, source, path, mode=0o755):
@@ -32,23 +46,26 @@ def build(build_dir, kernel, guest, image):
     shutil.rmtree(root, ignore_errors=True)
     for directory in ("proc", "sys", "dev", "tmp", "bin", "etc"):
         (root / directory).mkdir(parents=True)
-    put(root, "/bin/busybox", "/bin/busybox")
+    sysroot = build_dir / "sysroot"  # of a build for another machine
+    sysroot = sysroot if sysroot.exists() else Path("/")
+    needed = libraries(build_dir / "target") if sysroot == Path("/") else foreign_libraries(build_dir / "target", sysroot)
+    put(root, sysroot / "bin" / "busybox", "/bin/busybox")
     put(root, guest / "init", "/init")
     put(root, guest / "tests", "/vm/tests")
     put(root, build_dir / "culprit-static", "/vm/culprit")
-    put(root, build_dir / "tests" / "bpfload", "/vm/bpfload")
-    put(root, build_dir / "tests" / "stuckcalls", "/vm/stuckcalls")
-    put(root, build_dir / "tests" / "dropcaps", "/vm/dropcaps")
+    for helper in VM_HELPERS:
+        if (build_dir / "tests" / helper).exists():
+            put(root, build_dir / "tests" / helper, f"/vm/{helper}")
     put(root, build_dir / "target", "/vm/target")
     put(root, build_dir / ".debug" / "target.debug", "/vm/.debug/target.debug", 0o644)
     (root / "vm" / "el8.2.btf").write_bytes(lzma.decompress(EL8.read_bytes()))
     (root / "vm" / "daemon.spec").write_text(SPEC, encoding="ascii")
-    for library in libraries(build_dir / "target"):
+    for library in needed:
         # under its own name, which has the version, and the one that the loader looks for
-        real = library.parent / library.resolve().name
-        put(root, library, str(real))
-        if real != library:
-            (root / str(library).lstrip("/")).symlink_to(real.name)
+        place = library.relative_to(sysroot)
+        put(root, library, str(place.parent / library.resolve().name))
+        if place.name != library.resolve().name:
+            (root / place).symlink_to(library.resolve().name)
     for module in (kernel / "modules").glob("*.ko"):
         put(root, module, f"/vm/modules/{module.name}", 0o644)
     for obj in (build_dir / "bpf").glob("*.bpf.o"):

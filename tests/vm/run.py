@@ -11,33 +11,59 @@ import fcntl
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import initramfs
 import judge
 
 HERE = Path(__file__).resolve().parent
-# not cmpxchg16b: the emulation of qemu 7.2 gets its flags wrong now and then with two CPUs, and the kernel's allocator uses it
-CPU = "max,-cx16"
 BOOT_S = 120
 TEST_S = 300  # as in guest/init
-
-
 COMPLAINT = "the kernel complains"
 
 
+class Machine(NamedTuple):
+    """What differs between the machines that kernels are for."""
+    qemu: tuple     # command and options
+    results: tuple  # options of the second serial port; its file's name comes behind
+    kernel: str     # of its command line: console, port of the results
+    below: str      # where its programs are, below the build directory
+
+
+MACHINES = {
+    # not cmpxchg16b: the emulation of qemu 7.2 gets its flags wrong now and then with two CPUs, and the kernel's allocator uses it
+    "amd64": Machine(("qemu-system-x86_64", "-cpu", "max,-cx16"), ("-serial", "file:"), "console=ttyS0 mitigations=off vm.results=ttyS1", "."),
+    # pointers are signed, by a hash that costs less than the architecture's
+    "arm64": Machine(("qemu-system-aarch64", "-machine", "virt", "-cpu", "max,pauth-impdef=on"),
+                     ("-device", "pci-serial,chardev=results", "-chardev", "file,id=results,path="),
+                     "console=ttyAMA0 mitigations=off vm.results=ttyS0", "aarch64"),
+}
+
+
 def kernels():
+    """{name: machine} of tests/vm/kernels."""
     lines = (HERE / "kernels").read_text().splitlines()
-    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    return dict(line.split()[:2] for line in lines if line.strip() and not line.startswith("#"))
+
+
+def machine_of(name):
+    return MACHINES[kernels().get(name, "amd64")]
 
 
 def fetch(build, name):
     """Directory of the kernel's files, or None and why it cannot be had."""
+    machine = machine_of(name)
+    if not shutil.which(machine.qemu[0]):
+        return None, f"no {machine.qemu[0]}"
+    if not (build / machine.below / "culprit-static").exists():
+        return None, f"no culprit-static in {build / machine.below}"
     if name == judge.OLD_VERIFIER:
         directory = build / "vm" / "kernels" / name
         if (directory / "release").exists():
@@ -49,14 +75,14 @@ def fetch(build, name):
     return None, (done.stderr.strip().splitlines() or ["no reason given"])[-1]
 
 
-def boot(directory, initrd, tests, work):
+def boot(machine, directory, initrd, tests, work):
     """Runs the machine to its end. Returns what it wrote on its second serial port; its console stays in work/console."""
     console, results = work / "console", work / "results"
     results.unlink(missing_ok=True)
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "2", "-m", "1536", "-nodefaults",
-               "-no-reboot", "-display", "none", "-serial", f"file:{console}", "-serial", f"file:{results}",
+    command = [*machine.qemu, "-accel", "tcg,thread=single", "-smp", "2", "-m", "1536", "-nodefaults",
+               "-no-reboot", "-display", "none", "-serial", f"file:{console}", *machine.results[:-1], f"{machine.results[-1]}{results}",
                "-kernel", str(directory / "vmlinuz"), "-initrd", str(initrd), "-append",
-               f"console=ttyS0 quiet panic=-1 mitigations=off rdinit=/init vm.tests={','.join(tests)}"]
+               f"{machine.kernel} quiet panic=-1 rdinit=/init vm.tests={','.join(tests)}"]
     try:
         subprocess.run(command, check=False, timeout=BOOT_S + TEST_S * len(tests), stdin=subprocess.DEVNULL,
                        stderr=open(work / "qemu", "w"))
@@ -77,14 +103,17 @@ def unpack(text, work):
 
 def run_kernel(build, name, tests):
     """{test: (state, detail, seconds)}; state is passed, failed or missing."""
+    if not tests:
+        return "not booted", {}
     directory, release = fetch(build, name)
     if not directory:
         return release, {test: ("missing", release, 0) for test in tests}
     work = build / "vm" / "results" / name
     subprocess.run(["rm", "-rf", str(work)], check=True)
     work.mkdir(parents=True)
-    initrd = initramfs.build(build, directory, HERE / "guest", work / "initrd")
-    text = boot(directory, initrd, tests, work)
+    machine = machine_of(name)
+    initrd = initramfs.build(build / machine.below, directory, HERE / "guest", work / "initrd")
+    text = boot(machine, directory, initrd, tests, work)
     initrd.unlink()
     parts = unpack(text, work)
     crash = re.search(r"(BUG|Oops|WARNING|general protection fault|Kernel panic).*", (work / "console").read_text(errors="replace"))
@@ -118,7 +147,7 @@ def main():
     lock = open(build / "vm" / "lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time; let go at the end of the process
     built = (build / "vm" / "kernels" / judge.OLD_VERIFIER / "release").exists() and not args.ci
-    names = args.kernels.split(",") if args.kernels else kernels() + [judge.OLD_VERIFIER] * built
+    names = args.kernels.split(",") if args.kernels else [*kernels()] + [judge.OLD_VERIFIER] * built
     width = max(max(len(test) for test in tests), 9) + 1
     left_out = {name: judge.left_out(name, args.ci) for name in names}
 
@@ -149,7 +178,7 @@ def main():
         print(f"{test:{width}}" + "".join(f"{results[test][0]:>13}" for _, _, results, _ in table))
     print(f"{'time':{width}}" + "".join(f"{f'{seconds:.0f} s':>13}" for _, _, _, seconds in table))
     for name, release, results, _ in table:
-        known = any(state not in ("missing", "left out") for state, _, _ in results.values())
+        known = all(state != "missing" for state, _, _ in results.values())
         print(f"{name}: {release if known else 'missing: ' + release}")
     states = [state for _, _, results, _ in table for state, _, _ in results.values()]
     print(", ".join(f"{states.count(state)} {state}" for state in ("passed", "failed", "missing", "left out")))

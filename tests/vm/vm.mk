@@ -1,5 +1,5 @@
 # The kernel matrix: tools/install-deps.sh vm installs what it needs.
-.PHONY: vmtest vm-helpers
+.PHONY: vmtest vm-helpers vm-arm64
 
 $(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(BUILD)/obj/tests/kernel/bpfflow.o $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)
@@ -11,8 +11,17 @@ $(KTEST)/dropcaps: tests/vm/dropcaps.c
 
 kernel-helpers: $(KTEST)/bpfload $(KTEST)/unguarded.bpf.o
 
-vm-helpers: $(KTEST)/bpfload $(KTEST)/dropcaps $(KTEST)/stuckcalls
+vm-helpers: $(KTEST)/bpfload $(KTEST)/dropcaps
+ifeq ($(ARCH),x86_64)
+vm-helpers: $(KTEST)/stuckcalls
+endif
 
-vmtest: static target vm-helpers
+# What runs on arm64's kernels. If the packages for it cannot be had, those kernels are reported as missing.
+vm-arm64:
+	$(Q)if tools/install-deps.sh arm64 && tools/aarch64-sysroot $(BUILD)/aarch64; then \
+		$(MAKE) -s ARCH=aarch64 BUILD=$(BUILD)/aarch64 static target vm-helpers; \
+	fi
+
+vmtest: static target vm-helpers vm-arm64
 	$(Q)tools/install-deps.sh vm
 	$(Q)$(PYTHON) -B tests/vm/run.py $(BUILD) $(VM_ARGS)
