@@ -22,8 +22,19 @@ def helpers():
     subprocess.run(["make", "-s", "kernel-helpers", "build/btf-prune"], check=True, cwd=ROOT)
 
 
-def load(*options):
-    objects = sorted(map(str, (BUILD / "bpf").glob("*.bpf.o")))
+def arm64_objects():
+    """Directory of aarch64's programs, which the kernel here takes as far as they do not read another machine's registers."""
+    sources = sorted((ROOT / "bpf").glob("*.bpf.c"))
+    done = subprocess.run(["make", "-s", "ARCH=aarch64", *[f"build/aarch64/bpf/{source.stem}.o" for source in sources]], cwd=ROOT,
+                          capture_output=True, text=True)
+    if "could not be had" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[0])
+    assert done.returncode == 0, done.stderr
+    return BUILD / "aarch64" / "bpf"
+
+
+def load(*options, directory=BUILD / "bpf"):
+    objects = sorted(map(str, directory.glob("*.bpf.o")))
     done = subprocess.run([str(BPFLOAD), *map(str, options), *objects], capture_output=True, text=True, timeout=120)
     assert done.returncode in (0, 1), done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -39,12 +50,13 @@ def test_every_access_is_resolved(fixture, tmp_path):
     """An access that found nothing is an invalid instruction: the verifier minds unless the program had asked first."""
     btf = tmp_path / "kernel.btf"
     btf.write_bytes(lzma.decompress(fixture.read_bytes()))
-    programs = load("--btf", btf)
+    foreign = "arm64" in fixture.name
+    programs = load("--btf", btf, directory=arm64_objects() if foreign else BUILD / "bpf")
     assert len(programs) >= 25
     wrong = {}
     for program in programs:
         said = program["warnings"] + program["log"]
-        if typed(program):
+        if typed(program) or foreign and "invalid bpf_context access" in said:
             if fixture.name.startswith(NO_ITERATORS) and program["section"].startswith("iter/"):
                 continue
             if "CO-RE" in said:
