@@ -111,7 +111,7 @@ def judge_stacks(facts):
     """Whatever a thread does when it is looked at: its stack is told to its end, or not at all."""
     threads = [line for line in facts.lines() if line["kind"] == "thread"]
     told = [line for line in threads if line["user_stack"]]
-    assert set(facts.text("codes").split()) <= {"0", "4"} and len(threads) >= 100, f"{facts.text('codes')} {facts.text('stderr')[-500:]}"
+    assert set(facts.text("codes").split()) <= {"0", "4"} and len(threads) >= 80, f"{facts.text('codes')} {facts.text('stderr')[-500:]}"
     assert len(told) >= len(threads) // 3, f"{len(told)} of {len(threads)}"
     wrong = []
     for line in told:
@@ -303,7 +303,8 @@ OLD_TESTS = ("load-el8", "old-stall", "old-writes", "old-threads", "old-framing"
 # What does not run on arm64, and why.
 REFUSED = "`writes` is refused on aarch64"
 NOT_ON_ARM64 = {**dict.fromkeys(("writes", "writer", "healthy", "no-btf", "perf-writes", "old-writes", "killed"), REFUSED),
-                "load-el8": "those types are of x86-64", "sources": "its program makes calls that aarch64 does not have"}
+                "load-el8": "those types are of x86-64", "sources": "its program makes calls that aarch64 does not have",
+                "lockdown": "what must work is written down for x86-64 only"}
 
 # What .ci/run leaves out of the matrix, by kernel, and why: a machine without hardware help takes its time.
 SLOW = "seconds of verifying in emulation; `make vmtest` runs it"
