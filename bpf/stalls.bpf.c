@@ -29,6 +29,8 @@ int on_enter(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!cfg || !(how_of(ctx->args[1]) & STALLS_HOW_BY_TRACEPOINT))
 		return 0;
+	if (HAS_HELPER(task_pt_regs))
+		return begins(ctx, stack_user_regs()); /* the same, known to the verifier */
 	return begins(ctx, (const struct pt_regs *)ctx->args[0]);
 }
 
@@ -39,7 +41,7 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct stalls_cfg *cfg = cfg_ours();
 
 	if (cfg && (how_of(BPF_CORE_READ(regs, ARCH_SYSCALL_NR)) & STALLS_HOW_BY_TRACEPOINT))
-		call_returns(ctx, cfg, ctx->args[1]);
+		call_returns(ctx, cfg, call_current(), ctx->args[1]);
 	return 0;
 }
 
@@ -53,24 +55,22 @@ int on_resent(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sock_send_length")
 int sock_send(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct stalls_cfg *cfg = cfg_ours();
 	__s32 ret = ctx->args[1];
 
-	if (ret > 0 && cfg_ours()) {
-		flow_note(sk_inode(ctx->args[0]), ret, true);
-		rpc_send(ctx->args[0]);
-	}
+	if (ret > 0 && cfg)
+		sent(cfg, ctx->args[0], sk_inode(ctx->args[0]), ret);
 	return 0;
 }
 
 SEC("raw_tp/sock_recv_length")
 int sock_recv(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct stalls_cfg *cfg = cfg_ours();
 	__s32 ret = ctx->args[1];
 
-	if (ret > 0 && !(ctx->args[2] & 2 /* MSG_PEEK */) && cfg_ours()) {
-		flow_note(sk_inode(ctx->args[0]), ret, false);
-		rpc_recv(ctx->args[0]);
-	}
+	if (ret > 0 && cfg && !(ctx->args[2] & MSG_PEEK_))
+		received(cfg, ctx->args[0], sk_inode(ctx->args[0]), ret);
 	return 0;
 }
 

@@ -28,8 +28,10 @@ struct stalls_cfg {
 	__u32 bytes;	    /* enum stalls_bytes */
 	__u64 threshold_ns; /* a call that ends after so long sends STALLS_ENDED */
 	__u64 tick_ns;	    /* of the kernel's timer: what sk_rcvtimeo counts in */
+	__u32 rpcs;	    /* RPC channels are followed: 1; without them no thread is ever in an RPC */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct stalls_cfg) == 24, "stalls_cfg");
+_Static_assert(sizeof(struct stalls_cfg) == 32, "stalls_cfg");
 
 /* Array map `hows`, by number of a system call: what it is and who tells of it; 0 = not followed. */
 #define STALLS_NR_MAX 512

@@ -47,7 +47,7 @@ static __always_inline int begin_poll(const struct call_args *a)
 			lost_add(ABI_LOST_READ);
 			break;
 		}
-		call_fd(c, i, p.fd, p.events);
+		call_fd_look(c, i, p.fd, p.events);
 	}
 	if (n > STALLS_FDS)
 		c->flags |= STALLS_CALL_MORE_FDS;
@@ -82,7 +82,7 @@ static __noinline int select_step(struct stalls_call *c, struct scan *s, __u64 s
 			return 0;
 		low = s->word & -s->word;
 		s->word ^= low;
-		call_fd(c, c->n_fds, s->next - 64 + popcount(low - 1), events);
+		call_fd_look(c, c->n_fds, s->next - 64 + popcount(low - 1), events);
 		return 1;
 	}
 	if (s->next >= nfds)
@@ -151,71 +151,88 @@ static __always_inline int begin_epoll(const struct call_args *a)
 	if (!c)
 		return 0;
 	c->timeout_ns = timeout;
-	call_fd(c, 0, a->arg[0], 0);
+	call_fd_look(c, 0, a->arg[0], 0);
 	return 0;
 }
 
 /* SO_RCVTIMEO, SO_SNDTIMEO: the kernel keeps them in ticks, LONG_MAX (MAX_SCHEDULE_TIMEOUT) being infinite.
  */
-static __always_inline __s64 sock_timeout(const struct stalls_cfg *cfg, __u64 file, bool send)
+static __always_inline __s64 ticks_to_ns(const struct stalls_cfg *cfg, __s64 ticks)
 {
-	__u64 sk = file_sk(file);
-	__s64 ticks;
+	return ticks > 1000000000000LL ? -1 : ticks * (__s64)cfg->tick_ns;
+}
+
+static __always_inline __s64 sock_timeout(const struct stalls_cfg *cfg, const struct fd_file *f, bool send)
+{
+	struct file *file = (void *)f->file;
+	struct socket *sock = f->is_sock ? BPF_CORE_READ(file, private_data) : NULL;
+	struct sock *sk = sock ? BPF_CORE_READ(sock, sk) : NULL;
 
 	if (!sk)
 		return -2;
-	ticks = send ? BPF_CORE_READ((struct sock *)sk, sk_sndtimeo)
-		     : BPF_CORE_READ((struct sock *)sk, sk_rcvtimeo);
-	return ticks > 1000000000000LL ? -1 : ticks * (__s64)cfg->tick_ns;
+	return ticks_to_ns(cfg, send ? BPF_CORE_READ(sk, sk_sndtimeo) : BPF_CORE_READ(sk, sk_rcvtimeo));
 }
 
 /*
  * Where ends of calls are not seen, a receive that begins like the one before and has got nothing since is
  * the same one, resumed after a signal: that wait is not over.
  */
-static __always_inline bool still_receives(const struct call_args *a, __u64 file)
+static __always_inline bool still_receives(const struct call_args *a, __u64 inode)
 {
-	struct stalls_call *c = call_current();
+	struct stalls_call *c = a->how & STALLS_HOW_END_KNOWN ? NULL : call_current();
 	struct stalls_sock *s;
-	__u64 inode;
 
-	if (!c || (a->how & STALLS_HOW_END_KNOWN) || c->nr != a->nr || c->arg[0] != a->arg[0] ||
-	    c->arg[1] != a->arg[1] || c->arg[2] != a->arg[2] || (c->flags & STALLS_CALL_PEEK))
+	if (!c || c->nr != a->nr || c->arg[0] != a->arg[0] || c->arg[1] != a->arg[1] ||
+	    c->arg[2] != a->arg[2] || (c->flags & STALLS_CALL_PEEK))
 		return false;
-	inode = file_inode(file);
 	s = bpf_map_lookup_elem(&socks, &inode);
 	return s && s->last_send_ns < c->entry_ns && s->last_recv_ns < c->entry_ns;
 }
 
-/* read, write and their like, connect, accept. Without a call that can block nothing is kept, unless bytes
- * are counted by what the call returns. */
-static __always_inline int begin_fd(const struct stalls_cfg *cfg, const struct call_args *a)
+static __always_inline __u64 msg_flags(const struct call_args *a)
+{
+	int at = STALLS_HOW_FLAGS_OF(a->how);
+
+	return at == 3 ? a->arg[3] : at == 2 ? a->arg[2] : 0;
+}
+
+/* A call of read, write and their like, connect or accept that can block, on *f. */
+static __always_inline int begin_io(const struct call_args *a, const struct fd_file *f, __s64 timeout_ns)
 {
 	__u32 kind = STALLS_HOW_KIND(a->how);
-	bool send = kind == STALLS_HOW_SEND || kind == STALLS_HOW_CONNECT, goes_on = false;
-	int at = STALLS_HOW_FLAGS_OF(a->how);
-	__u64 msg = at == 3 ? a->arg[3] : at == 2 ? a->arg[2] : 0;
-	__u64 file = file_of(a->arg[0]);
+	__u64 msg = msg_flags(a);
 	struct stalls_call *c;
 
-	if (cfg->bytes != STALLS_BYTES_EXIT && (!file || (msg & MSG_DONTWAIT_) || file_nonblocking(file))) {
-		call_over();
-		return 0;
-	}
-	if (kind == STALLS_HOW_RECV && file && file_is_sock(file))
-		goes_on = still_receives(a, file);
-	c = call_begin(a, goes_on);
+	c = call_begin(a, kind == STALLS_HOW_RECV && f->is_sock && still_receives(a, f->inode));
 	if (!c)
 		return 0;
-	c->timeout_ns = sock_timeout(cfg, file, send);
+	c->timeout_ns = timeout_ns;
 	if (kind == STALLS_HOW_RECV)
 		c->flags |= STALLS_CALL_RECV;
 	if (kind == STALLS_HOW_SEND)
 		c->flags |= STALLS_CALL_SEND;
 	if (msg & MSG_PEEK_)
 		c->flags |= STALLS_CALL_PEEK;
-	call_fd(c, 0, a->arg[0], 0);
+	call_fd(c, 0, a->arg[0], 0, f);
 	return 0;
+}
+
+/* The same by nothing but its arguments. Without a call that can block nothing is kept, unless bytes are
+ * counted by what the call returns. */
+static __always_inline int begin_fd(const struct stalls_cfg *cfg, const struct call_args *a)
+{
+	__u32 kind = STALLS_HOW_KIND(a->how);
+	bool send = kind == STALLS_HOW_SEND || kind == STALLS_HOW_CONNECT;
+	__u64 file = file_of(a->arg[0]);
+	struct fd_file f;
+
+	if (cfg->bytes != STALLS_BYTES_EXIT &&
+	    (!file || (msg_flags(a) & MSG_DONTWAIT_) || file_nonblocking(file))) {
+		call_over();
+		return 0;
+	}
+	fd_look(&f, file);
+	return begin_io(a, &f, sock_timeout(cfg, &f, send));
 }
 
 /* The call in a goes on after a signal. */
@@ -229,12 +246,16 @@ static __always_inline int begin_again(const struct call_args *a)
 }
 
 /* Bytes by what a call returns: of the socket, and of the RPC that the thread is in. */
-static __always_inline void count_returned(const struct stalls_call *c, __u32 bytes)
+static __always_inline void count_returned(const struct stalls_cfg *cfg, const struct stalls_call *c,
+					   __u32 bytes)
 {
 	bool sent = c->flags & STALLS_CALL_SEND;
-	__u64 file = file_of(c->fd[0].fd), sk;
+	__u64 file, sk;
 
 	flow_note(c->fd[0].inode, bytes, sent);
+	if (!cfg->rpcs)
+		return;
+	file = file_of(c->fd[0].fd);
 	sk = file == c->fd[0].file ? file_sk(file) : 0; /* not of another that has the number meanwhile */
 	if (sk && sent)
 		rpc_send(sk);
@@ -242,10 +263,10 @@ static __always_inline void count_returned(const struct stalls_call *c, __u32 by
 		rpc_recv(sk);
 }
 
-static __always_inline void call_returns(void *ctx, const struct stalls_cfg *cfg, __s64 ret)
+/* The thread's call in *c, which may be NULL, has returned. */
+static __always_inline void call_returns(void *ctx, const struct stalls_cfg *cfg, struct stalls_call *c,
+					 __s64 ret)
 {
-	struct stalls_call *c = call_current();
-
 	if (!c)
 		return;
 	/* -ERESTARTSYS, -ERESTARTNOINTR, -ERESTARTNOHAND, -ERESTART_RESTARTBLOCK: the kernel may resume the
@@ -257,7 +278,7 @@ static __always_inline void call_returns(void *ctx, const struct stalls_cfg *cfg
 	call_end(ctx, cfg, c, ret);
 	if (cfg->bytes == STALLS_BYTES_EXIT && ret > 0 && c->n_fds == 1 && c->fd[0].is_sock &&
 	    !(c->flags & STALLS_CALL_PEEK))
-		count_returned(c, ret);
+		count_returned(cfg, c, ret);
 }
 
 struct {

@@ -78,15 +78,33 @@ static __always_inline __u32 log2_of(__u64 v)
 	return popcount(v) - 1;
 }
 
+/*
+ * p->field, without calling a helper where the verifier knows what p points to: in programs on functions of
+ * the kernel their arguments (typed must be a constant), everywhere the current task, where there is a helper
+ * that gives it so. These reads are most of what a probe costs (docs/bench.md).
+ */
+#define FIELD(typed, p, field) ((typed) ? (p)->field : BPF_CORE_READ(p, field))
+
 /* struct file * behind a descriptor of the current process, 0 if closed. */
 static __always_inline __u64 file_of(__u32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(fdt, fd);
+	struct task_struct *task;
+	struct file **files;
+	struct fdtable *fdt;
 	__u64 file = 0;
+	__u32 max;
 
-	if (fd >= BPF_CORE_READ(fdt, max_fds))
+	if (HAS_HELPER(get_current_task_btf)) {
+		fdt = bpf_get_current_task_btf()->files->fdt;
+		files = fdt->fd;
+		max = fdt->max_fds;
+	} else {
+		task = (void *)bpf_get_current_task();
+		fdt = BPF_CORE_READ(task, files, fdt);
+		files = BPF_CORE_READ(fdt, fd);
+		max = BPF_CORE_READ(fdt, max_fds);
+	}
+	if (fd >= max)
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;
@@ -97,9 +115,14 @@ static __always_inline __u64 file_inode(__u64 file)
 	return BPF_CORE_READ((struct file *)file, f_inode, i_ino);
 }
 
+static __always_inline bool mode_is_sock(__u32 mode)
+{
+	return (mode & 0170000) == 0140000;
+}
+
 static __always_inline bool file_is_sock(__u64 file)
 {
-	return (BPF_CORE_READ((struct file *)file, f_inode, i_mode) & 0170000) == 0140000;
+	return mode_is_sock(BPF_CORE_READ((struct file *)file, f_inode, i_mode));
 }
 
 static __always_inline bool file_nonblocking(__u64 file)
@@ -275,27 +298,57 @@ static __always_inline struct stalls_call *call_begin(const struct call_args *a,
 	return c;
 }
 
-static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events)
+/* What is behind a descriptor. */
+struct fd_file {
+	__u64 file, inode; /* struct file *; 0: closed */
+	__u32 is_sock;
+	__u32 pad;
+};
+
+static __always_inline void fd_look(struct fd_file *f, __u64 file)
+{
+	struct inode *inode;
+
+	f->file = file;
+	f->inode = f->is_sock = 0;
+	if (!file)
+		return;
+	inode = BPF_CORE_READ((struct file *)file, f_inode);
+	f->inode = BPF_CORE_READ(inode, i_ino);
+	f->is_sock = mode_is_sock(BPF_CORE_READ(inode, i_mode));
+}
+
+static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events,
+				    const struct fd_file *f)
 {
 	__u32 key = fd;
 	struct stalls_fd *to;
-	__u64 file;
 	__u32 *n;
 
 	if (i >= STALLS_FDS)
 		return;
 	to = &c->fd[i];
 	ADDRESS_NOW(to);
-	file = fd < 0 ? 0 : file_of(fd);
 	to->fd = fd;
 	to->events = events;
-	to->is_sock = file && file_is_sock(file);
-	to->file = file;
-	to->inode = file ? file_inode(file) : 0;
+	to->is_sock = f->is_sock;
+	to->file = f->file;
+	to->inode = f->inode;
 	c->n_fds = i + 1;
 	n = bpf_map_lookup_elem(&waiters, &key);
 	if (n)
 		__sync_fetch_and_add(n, 1);
+}
+
+/* The same, of which nothing is known yet. */
+static __always_inline void call_fd_look(struct stalls_call *c, __u32 i, __s32 fd, __u16 events)
+{
+	struct fd_file f;
+
+	if (i >= STALLS_FDS)
+		return;
+	fd_look(&f, fd < 0 ? 0 : file_of(fd));
+	call_fd(c, i, fd, events, &f);
 }
 
 #endif

@@ -71,8 +71,16 @@ static __always_inline void flow_resent(__u64 sk)
 
 static __always_inline void flow_reader(struct stalls_sock *s)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t;
 
+	if (HAS_HELPER(get_current_task_btf)) {
+		t = bpf_get_current_task_btf();
+		s->recv_cpu_ns = t->se.sum_exec_runtime;
+		s->recv_sys_ns = t->stime;
+		s->recv_nvcsw = t->nvcsw;
+		return;
+	}
+	t = (void *)bpf_get_current_task();
 	s->recv_cpu_ns = BPF_CORE_READ(t, se.sum_exec_runtime);
 	s->recv_sys_ns = BPF_CORE_READ(t, stime);
 	s->recv_nvcsw = BPF_CORE_READ(t, nvcsw);
@@ -158,6 +166,21 @@ static __always_inline void rpc_recv(__u64 sk)
 
 	if (r && r->first_send_ns && r->sk == sk)
 		r->last_recv_ns = bpf_ktime_get_ns();
+}
+
+/* Bytes went out, or came in. */
+static __always_inline void sent(const struct stalls_cfg *cfg, __u64 sk, __u64 inode, __u64 bytes)
+{
+	flow_note(inode, bytes, true);
+	if (cfg->rpcs)
+		rpc_send(sk);
+}
+
+static __always_inline void received(const struct stalls_cfg *cfg, __u64 sk, __u64 inode, __u64 bytes)
+{
+	flow_note(inode, bytes, false);
+	if (cfg->rpcs)
+		rpc_recv(sk);
 }
 
 static __always_inline void method_time(struct stalls_method *m, __u64 ns)

@@ -14,12 +14,13 @@
 #include <bpf/bpf_tracing.h>
 #include "begin.bpf.h"
 
-/* A program for each of the two ways to be at a function's entry. body(first argument, second, third). */
+/* A program for each of the two ways to be at a function's entry. body(first argument, second, third, whether
+ * the verifier knows what they point to). */
 #define ON_ENTRY(name, function, body)                                                                       \
 	SEC("kprobe")                                                                                        \
 	int kp_##name(struct pt_regs *ctx)                                                                   \
 	{                                                                                                    \
-		return body(ctx, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx));                \
+		return body(ctx, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), false);         \
 	}                                                                                                    \
 	ON_FENTRY(name, function, body)
 
@@ -27,7 +28,7 @@
 	SEC("fentry/" function)                                                                              \
 	int fe_##name(__u64 *ctx)                                                                            \
 	{                                                                                                    \
-		return body(ctx, ctx[0], ctx[1], ctx[2]);                                                    \
+		return body(ctx, ctx[0], ctx[1], ctx[2], true);                                              \
 	}
 
 /* For functions of one or two parameters, of which none is needed. */
@@ -51,74 +52,104 @@ static __noinline int fn_call(void *ctx, __u64 a0, __u64 a1, __u64 a2)
 	return cfg_ours() ? begins(ctx, stack_user_regs()) : 0;
 }
 
-static __always_inline void sent(struct stalls_cfg *cfg, __u64 sk, __u64 bytes)
+/* What the socket that a function of the kernel is called for has to do with files. */
+struct sk_file {
+	struct fd_file f; /* file 0: a socket that the kernel itself made */
+	__u32 blocks;
+	__u32 pad;
+};
+
+static __always_inline void sk_look(struct sk_file *v, __u64 sk, bool typed)
 {
-	flow_note(sk_inode(sk), bytes, true);
-	rpc_send(sk);
+	struct socket *sock = FIELD(typed, (struct sock *)sk, sk_socket);
+	struct file *file = sock ? FIELD(typed, sock, file) : NULL;
+
+	v->f.file = (__u64)file;
+	v->f.is_sock = 1;
+	v->f.inode = v->blocks = 0;
+	if (!file)
+		return;
+	v->f.inode =
+		typed ? file->f_inode->i_ino : BPF_CORE_READ((struct socket_alloc *)sock, vfs_inode.i_ino);
+	v->blocks = !(FIELD(typed, file, f_flags) & 04000); /* O_NONBLOCK */
 }
 
-static __always_inline void received(struct stalls_cfg *cfg, __u64 sk, __u64 bytes)
+static __always_inline __u64 sk_inode_by(__u64 sk, bool typed)
 {
-	flow_note(sk_inode(sk), bytes, false);
-	rpc_recv(sk);
+	return typed ? ((struct sock *)sk)->sk_socket->file->f_inode->i_ino : sk_inode(sk);
 }
 
-static __always_inline __u64 sk_of(__u64 sock)
+static __always_inline __u64 sk_of(__u64 sock, bool typed)
 {
-	return (__u64)BPF_CORE_READ((struct socket *)sock, sk);
+	return (__u64)FIELD(typed, (struct socket *)sock, sk);
 }
 
-/* A call that cannot block needs no look at its arguments. Sockets that the kernel itself made have no file.
+/*
+ * A call that cannot block needs no look at its arguments. Else all but the descriptor's number is known from
+ * the socket, as long as the number stands for it: file systems and block devices use sockets, too.
  */
-static __always_inline bool sk_blocks(__u64 sk)
-{
-	__u64 file = (__u64)BPF_CORE_READ((struct sock *)sk, sk_socket, file);
-
-	return file && !file_nonblocking(file);
-}
-
-static __always_inline int fn_begin_io(void *ctx, struct stalls_cfg *cfg, __u64 sk)
+static __always_inline int fn_begin_io(struct stalls_cfg *cfg, __u64 sk, const struct sk_file *v, bool send,
+				       bool typed)
 {
 	struct call_args a = {};
+	__s64 ticks;
 	__u32 kind;
 
-	if (!sk_blocks(sk)) {
+	if (!v->blocks) {
 		call_over();
 		return 0;
 	}
 	if (!args_from(&a, stack_user_regs()))
 		return 0;
 	kind = STALLS_HOW_KIND(a.how);
-	return kind >= STALLS_HOW_RECV && kind <= STALLS_HOW_ACCEPT ? begin_fd(cfg, &a) : 0;
+	if (kind < STALLS_HOW_RECV || kind > STALLS_HOW_ACCEPT)
+		return 0;
+	if (kind != (send ? STALLS_HOW_SEND : STALLS_HOW_RECV) || file_of(a.arg[0]) != v->f.file)
+		return begin_fd(cfg, &a);
+	if (msg_flags(&a) & MSG_DONTWAIT_) {
+		call_over();
+		return 0;
+	}
+	if (send)
+		ticks = FIELD(typed, (struct sock *)sk, sk_sndtimeo);
+	else
+		ticks = FIELD(typed, (struct sock *)sk, sk_rcvtimeo);
+	return begin_io(&a, &v->f, ticks_to_ns(cfg, ticks));
 }
 
-static __noinline int fn_sk_recv(void *ctx, __u64 sk, __u64 a1, __u64 a2)
+static __always_inline int fn_sk_recv(void *ctx, __u64 sk, __u64 a1, __u64 a2, bool typed)
 {
 	struct stalls_cfg *cfg = cfg_ours();
-
-	return cfg ? fn_begin_io(ctx, cfg, sk) : 0;
-}
-
-static __noinline int fn_sk_send(void *ctx, __u64 sk, __u64 a1, __u64 size)
-{
-	struct stalls_cfg *cfg = cfg_ours();
+	struct sk_file v;
 
 	if (!cfg)
 		return 0;
-	fn_begin_io(ctx, cfg, sk);
+	sk_look(&v, sk, typed);
+	return fn_begin_io(cfg, sk, &v, false, typed);
+}
+
+static __always_inline int fn_sk_send(void *ctx, __u64 sk, __u64 a1, __u64 size, bool typed)
+{
+	struct stalls_cfg *cfg = cfg_ours();
+	struct sk_file v;
+
+	if (!cfg)
+		return 0;
+	sk_look(&v, sk, typed);
+	fn_begin_io(cfg, sk, &v, true, typed);
 	if (cfg->bytes == STALLS_BYTES_ENTRY && size)
-		sent(cfg, sk, size);
+		sent(cfg, sk, v.f.inode, size);
 	return 0;
 }
 
-static __always_inline int fn_sock_recv(void *ctx, __u64 sock, __u64 a1, __u64 a2)
+static __always_inline int fn_sock_recv(void *ctx, __u64 sock, __u64 a1, __u64 a2, bool typed)
 {
-	return cfg_ours() ? fn_sk_recv(ctx, sk_of(sock), a1, a2) : 0;
+	return cfg_ours() ? fn_sk_recv(ctx, sk_of(sock, typed), a1, a2, typed) : 0;
 }
 
-static __always_inline int fn_sock_send(void *ctx, __u64 sock, __u64 a1, __u64 size)
+static __always_inline int fn_sock_send(void *ctx, __u64 sock, __u64 a1, __u64 size, bool typed)
 {
-	return cfg_ours() ? fn_sk_send(ctx, sk_of(sock), a1, size) : 0;
+	return cfg_ours() ? fn_sk_send(ctx, sk_of(sock, typed), a1, size, typed) : 0;
 }
 
 /* tcp_cleanup_rbuf(sk, copied): before each wait, and at the end, with all that was copied so far */
@@ -138,7 +169,7 @@ static __noinline int fn_copied(void *ctx, __u64 sk, __u64 copied, __u64 a2)
 		c->got += n;
 	}
 	if (n)
-		received(cfg, sk, n);
+		received(cfg, sk, sk_inode(sk), n);
 	return 0;
 }
 
@@ -158,7 +189,7 @@ static __noinline int fn_chunk(void *ctx, __u64 chunk, __u64 a1, __u64 a2)
 		return 0;
 	sk = file_sk(file_of(a.arg[0]));
 	if (sk)
-		received(cfg, sk, (__u32)chunk);
+		received(cfg, sk, sk_inode(sk), (__u32)chunk);
 	return 0;
 }
 
@@ -183,7 +214,7 @@ static __noinline int fn_polled(void *ctx, __u64 a0, __u64 a1, __u64 a2)
 	return 0;
 }
 
-static __noinline int fn_resent(void *ctx, __u64 sk, __u64 a1, __u64 a2)
+static __noinline int fn_resent(void *ctx, __u64 sk, __u64 a1, __u64 a2, bool typed)
 {
 	flow_resent(sk);
 	return 0;
@@ -194,7 +225,7 @@ static __noinline int fn_returns(void *ctx, __u64 a0, __s64 ret)
 	struct stalls_cfg *cfg = cfg_ours();
 
 	if (cfg)
-		call_returns(ctx, cfg, ret);
+		call_returns(ctx, cfg, call_current(), ret);
 	return 0;
 }
 
@@ -203,19 +234,20 @@ static __always_inline int fn_accepted(void *ctx, __u64 a0, __s64 ret)
 	return fn_returns(ctx, a0, 0); /* a pointer */
 }
 
-static __noinline int fn_sk_sent(void *ctx, __u64 sk, __s64 ret)
+/* Only by fexit: the verifier knows the argument. */
+static __always_inline int fn_sk_sent(void *ctx, __u64 sk, __s64 ret)
 {
 	struct stalls_cfg *cfg = cfg_ours();
 
 	if (!cfg)
 		return 0;
 	if (ret > 0 && cfg->bytes == STALLS_BYTES_FEXIT)
-		sent(cfg, sk, ret);
-	call_returns(ctx, cfg, ret);
+		sent(cfg, sk, sk_inode_by(sk, true), ret);
+	call_returns(ctx, cfg, call_current(), ret);
 	return 0;
 }
 
-static __noinline int fn_sk_received(void *ctx, __u64 sk, __s64 ret)
+static __always_inline int fn_sk_received(void *ctx, __u64 sk, __s64 ret)
 {
 	struct stalls_cfg *cfg = cfg_ours();
 	struct stalls_call *c;
@@ -224,19 +256,19 @@ static __noinline int fn_sk_received(void *ctx, __u64 sk, __s64 ret)
 		return 0;
 	c = call_current();
 	if (ret > 0 && cfg->bytes == STALLS_BYTES_FEXIT && !(c && (c->flags & STALLS_CALL_PEEK)))
-		received(cfg, sk, ret);
-	call_returns(ctx, cfg, ret);
+		received(cfg, sk, sk_inode_by(sk, true), ret);
+	call_returns(ctx, cfg, c, ret);
 	return 0;
 }
 
 static __always_inline int fn_sock_sent(void *ctx, __u64 sock, __s64 ret)
 {
-	return cfg_ours() ? fn_sk_sent(ctx, sk_of(sock), ret) : 0;
+	return cfg_ours() ? fn_sk_sent(ctx, sk_of(sock, true), ret) : 0;
 }
 
 static __always_inline int fn_sock_received(void *ctx, __u64 sock, __s64 ret)
 {
-	return cfg_ours() ? fn_sk_received(ctx, sk_of(sock), ret) : 0;
+	return cfg_ours() ? fn_sk_received(ctx, sk_of(sock, true), ret) : 0;
 }
 
 SEC("kprobe")
@@ -321,13 +353,13 @@ int fe_polled(__u64 *ctx)
 SEC("kprobe")
 int kp_sendpage(struct pt_regs *ctx)
 {
-	return fn_sk_send(ctx, PT_REGS_PARM1(ctx), 0, PT_REGS_PARM4(ctx));
+	return fn_sk_send(ctx, PT_REGS_PARM1(ctx), 0, PT_REGS_PARM4(ctx), false);
 }
 
 SEC("fentry/tcp_sendpage")
 int fe_sendpage(__u64 *ctx)
 {
-	return fn_sk_send(ctx, ctx[0], 0, ctx[3]);
+	return fn_sk_send(ctx, ctx[0], 0, ctx[3], true);
 }
 
 SEC("fexit/tcp_sendpage")

@@ -275,7 +275,8 @@ static int configure(struct stalls_trace *t, struct err *err)
 	struct stalls_cfg cfg = {.tgid = (uint32_t)t->opts.pid,
 				 .threshold_ns = t->opts.threshold_ns,
 				 .bytes = t->bytes,
-				 .tick_ns = tick_ns()};
+				 .tick_ns = tick_ns(),
+				 .rpcs = t->opts.rpc && t->opts.rpc->n_sites};
 	uint32_t zero = 0;
 
 	if (stalls_calls_configure(t) ||

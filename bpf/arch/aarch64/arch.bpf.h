@@ -34,6 +34,15 @@ static __always_inline bool arch_may_poll(__s64 nr)
  * most of a program's stack. */
 static __always_inline long arch_syscall_args(__u32 *nr, __u64 *arg, const struct pt_regs *regs)
 {
+	if (HAS_HELPER(task_pt_regs)) { /* known to the verifier there, see stack_task_regs */
+		*nr = regs->syscallno;
+		arg[0] = regs->orig_x0;
+		arg[1] = regs->regs[1];
+		arg[2] = regs->regs[2];
+		arg[3] = regs->regs[3];
+		arg[4] = regs->regs[4];
+		return 0;
+	}
 	arg[0] = BPF_CORE_READ(regs, orig_x0);
 	*nr = BPF_CORE_READ(regs, syscallno);
 	return bpf_core_read(&arg[1], 4 * sizeof(*arg), &regs->regs[1]);

@@ -34,6 +34,15 @@ static __always_inline long arch_syscall_args(__u32 *nr, __u64 *arg, const struc
 {
 	struct pt_regs r;
 
+	if (HAS_HELPER(task_pt_regs)) { /* known to the verifier there, see stack_task_regs */
+		*nr = regs->orig_ax;
+		arg[0] = regs->di;
+		arg[1] = regs->si;
+		arg[2] = regs->dx;
+		arg[3] = regs->r10;
+		arg[4] = regs->r8;
+		return 0;
+	}
 	if (bpf_probe_read_kernel(&r, sizeof(r), regs))
 		return -1;
 	*nr = r.orig_ax;
