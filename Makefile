@@ -54,6 +54,7 @@ help:
 	@echo "make check      install, build, run all tests (root)"
 	@echo "make unit       unit tests only (no root)"
 	@echo "make bench      what it costs, against bpftrace, perf, strace and the unprobed target (root)"
+	@echo "make bench-vm   what following calls costs by fentry, kprobes and tracepoints, in instructions of an emulated machine"
 	@echo "make vmtest     the tests on other kernels, in qemu (downloads them once)"
 	@echo "make fuzz       fuzz targets, FUZZ_SECONDS (60) each"
 	@echo "make analyze    clang-format, clang's warnings, clang-tidy"

@@ -2,12 +2,15 @@
 /*
  * RPC at full speed over many connections from many threads: a client, and its server as a child that echoes. Frames as those of
  * the test daemon (tests/target/rpc/wire.h). Prints "ready CLIENT SERVER"; each line on stdin is a number of milliseconds to call
- * for, answered by the number of calls done, all of which are answered. usage: rpcload THREADS CONNECTIONS
+ * for, then, if not all, how many threads call, then "poll" if they wait by poll() for each answer; it is answered by the number
+ * of calls done, all of which are answered. usage: rpcload THREADS CONNECTIONS
  */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +35,8 @@ struct frame {
 #define METHOD	 0x1122334455667788ULL
 
 static int *client;
-static unsigned n_threads, n_conns;
+static unsigned n_threads, n_conns, active;
+static bool polls;
 static pthread_barrier_t go, done;
 static uint64_t until_ns, *calls;
 
@@ -107,19 +111,24 @@ static void serve(int listener)
 	}
 }
 
+static void call(int fd, uint64_t id)
+{
+	struct frame f = {.magic = "ZBSR", .version = 1, .type = REQUEST, .id = id, .method = METHOD};
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (send(fd, &f, sizeof(f), MSG_NOSIGNAL) != sizeof(f) || (polls && poll(&p, 1, 60000) != 1) ||
+	    recv(fd, &f, sizeof(f), MSG_WAITALL) != sizeof(f) || f.type != RESPONSE)
+		die("call");
+}
+
 static void *caller(void *arg)
 {
 	uintptr_t me = (uintptr_t)arg;
-	struct frame f;
 
 	for (;;) {
 		pthread_barrier_wait(&go);
-		for (unsigned i = (unsigned)me; now_ns() < until_ns; i = (i + n_threads) % n_conns) {
-			f = (struct frame){.magic = "ZBSR", .version = 1, .type = REQUEST, .id = ++calls[me], .method = METHOD};
-			if (send(client[i], &f, sizeof(f), MSG_NOSIGNAL) != sizeof(f) ||
-			    recv(client[i], &f, sizeof(f), MSG_WAITALL) != sizeof(f) || f.type != RESPONSE)
-				die("call");
-		}
+		for (unsigned i = (unsigned)me; me < active && now_ns() < until_ns; i = (i + n_threads) % n_conns)
+			call(client[i], ++calls[me]);
 		pthread_barrier_wait(&done);
 	}
 	return NULL;
@@ -132,7 +141,7 @@ int main(int argc, char **argv)
 	pthread_attr_t attr;
 	int listener;
 	pthread_t thread;
-	unsigned ms;
+	char line[64];
 	pid_t child;
 
 	n_threads = argc > 2 ? (unsigned)atoi(argv[1]) : 0;
@@ -163,9 +172,15 @@ int main(int argc, char **argv)
 			die("pthread_create");
 	printf("ready %d %d\n", (int)getpid(), (int)child);
 	fflush(stdout);
-	while (scanf("%u", &ms) == 1) {
+	while (fgets(line, sizeof(line), stdin)) {
 		uint64_t before = 0, after = 0;
+		unsigned ms = 0;
+		char how[8] = "";
 
+		active = n_threads;
+		if (sscanf(line, "%u %u %7s", &ms, &active, how) < 1)
+			break;
+		polls = !strcmp(how, "poll");
 		for (unsigned i = 0; i < n_threads; i++)
 			before += calls[i];
 		until_ns = now_ns() + ms * 1000000ULL;

@@ -10,7 +10,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "kernel"))
 from daemon_wire import SPEC
 
-VM_HELPERS = ("bpfload", "dropcaps", "stuckcalls")
+VM_HELPERS = ("bpfload", "dropcaps", "rpcload", "stuckcalls")
 EL8 = TESTS / "fixtures" / "btf" / "4.18.0-193.60.2.an8_2.btf.xz"
 
 

@@ -1,5 +1,6 @@
 """What each test must have found on each kernel. Raises AssertionError with the difference."""
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -286,14 +287,51 @@ def judge_sources(facts):
         assert plan and all(f" attached           {told} " in line for line in plan), f"{source}: {plan}"
 
 
+# percent of an RPC loop's calls: what docs/bench.md has for 6.12, and room for other kernels
+COST_BOUND = {"fentry": 25, "kprobe": 30, "tracepoint": 30}
+COST_LOADS = {"1": "send, recv of 1 thread", "poll": "send, poll, recv of 1 thread", "4": "send, recv of 4 threads"}
+
+
+def judge_cost(facts):
+    """What each source takes from an RPC loop; every one tells of all calls, and less than what would be grossly wrong is lost."""
+    rates = {}
+    for line in facts.text("rates").splitlines():
+        source, load, *calls = line.split()
+        rates.setdefault((source, load), []).extend(map(int, calls))
+    calls = {key: statistics.median(values) for key, values in rates.items()}
+    for (source, load), values in rates.items():
+        assert min(values) > 300 and max(values) - min(values) < 0.03 * max(values), f"not steady: {source} {load} {values}"
+    own = dict(line.split() for line in facts.text("own").splitlines())
+    table = []
+    lost = {}
+    for source in COST_BOUND:
+        summary = facts.lines(f"{source}.out")[-1]
+        assert summary["kind"] == "summary" and not summary["probes"]["failed"] and not summary["events"]["lost"], summary
+        assert any("followed in 1 of them" in note for note in summary["notes"]), f"the server is not followed: {summary['notes']}"
+        plan = [line for line in facts.text(f"{source}.err").splitlines() if line.startswith(("poll ", "receive ", "send "))]
+        assert plan and all(f" attached           {source}" in line for line in plan), f"{source}: {plan}"
+        for load, what in COST_LOADS.items():
+            before, after = calls["none", load], calls[source, load]
+            lost[source, load] = 100 * (1 - after / before)
+            table.append(f"{facts.kernel} cost: {source:10} {what:28} {40e6 / before:7.0f} -> {40e6 / after:7.0f} instructions a call: "
+                         f"{lost[source, load]:.1f} % of the calls lost")
+        table.append(f"{facts.kernel} cost: {source:10} the session itself, of a machine of one instruction a nanosecond: {int(own[source]) / 10:.1f} %")
+    print("\n".join(table), flush=True)
+    wrong = {key: percent for key, percent in lost.items() if not 1 < percent < COST_BOUND[key[0]]}
+    assert not wrong, f"{wrong}, allowed {COST_BOUND}"
+    assert facts.rc() == 0
+
+
 JUDGES = {"doctor": judge_doctor, "load": judge_load, "load-el8": judge_load_el8, "threads": judge_threads, "stacks": judge_stacks, "find": judge_find, "writes": judge_writes, "writer": judge_writer, "healthy": judge_healthy, "no-btf": judge_no_btf,
           "perf-writes": judge_writes, "perf-stall": judge_stall("peer-silent"), "old-stall": judge_stall("peer-silent", kernel_stack=False),
           "old-writes": judge_writes, "old-threads": judge_threads, "framing": judge_framing, "old-framing": judge_framing, "no-diag": judge_no_diag, "sources": judge_sources,
           "killed": judge_killed, "container": judge_container,
           "silent-server": judge_stall("peer-silent"), "dead-fd": judge_stall("polling-dead-fd"),
           "server-mutex": judge_stall("server-thread-blocked", "other_"),
+          "cost": judge_cost,
           "lockdown": judge_lockdown}  # the last: it cannot be undone
-TESTS = list(JUDGES)
+ALONE = "cost"  # its machine counts instructions: `make bench-vm`
+TESTS = [test for test in JUDGES if test != ALONE]
 
 # A kernel with a verifier of el8.2's knowledge, built by hand (tests/vm/old-verifier). Its types name what its verifier refuses, so that only
 # what takes nothing newer can run there; and it has no modules for sock_diag.

@@ -83,8 +83,10 @@ def boot(machine, directory, initrd, tests, work):
                "-no-reboot", "-display", "none", "-serial", f"file:{console}", *machine.results[:-1], f"{machine.results[-1]}{results}",
                "-kernel", str(directory / "vmlinuz"), "-initrd", str(initrd), "-append",
                f"{machine.kernel} quiet panic=-1 rdinit=/init vm.tests={','.join(tests)}"]
+    if tests == [judge.ALONE]:  # an instruction is a nanosecond: what else this host does is in no figure
+        command += ["-smp", "1", "-icount", "shift=0,sleep=off"]
     try:
-        subprocess.run(command, check=False, timeout=BOOT_S + TEST_S * len(tests), stdin=subprocess.DEVNULL,
+        subprocess.run(command, check=False, timeout=(BOOT_S + TEST_S * len(tests)) * (3 if judge.ALONE in tests else 1), stdin=subprocess.DEVNULL,
                        stderr=open(work / "qemu", "w"))
     except subprocess.TimeoutExpired:
         pass  # judged by what is there
@@ -143,6 +145,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     build, tests = args.build.resolve(), args.tests.split(",")
+    if judge.ALONE in tests and len(tests) > 1:
+        parser.error(f"{judge.ALONE} runs alone")
     (build / "vm").mkdir(parents=True, exist_ok=True)
     lock = open(build / "vm" / "lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time; let go at the end of the process

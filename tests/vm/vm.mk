@@ -1,5 +1,5 @@
 # The kernel matrix: tools/install-deps.sh vm installs what it needs.
-.PHONY: vmtest vm-helpers vm-arm64
+.PHONY: vmtest vm-helpers vm-arm64 bench-vm
 
 $(KTEST)/bpfload: $(BUILD)/obj/tests/kernel/bpfload.o $(BUILD)/obj/tests/kernel/bpfflow.o $(STATIC_OBJ) $(BUILD)/libtrace.a $(BUILD)/libcore.a
 	$(Q)mkdir -p $(@D)
@@ -13,7 +13,7 @@ kernel-helpers: $(KTEST)/bpfload $(KTEST)/unguarded.bpf.o
 
 vm-helpers: $(KTEST)/bpfload $(KTEST)/dropcaps
 ifeq ($(ARCH),x86_64)
-vm-helpers: $(KTEST)/stuckcalls
+vm-helpers: $(KTEST)/stuckcalls $(KTEST)/rpcload
 endif
 
 # What runs on arm64's kernels. If the packages for it cannot be had, those kernels are reported as missing.
@@ -25,3 +25,8 @@ vm-arm64:
 vmtest: static target vm-helpers vm-arm64
 	$(Q)tools/install-deps.sh vm
 	$(Q)$(PYTHON) -B tests/vm/run.py $(BUILD) $(VM_ARGS)
+
+# what following calls costs, by each source, in instructions of an emulated machine (docs/bench.md)
+bench-vm: static target vm-helpers
+	$(Q)tools/install-deps.sh vm
+	$(Q)$(PYTHON) -B tests/vm/run.py $(BUILD) --tests cost --kernels 6.12 $(VM_ARGS)
