@@ -113,6 +113,17 @@ static inline bool shared(void *ctx, uint64_t inode)
 	return kin_has;
 }
 
+/* What comes in the middle of the next look; NULL is no more. */
+static const struct abi_hdr *arriving[3];
+
+static inline void arrive(void *ctx)
+{
+	(void)ctx;
+	for (size_t i = 0; i < sizeof(arriving) / sizeof(arriving[0]) && arriving[i]; i++)
+		stall_engine_event(e, arriving[i]);
+	memset(arriving, 0, sizeof(arriving));
+}
+
 static inline void on_found(void *ctx, const struct stall *s)
 {
 	(void)ctx;
@@ -130,10 +141,12 @@ static inline int setup(void **state)
 				       .method_name = method_name,
 				       .unwind_copy = unwind_copy,
 				       .shared = shared,
+				       .events = arrive,
 				       .found = on_found};
 
 	(void)state;
 	memset(&p, 0, sizeof(p));
+	memset(arriving, 0, sizeof(arriving));
 	n_found = 0;
 	rpc_names_add(&names, false, "Channel::CallMethod", NULL);
 	rpc_names_add(&names, true, "Impl::ListDb", "svc.ListDb");

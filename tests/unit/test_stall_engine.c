@@ -135,6 +135,51 @@ static void dead_descriptor(void **state)
 	assert_int_equal(found[0]->other.ts_ns, START + 4 * SEC);
 }
 
+/* The look saw the descriptor closed before the event of its close was read; with that comes the end of
+ * another call, which to this look's facts still lasts. */
+static void closed_while_it_was_looked(void **state)
+{
+	struct thread_facts *dead = thread(CALL_POLL, "poll", SYS_poll, 0),
+			    *silent = thread(CALL_POLL, "poll", SYS_poll, 0);
+	static struct stalls_closed c;
+	struct stalls_ended ended = {
+		.h = {.kind = STALLS_ENDED, .size = sizeof(ended), .tid = 101, .ts_ns = START + 4 * SEC},
+		.entry_ns = START + SEC,
+		.nr = SYS_poll};
+	struct stall_life life;
+
+	(void)state;
+	connection();
+	connection()->last_send_ms = 2000;
+	waits_for(dead, 0);
+	waits_for(silent, 1);
+	in_flight(dead, START + SEC, 0);
+	in_flight(silent, START + SEC, 1);
+	look(START + 3 * SEC);
+	assert_int_equal(n_found, 1);
+	assert_int_equal(found[0]->tid, 101);
+	p.fd[1].sock.last_send_ms = p.open[1].facts.last_send_ms = 4000;
+	c = (struct stalls_closed){
+		.h = {.kind = STALLS_CLOSED, .size = sizeof(c), .tid = 555, .ts_ns = START + 4 * SEC},
+		.fd = 20,
+		.last = 20,
+		.file = 0xf00,
+		.inode = 70,
+		.nr = SYS_close};
+	arriving[0] = &c.h;
+	arriving[1] = &ended.h;
+	p.file[20] = 0xabc;
+	p.fd[0].inode = 99;
+	look(START + 5 * SEC);
+	assert_int_equal(n_found, 2); /* and the silent peer not once more */
+	assert_int_equal(found[1]->verdict, VERDICT_POLLING_DEAD_FD);
+	assert_true(found[1]->has_other);
+	assert_int_equal(found[1]->other.tid, 555);
+	life = stall_engine_life(e, 0, START + 20 * SEC);
+	assert_true(life.over);
+	assert_int_equal(life.end_ns, START + 4 * SEC);
+}
+
 static void reply_on_another_descriptor(void **state)
 {
 	struct thread_facts *t = thread(CALL_POLL, "poll", SYS_poll, 5 * SEC);
@@ -250,9 +295,16 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(once_until_the_end), T(before_the_session),	       T(left_alone),
-		T(dead_descriptor),    T(reply_on_another_descriptor), T(rpc_under_way),
-		T(wants_look),	       T(vanished_meanwhile),	       T(full_pipe),
+		T(once_until_the_end),
+		T(before_the_session),
+		T(left_alone),
+		T(dead_descriptor),
+		T(closed_while_it_was_looked),
+		T(reply_on_another_descriptor),
+		T(rpc_under_way),
+		T(wants_look),
+		T(vanished_meanwhile),
+		T(full_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,14 @@ static void find_neighbours(struct stalls_run *r)
 	r->find_neighbours = false;
 }
 
+/* An error is the next tick's to tell: it reads the same buffers. */
+static void take_events(void *ctx)
+{
+	struct stalls_run *r = ctx;
+
+	transport_drain(r->transport, &(struct err){0});
+}
+
 int stalls_start(struct stalls_run *r, struct err *err)
 {
 	struct stall_engine_cfg cfg = {.pid = r->opts.common.pid,
@@ -189,6 +197,7 @@ int stalls_start(struct stalls_run *r, struct err *err)
 				       .wire = r->wire ? stalls_wire_oldest : NULL,
 				       .wire_all = r->wire ? stalls_wire_all : NULL,
 				       .wire_began = r->wire ? stalls_wire_began : NULL,
+				       .events = take_events,
 				       .found = on_found};
 	int rc = stall_engine_create(&r->engine, &cfg, &ops, err);
 

@@ -6,6 +6,7 @@
 
 #include "arch/arch.h"
 #include "stalls/engine_priv.h"
+#include "util/grow.h"
 
 int stall_engine_create(struct stall_engine **ret, const struct stall_engine_cfg *cfg,
 			const struct stall_engine_ops *ops, struct err *err)
@@ -47,6 +48,7 @@ void stall_engine_destroy(struct stall_engine *e)
 		found_free(e->found[i]);
 	free(e->found);
 	free(e->closed);
+	free(e->late);
 	free(e);
 }
 
@@ -67,10 +69,27 @@ static void keep_closed(struct stall_engine *e, const struct stalls_closed *ev)
 
 void stall_engine_event(struct stall_engine *e, const struct abi_hdr *rec)
 {
-	if (rec->kind == STALLS_ENDED && rec->size >= sizeof(struct stalls_ended))
-		found_ended(e, (const struct stalls_ended *)rec);
-	else if (rec->kind == STALLS_CLOSED)
+	const struct stalls_ended *ended = (const struct stalls_ended *)rec;
+
+	if (rec->kind == STALLS_CLOSED)
 		keep_closed(e, (const struct stalls_closed *)rec);
+	else if (rec->kind != STALLS_ENDED || rec->size < sizeof(*ended))
+		return;
+	else if (e->looking && !GROW(&e->late, e->n_late))
+		e->late[e->n_late++] = *ended;
+	else
+		found_ended(e, ended);
+}
+
+/* To the facts of this look those calls had not ended. */
+static void look_over(struct stall_engine *e)
+{
+	e->looking = false;
+	for (size_t i = 0; i < e->n_late; i++)
+		found_ended(e, &e->late[i]);
+	free(e->late);
+	e->late = NULL;
+	e->n_late = 0;
 }
 
 static struct memo *memo_of(struct stall_engine *e, const struct thread_facts *t, uint64_t entry_ns)
@@ -277,9 +296,11 @@ int stall_engine_look(struct stall_engine *e, const struct look *l, struct err *
 			e->unclear += t->in_call && call_is_wait(t->class) &&
 				      (t->moved || t->state == 'T' || t->state == 't');
 	}
+	e->looking = true;
 	rc = judge_all(e, v, n, l);
 	if (!rc)
 		found_settle(e, l);
+	look_over(e);
 	forget(e, false);
 	free(v);
 	return rc ? err_set(err, rc, "out of memory") : 0;

@@ -58,6 +58,9 @@ struct stall_engine_ops {
 	bool (*peer)(void *ctx, pid_t of, const struct sock_facts *s, struct chain_peer *out);
 	/* another process of this machine; false: it cannot be looked at. Used with peer */
 	bool (*place)(void *ctx, pid_t pid, struct chain_place *out);
+	/* delivers the events that have come meanwhile, by stall_engine_event: a close that a look has
+	 * noticed may have been told after the look began. NULL: not available */
+	void (*events)(void *ctx);
 	/* a new finding; valid until stall_engine_destroy, blocked_ns of that moment */
 	void (*found)(void *ctx, const struct stall *s);
 };

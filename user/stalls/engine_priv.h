@@ -54,6 +54,9 @@ struct stall_engine {
 	struct found *live;
 	struct stalls_closed *closed; /* ring of ENGINE_CLOSED_KEPT */
 	size_t n_closed;
+	bool looking;
+	struct stalls_ended *late; /* ends that came in the middle of a look, whose facts are older */
+	size_t n_late;
 	uint64_t look; /* number of the current or last look */
 	uint64_t last_look_ns;
 	uint64_t due_ns; /* when what is owed on some connection passes the threshold; 0: nothing is */

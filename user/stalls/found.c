@@ -97,6 +97,10 @@ static void other_closer(struct stall_engine *e, struct stall *st, const struct 
 {
 	const struct stalls_closed *c = closer(e, a, start_ns);
 
+	if (!c && e->ops.events) {
+		e->ops.events(e->ops.ctx);
+		c = closer(e, a, start_ns);
+	}
 	if (!c)
 		return;
 	st->has_other = true;
