@@ -223,7 +223,7 @@ static __always_inline int begin_fd(const struct stalls_cfg *cfg, const struct c
 {
 	__u32 kind = STALLS_HOW_KIND(a->how);
 	bool send = kind == STALLS_HOW_SEND || kind == STALLS_HOW_CONNECT;
-	__u64 file = file_of(a->arg[0]);
+	__u64 file = file_by(a->arg[0], true);
 	struct fd_file f;
 
 	if (cfg->bytes != STALLS_BYTES_EXIT &&

@@ -85,8 +85,12 @@ static __always_inline __u32 log2_of(__u64 v)
  */
 #define FIELD(typed, p, field) ((typed) ? (p)->field : BPF_CORE_READ(p, field))
 
-/* struct file * behind a descriptor of the current process, 0 if closed. */
-static __always_inline __u64 file_of(__u32 fd)
+/*
+ * struct file * behind a descriptor of the current process, 0 if closed. direct, a constant: not in loops. At
+ * each step along a pointer that it trusts the verifier searches the kernel's types by name, several times,
+ * so that a loop took it seconds.
+ */
+static __always_inline __u64 file_by(__u32 fd, bool direct)
 {
 	struct task_struct *task;
 	struct file **files;
@@ -94,7 +98,7 @@ static __always_inline __u64 file_of(__u32 fd)
 	__u64 file = 0;
 	__u32 max;
 
-	if (HAS_HELPER(get_current_task_btf)) {
+	if (direct && HAS_HELPER(get_current_task_btf)) {
 		fdt = bpf_get_current_task_btf()->files->fdt;
 		files = fdt->fd;
 		max = fdt->max_fds;
@@ -108,6 +112,11 @@ static __always_inline __u64 file_of(__u32 fd)
 		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;
+}
+
+static __always_inline __u64 file_of(__u32 fd)
+{
+	return file_by(fd, false);
 }
 
 static __always_inline __u64 file_inode(__u64 file)

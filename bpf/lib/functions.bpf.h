@@ -104,7 +104,7 @@ static __always_inline int fn_begin_io(struct stalls_cfg *cfg, __u64 sk, const s
 	kind = STALLS_HOW_KIND(a.how);
 	if (kind < STALLS_HOW_RECV || kind > STALLS_HOW_ACCEPT)
 		return 0;
-	if (kind != (send ? STALLS_HOW_SEND : STALLS_HOW_RECV) || file_of(a.arg[0]) != v->f.file)
+	if (kind != (send ? STALLS_HOW_SEND : STALLS_HOW_RECV) || file_by(a.arg[0], true) != v->f.file)
 		return begin_fd(cfg, &a);
 	if (msg_flags(&a) & MSG_DONTWAIT_) {
 		call_over();
