@@ -308,6 +308,8 @@ def judge_cost(facts):
         summary = facts.lines(f"{source}.out")[-1]
         assert summary["kind"] == "summary" and not summary["probes"]["failed"] and not summary["events"]["lost"], summary
         assert any("followed in 1 of them" in note for note in summary["notes"]), f"the server is not followed: {summary['notes']}"
+        # some 12.5 s of it after it was armed (guest/tests): a verifier's detour was 26 s
+        assert summary["duration_s"] < 27, f"{source}: {summary['duration_s']:.0f} s, most of them to arm"
         plan = [line for line in facts.text(f"{source}.err").splitlines() if line.startswith(("poll ", "receive ", "send "))]
         assert plan and all(f" attached           {source}" in line for line in plan), f"{source}: {plan}"
         for load, what in COST_LOADS.items():
