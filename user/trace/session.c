@@ -305,10 +305,32 @@ bool session_usage_bpf(const struct session_usage *u, uint64_t *run_ns, uint64_t
 	return true;
 }
 
+/* Hits that the kernel skipped, as far as it counts them: 5.12 and later, of kprobes 6.7 and later. */
+static uint64_t skipped(const struct session_usage *u)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < u->n_progs; i++) {
+		struct bpf_prog_info info = {0};
+		__u32 len = sizeof(info);
+
+		if (!bpf_prog_get_info_by_fd(u->prog_fd[i], &info, &len))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
 void session_usage_finish(struct session_usage *u, struct summary *s)
 {
-	uint64_t wall = mono_now_ns() - u->wall_ns, bpf_ns, runs;
+	uint64_t wall = mono_now_ns() - u->wall_ns, bpf_ns, runs, n = skipped(u);
 	struct proc_status own;
+
+	if (n)
+		summary_note(
+			s, true,
+			"%llu probe hits were skipped by the kernel: another thread of that CPU had been "
+			"preempted in the middle of the same program; what they would have told is not known",
+			(unsigned long long)n);
 
 	if (!wall)
 		wall = 1;

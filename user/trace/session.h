@@ -63,7 +63,7 @@ struct bpf_object;
 void session_usage_add(struct session_usage *u, const struct bpf_object *obj);
 /* Run time of all added programs so far in ns, and runs; false if not known. */
 bool session_usage_bpf(const struct session_usage *u, uint64_t *run_ns, uint64_t *runs);
-/* Fills duration, cpu percentages and rss of s. */
+/* Fills duration, cpu percentages and rss of s, and notes what the kernel skipped. */
 void session_usage_finish(struct session_usage *u, struct summary *s);
 
 /* Takes the progress line off the terminal before something else is printed. Nothing if stderr is no
