@@ -277,11 +277,17 @@ def judge_sources(facts):
     for source, told in (("auto", "fentry"), ("kprobe", "kprobe"), ("tracepoint", "tracepoints")):
         said = facts.lines(f"{source}.out")
         assert said and said[-1]["kind"] == "summary", f"{source}: {facts.text(source + '.err')[-500:]}"
-        differs = stuck.wrong(threads, pid, said[:-1])
-        assert not differs, f"{source}: {differs} {facts.text(source + '.err')}"
-        summary = said[-1]
-        assert summary["complete"] and not summary["probes"]["failed"], f"{source}: {summary['notes']}"
+        differs, summary = stuck.wrong(threads, pid, said[:-1]), said[-1]
         missed = stuck.unnoticed(threads, summary)
+        skipped = [note for note in summary["notes"] if "were skipped by the kernel" in note]
+        if skipped:  # tracepoints that can be preempted: what they do not tell may be missing, and nothing else
+            print(f"{facts.kernel}: sources: {source}: {skipped[0].split(':')[0]}; without {[*differs, *missed]}", file=sys.stderr)
+            assert not summary["complete"] and len(differs) <= len(threads) // 3, f"{source}: {differs}"
+            differs, missed = {name: said for name, said in differs.items() if said is not None}, []
+        else:
+            assert summary["complete"], f"{source}: {summary['notes']}"
+        assert not differs, f"{source}: {differs} {facts.text(source + '.err')}"
+        assert not summary["probes"]["failed"], f"{source}: {summary['probes']}"
         assert not missed, f"{source}: not known to be over: {missed}"
         plan = [line for line in facts.text(f"{source}.err").splitlines() if line.startswith(("poll ", "receive ", "closes "))]
         assert plan and all(f" attached           {told} " in line for line in plan), f"{source}: {plan}"
