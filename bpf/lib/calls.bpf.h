@@ -327,17 +327,24 @@ static __always_inline void fd_look(struct fd_file *f, __u64 file)
 	f->is_sock = mode_is_sock(BPF_CORE_READ(inode, i_mode));
 }
 
-static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events,
-				    const struct fd_file *f)
+/* The address is made before anything is called: see ADDRESS_NOW. */
+static __always_inline struct stalls_fd *fd_slot(struct stalls_call *c, __u32 i)
 {
-	__u32 key = fd;
 	struct stalls_fd *to;
-	__u32 *n;
 
 	if (i >= STALLS_FDS)
-		return;
+		return NULL;
 	to = &c->fd[i];
 	ADDRESS_NOW(to);
+	return to;
+}
+
+static __always_inline void fd_put(struct stalls_call *c, __u32 i, struct stalls_fd *to, __s32 fd,
+				   __u16 events, const struct fd_file *f)
+{
+	__u32 key = fd;
+	__u32 *n;
+
 	to->fd = fd;
 	to->events = events;
 	to->is_sock = f->is_sock;
@@ -349,15 +356,25 @@ static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __
 		__sync_fetch_and_add(n, 1);
 }
 
+static __always_inline void call_fd(struct stalls_call *c, __u32 i, __s32 fd, __u16 events,
+				    const struct fd_file *f)
+{
+	struct stalls_fd *to = fd_slot(c, i);
+
+	if (to)
+		fd_put(c, i, to, fd, events, f);
+}
+
 /* The same, of which nothing is known yet. */
 static __always_inline void call_fd_look(struct stalls_call *c, __u32 i, __s32 fd, __u16 events)
 {
+	struct stalls_fd *to = fd_slot(c, i);
 	struct fd_file f;
 
-	if (i >= STALLS_FDS)
+	if (!to)
 		return;
 	fd_look(&f, fd < 0 ? 0 : file_of(fd));
-	call_fd(c, i, fd, events, &f);
+	fd_put(c, i, to, fd, events, &f);
 }
 
 #endif
