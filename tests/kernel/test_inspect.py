@@ -202,10 +202,16 @@ def test_counts_are_those_of_plain_counting(incident):
 
 @pytest.mark.parametrize("fault", ["overrun", "torn-store", "read-reused", "wild-store"])
 def test_each_kind_of_damage_and_its_healing(start_target, fault):
-    target = start_target("--rate", 4000)
-    assert not [x for x in inspect("-p", target.pid, "--all-of", LEASE, rc=0) if x["kind"] == "damaged"]
-    truth = target.fault(fault)
-    damaged = [x for x in inspect("-p", target.pid, "--all-of", LEASE, rc=1) if x["kind"] == "damaged"]
+    for _ in range(4):  # where the host has other work, the lease may expire between the two looks: then it is no finding
+        target = start_target("--rate", 4000)
+        assert not [x for x in inspect("-p", target.pid, "--all-of", LEASE, rc=0) if x["kind"] == "damaged"]
+        truth = target.fault(fault)
+        lines = inspect("-p", target.pid, "--all-of", LEASE)
+        damaged = [x for x in lines if x["kind"] == "damaged"]
+        if damaged and damaged[0]["alive"]:
+            break
+        assert not lines[-1]["complete"], "it must be said that one could not be judged"
+    assert lines[-1]["findings"] == 1
     assert [x["addr"] for x in damaged] == [truth["object"]]
     if fault == "overrun":  # over the chunk's first bytes: the lease's pointer now leads to something that is no chunk
         assert [b["value"] for b in damaged[0]["broken"]] == [truth["node"]]

@@ -242,7 +242,7 @@ def test_polled_file_is_not_the_one_behind_the_number(blockers):
 
 def test_blocked_since_without_the_iterator(blockers):
     """The scheduler's own report gives the same bound; it is read in a mount namespace of its own, where it may be mounted."""
-    mount = "mount -t debugfs none /sys/kernel/debug && exec \"$@\""
+    mount = "{ mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug; } && exec \"$@\""
     command = ["unshare", "-m", "sh", "-c", mount, "sh", str(CULPRIT), "threads", "-p", str(blockers.pid), "--proc", "--json"]
     before = monotonic_ns()
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
