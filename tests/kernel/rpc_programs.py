@@ -204,14 +204,14 @@ def brpc_client(port):
 # lines of text through a proxy: what it asks of whom is nobody's protocol
 
 def line_server():
-    """Answers each line; "silent" never, "late" after 1.2 s."""
+    """Answers each line; "silent" never, "late" after 2.5 s."""
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
 
     def serve(c):
         for line in c.makefile("r"):
             if line.startswith("late"):
-                time.sleep(1.2)
+                time.sleep(2.5)
             if not line.startswith(("silent", "note")):
                 c.sendall(line.encode())
     while True:
