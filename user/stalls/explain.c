@@ -131,7 +131,7 @@ static void request_of_wait(struct text *t, const struct about *a)
 		if (a->out.partial)
 			add(t, "; a part of the reply came %s ago, nothing since",
 			    ms_text(s->last_recv_ms, d));
-		else if (a->mixed)
+		else if (a->on_wire && a->in.flow && a->in.flow->last_recv_ns > a->wire.start_ns)
 			add(t, "%s; what was received since answers others", tcp ? ", acknowledged" : "");
 		else
 			add(t, "%s; nothing received since", tcp ? ", acknowledged" : "");

@@ -133,11 +133,11 @@ struct reader reader_of_one(const struct chain_place *at, bool alone)
 	struct reader r = by_being_alone(at, alone);
 
 	if (!r.t)
-		snprintf(r.unknown, sizeof(r.unknown),
-			 "which of the %zu threads of process %d (%s) has it is not known: others were asked "
-			 "and "
-			 "answered on this connection since",
-			 at->autopsy->n_threads, (int)at->pid, at->comm);
+		snprintf(
+			r.unknown, sizeof(r.unknown),
+			"which of the %zu threads of process %d (%s) has it is not known: it is not alone on "
+			"this connection",
+			at->autopsy->n_threads, (int)at->pid, at->comm);
 	return r;
 }
 

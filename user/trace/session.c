@@ -328,8 +328,9 @@ void session_usage_finish(struct session_usage *u, struct summary *s)
 	if (n)
 		summary_note(
 			s, true,
-			"%llu probe hits were skipped by the kernel: another thread of that CPU had been "
-			"preempted in the middle of the same program; what they would have told is not known",
+			"%llu probe hits were skipped by the kernel: the same program was not done on that "
+			"CPU (its thread was preempted or interrupted); what they would have told is not "
+			"known",
 			(unsigned long long)n);
 
 	if (!wall)

@@ -150,8 +150,8 @@ int threads_look(struct threads *t, bool brief, struct thread_raw **out, size_t 
 		if (!kill(t->pid, 0) || errno == EPERM)
 			return err_set(
 				err, -EACCES,
-				"process %d is there, but this kernel shows no thread of it: a security "
-				"policy protects it",
+				"process %d is there, but this kernel shows no thread of it, as where a "
+				"security policy hides it",
 				(int)t->pid);
 		return err_set(err, -ESRCH, "process %d has gone", (int)t->pid);
 	}
